@@ -1,0 +1,148 @@
+"""Export types as plain values. No I/O: loading is in ``toml.py``, inspection in ``inspect.py``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
+
+Order = Literal["key", "none"]
+
+# An export type's name is a path segment (`POST /api/users/export`) and part of a file name.
+# The negative part keeps it apart from the API's own first segments.
+_NAME = re.compile(r"(?!(?:exports|audit|admin)$)[a-z][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """A table, view or partitioned table. Names are exactly as PostgreSQL stores them."""
+
+    schema: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySource:
+    """A trusted SELECT written by the operator in the catalog (never by a caller)."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of an export type.
+
+    ``name`` is the source column exactly as PostgreSQL spells it; ``label`` is what the file's
+    header (or JSON key) says, ``name`` by default.
+    """
+
+    name: str
+    label: str = ""
+
+    @property
+    def header(self) -> str:
+        return self.label or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ExportType:
+    """Something that can be exported.
+
+    ``columns`` empty means every column of the source in its own order, resolved at run time.
+    ``key`` names the columns that identify a row; the file is ordered by it (``order="key"``), so
+    that equal data give equal bytes. ``order="none"`` leaves the order to PostgreSQL.
+    ``deadline_seconds`` bounds one attempt; ``None`` takes the setting's default (60 s).
+    """
+
+    name: str
+    source: TableSource | QuerySource
+    key: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    title: str = ""
+    order: Order = "key"
+    deadline_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"Export type name {self.name!r} must be 1-63 characters of a-z, 0-9, '_' or '-', "
+                "start with a letter and not be 'exports', 'audit' or 'admin'. Rename its "
+                "[exports.NAME] table; the source table itself may have any name."
+            )
+        for what, names in (
+            ("column", [c.name for c in self.columns]),
+            ("column label", [c.header for c in self.columns]),
+            ("key column", list(self.key)),
+        ):
+            twice = {n for n in names if names.count(n) > 1}
+            if twice:
+                raise ConfigurationError(
+                    f"Export type {self.name!r} names the {what} {sorted(twice)[0]!r} twice. "
+                    "Remove one of them."
+                )
+        if self.deadline_seconds is not None and self.deadline_seconds <= 0:
+            raise ConfigurationError(
+                f"Export type {self.name!r}: deadline_seconds must be greater than 0."
+            )
+
+    def select(self, names: Iterable[str]) -> tuple[Column, ...]:
+        """Return the declared columns called ``names`` (by name), in that order.
+
+        Only meaningful when columns are declared; with ``columns`` empty the names are checked
+        against the source at run time instead.
+
+        Raises:
+            UnknownColumn: a name that is not declared.
+            InvalidOption: the same name twice, or none at all.
+        """
+        wanted = tuple(names)
+        if not wanted:
+            raise InvalidOption("columns", "at least one column is needed")
+        if len(set(wanted)) != len(wanted):
+            raise InvalidOption("columns", "a column is named twice")
+        if not self.columns:
+            return tuple(Column(name) for name in wanted)
+        known = {column.name: column for column in self.columns}
+        for name in wanted:
+            if name not in known:
+                raise UnknownColumn(name, self.name, tuple(known))
+        return tuple(known[name] for name in wanted)
+
+
+class Catalog(Mapping[str, ExportType]):
+    """The export types of an application, by name. Build it once, at start."""
+
+    def __init__(self, export_types: Iterable[ExportType] = ()) -> None:
+        self._types: dict[str, ExportType] = {}
+        for export_type in export_types:
+            self.add(export_type)
+
+    def add(self, export_type: ExportType) -> ExportType:
+        """Register a type; the Python twin of an ``[exports.NAME]`` table.
+
+        Raises:
+            ConfigurationError: the name is taken.
+        """
+        if export_type.name in self._types:
+            raise ConfigurationError(f"Export type {export_type.name!r} is declared twice.")
+        self._types[export_type.name] = export_type
+        return export_type
+
+    def get_type(self, name: str) -> ExportType:
+        """Return the type called ``name``; raises ``UnknownExportType``."""
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownExportType(name, tuple(sorted(self._types))) from None
+
+    def __getitem__(self, name: str) -> ExportType:
+        return self._types[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)

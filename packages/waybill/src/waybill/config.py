@@ -1,0 +1,147 @@
+"""Settings: read from the environment (``WAYBILL_…``) or a ``.env`` file, validated at start.
+
+Every number that the decision records promise stands here, once, with its unit in its name.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from waybill.errors import ConfigurationError
+
+RETRY_ATTEMPTS = 3
+RETRY_BACKOFF_SECONDS = (1.0, 2.0, 4.0)
+RESULT_TTL_DAYS = 7
+DEADLINE_SECONDS = 60.0
+PROGRESS_ROWS = 1_000
+QUOTA_PER_DAY = 5
+
+_LEASE_RENEWALS_PER_LEASE = 3
+
+
+class Settings(BaseSettings):
+    """All settings of all processes. Secrets are ``SecretStr``: they do not print."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WAYBILL_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    # -- where things are ---------------------------------------------------------------------
+    database_url: SecretStr
+    """waybill's own PostgreSQL (``postgresql://…``): jobs, attempts, audit."""
+    source_dsn: SecretStr | None = None
+    """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    s3_endpoint_url: HttpUrl | None = None
+    """Unset for AWS itself."""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "waybill"
+    s3_access_key_id: SecretStr | None = None
+    """Unset to use boto3's own credential chain (instance role, profile)."""
+    s3_secret_access_key: SecretStr | None = None
+    s3_prefix: str = "exports"
+    catalog: str = "waybill.toml"
+    """A path to a TOML catalog, or an import string ``package.module:catalog``."""
+
+    # -- the API ------------------------------------------------------------------------------
+    development_token: SecretStr | None = None
+    """A bearer token that stands for one local person with every right. Never in production."""
+    public_url: str = ""
+    """The address clients see, used in links; taken from the request when empty."""
+    max_body_bytes: int = Field(64 * 1024, ge=1024)
+    presign_seconds: int = Field(60, ge=1, le=60)
+    download: Annotated[str, Field(pattern="^(redirect|stream)$")] = "redirect"
+    """``redirect`` sends the client to a presigned link; ``stream`` passes the bytes through."""
+
+    # -- a job's life (the promises of ADR-0001) ------------------------------------------------
+    max_attempts: int = Field(RETRY_ATTEMPTS, ge=1, le=20)
+    retry_backoff_seconds: Annotated[tuple[float, ...], NoDecode] = RETRY_BACKOFF_SECONDS
+    deadline_seconds: float = Field(DEADLINE_SECONDS, gt=0)
+    """Bounds one attempt unless its export type says otherwise."""
+    result_ttl_days: float = Field(RESULT_TTL_DAYS, gt=0)
+    lease_seconds: float = Field(60.0, gt=0)
+    heartbeat_seconds: float = Field(15.0, gt=0)
+    progress_seconds: float = Field(0.5, gt=0)
+    """How often progress is written to the job's row while it moves."""
+    progress_rows: int = Field(PROGRESS_ROWS, ge=1)
+
+    # -- the sweeper --------------------------------------------------------------------------
+    sweep_seconds: float = Field(1.0, gt=0)
+    """Retries wait 1, 2 and 4 s, so due rows are looked for every second (an indexed query)."""
+    republish_after_seconds: float = Field(15.0, gt=0)
+    stale_upload_hours: float = Field(24.0, gt=0)
+
+    # -- the worker ---------------------------------------------------------------------------
+    worker_concurrency: int = Field(2, ge=1)
+    part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
+    """S3 accepts no part but the last below 5 MiB."""
+
+    log_level: str = "INFO"
+    clock_offset_seconds: float = 0.0
+    """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
+
+    @field_validator("retry_backoff_seconds", mode="before")
+    @classmethod
+    def _split_backoff(cls, value: object) -> object:
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("retry_backoff_seconds")
+    @classmethod
+    def _check_backoff(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(seconds < 0 for seconds in value):
+            raise ValueError("give at least one number of seconds, none negative, like 1,2,4")
+        return value
+
+    @model_validator(mode="after")
+    def _check_lease(self) -> Self:
+        if self.heartbeat_seconds * _LEASE_RENEWALS_PER_LEASE > self.lease_seconds:
+            raise ValueError(
+                "heartbeat_seconds must fit three times into lease_seconds, "
+                "so that one lost heartbeat does not lose the lease"
+            )
+        return self
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        """``database_url`` with the driver SQLAlchemy needs for psycopg 3."""
+        scheme, separator, rest = self.database_url.get_secret_value().partition("://")
+        if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+            raise ConfigurationError(
+                "WAYBILL_DATABASE_URL must be a PostgreSQL URL: postgresql://user:…@host:5432/name"
+            )
+        return f"postgresql+psycopg://{rest}"
+
+    @cached_property
+    def source_url(self) -> str:
+        """The DSN to export from."""
+        return (self.source_dsn or self.database_url).get_secret_value()
+
+    @property
+    def catalog_is_file(self) -> bool:
+        return self.catalog.endswith(".toml") or Path(self.catalog).exists()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigurationError: something is missing or malformed; names each variable and remedy.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        lines = []
+        for error in exc.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in error["loc"])
+            variable = f"WAYBILL_{name.upper()}" if name else "settings"
+            lines.append(f"  {variable}: {error['msg']}")
+        raise ConfigurationError(
+            "The settings do not hold:\n"
+            + "\n".join(lines)
+            + "\nSet them in the environment or in .env; `waybill local` needs none of them."
+        ) from exc

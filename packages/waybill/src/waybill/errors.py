@@ -1,0 +1,215 @@
+"""One error tree. Errors carry data; the class writes the message; the remedy is part of it.
+
+``RequestError`` is answered to the caller, ``RunError`` decides what the runner does next:
+``RetryableError`` is tried again, ``PermanentError`` fails the job at once, ``LeaseLost`` and
+``RunStopped`` are control flow and never logged as errors. Adapters translate vendor exceptions
+into this tree (always ``from exc``); an exception outside it stays loud.
+
+The ``code`` of an error is stable and safe to store and show. The text of a vendor's exception
+is neither, because it may quote data, so it never leaves the log of the process that saw it.
+"""
+
+from __future__ import annotations
+
+
+class WaybillError(Exception):
+    """Root of every error this package raises on purpose."""
+
+    code = "waybill_error"
+
+
+class ConfigurationError(WaybillError):
+    """Settings or catalog are wrong. The text names the place and the remedy."""
+
+    code = "configuration_error"
+
+
+# -- requests ---------------------------------------------------------------------------------
+
+
+class RequestError(WaybillError):
+    """The caller asked for something that cannot be given."""
+
+    code = "request_error"
+
+
+class UnknownExportType(RequestError):
+    code = "unknown_export_type"
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.known = known
+        offered = ", ".join(known) if known else "none; add an [exports.NAME] table to the catalog"
+        super().__init__(f"There is no export type {name!r}. Known types: {offered}.")
+
+
+class UnknownFormat(RequestError):
+    code = "unknown_format"
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.known = known
+        super().__init__(f"There is no format {name!r}. Known formats: {', '.join(known)}.")
+
+
+class UnknownColumn(RequestError):
+    code = "unknown_column"
+
+    def __init__(self, name: str, export_type: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.export_type = export_type
+        self.known = known
+        super().__init__(
+            f"Export type {export_type!r} has no column {name!r}. Its columns: {', '.join(known)}."
+        )
+
+
+class InvalidOption(RequestError):
+    """An option of the request is well formed but does not fit (twice the same column, …)."""
+
+    code = "invalid_option"
+
+    def __init__(self, option: str, reason: str) -> None:
+        self.option = option
+        self.reason = reason
+        super().__init__(f"Option {option!r}: {reason}")
+
+
+class ExportNotFound(RequestError):
+    """No such export, or not the caller's: the two are indistinguishable on purpose."""
+
+    code = "export_not_found"
+
+    def __init__(self, export_id: str) -> None:
+        self.export_id = export_id
+        super().__init__("There is no such export.")
+
+
+class ExportNotReady(RequestError):
+    code = "export_not_ready"
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        super().__init__(
+            f"The export is {status}; its file exists once the status is 'completed'."
+        )
+
+
+class ExportGone(RequestError):
+    code = "export_gone"
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        super().__init__(
+            f"The file of this export is gone (status {status!r}). Request a new export."
+        )
+
+
+class ResultUnreadable(RequestError):
+    """A completed export's object cannot be read at the moment."""
+
+    code = "result_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("The file cannot be read from storage at the moment. Try again shortly.")
+
+
+# -- runs -------------------------------------------------------------------------------------
+
+
+class RunError(WaybillError):
+    """An attempt to run an export did not end in a committed object."""
+
+    code = "run_error"
+
+
+class RetryableError(RunError):
+    """The cause may pass: the attempt failed, the job is tried again."""
+
+
+class PermanentError(RunError):
+    """Trying again cannot help: the job fails at once."""
+
+
+class SourceUnavailable(RetryableError):
+    """The source database cannot be reached, or dropped the connection."""
+
+    code = "source_unavailable"
+
+
+class SourceRejected(PermanentError):
+    """The source database refuses the query (a missing table, column or right)."""
+
+    code = "source_rejected"
+
+
+class KeyNotUnique(PermanentError):
+    """The declared key of an export type does not identify its rows."""
+
+    code = "key_not_unique"
+
+    def __init__(self, export_type: str, key: tuple[str, ...]) -> None:
+        self.export_type = export_type
+        self.key = key
+        super().__init__(
+            f"Key ({', '.join(key)}) of export type {export_type!r} is not unique. "
+            "Declare columns that identify a row, or add a unique index."
+        )
+
+
+class StorageUnavailable(RetryableError):
+    """Object storage cannot be reached or answers with a passing fault."""
+
+    code = "storage_unavailable"
+
+
+class StorageRejected(PermanentError):
+    """Object storage refuses (credentials, bucket, policy)."""
+
+    code = "storage_rejected"
+
+
+class StorageCorrupted(RetryableError):
+    """What storage holds is not what was sent. The attempt's object is never committed."""
+
+    code = "storage_corrupted"
+
+
+class IncompleteExport(RetryableError):
+    """Rows, bytes or digests disagree at the end of an attempt. Never committed."""
+
+    code = "incomplete_export"
+
+
+class DeadlineExceeded(PermanentError):
+    """The export did not finish within the time its type allows."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, deadline_seconds: float) -> None:
+        self.deadline_seconds = deadline_seconds
+        super().__init__(f"The export did not finish within {deadline_seconds:g} s.")
+
+
+class WorkerLost(RetryableError):
+    """The worker that held the lease stopped renewing it."""
+
+    code = "worker_lost"
+
+
+class LeaseLost(RunError):
+    """Control flow: another worker, a cancellation or an expiry took the job. Stop at once."""
+
+    code = "lease_lost"
+
+
+class RunStopped(RunError):
+    """Control flow: this process was told to stop. The job is given back, no attempt spent."""
+
+    code = "run_stopped"
+
+
+class QueueUnavailable(WaybillError):
+    """The broker did not take the message. The sweeper publishes again; nothing is lost."""
+
+    code = "queue_unavailable"

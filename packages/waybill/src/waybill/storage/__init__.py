@@ -1,0 +1,1 @@
+"""Where results live: one narrow port (``base.py``) and the storages behind it."""
