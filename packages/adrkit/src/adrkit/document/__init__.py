@@ -1,0 +1,19 @@
+"""Source-preserving Markdown: bytes in, identical bytes out, edits by spans."""
+
+from adrkit.document.document import (
+    Document,
+    Fence,
+    FrontMatter,
+    Heading,
+    ListItem,
+    Paragraph,
+    Section,
+)
+from adrkit.document.inline import CodeSpan, Link, LinkKind, plain
+from adrkit.document.source import Edit, Position, Source, Span
+from adrkit.document.tables import Cell, Table, TableRow
+
+__all__ = [
+    "Cell", "CodeSpan", "Document", "Edit", "Fence", "FrontMatter", "Heading", "Link", "LinkKind",
+    "ListItem", "Paragraph", "Position", "Section", "Source", "Span", "Table", "TableRow", "plain",
+]  # fmt: skip

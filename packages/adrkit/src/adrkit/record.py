@@ -1,0 +1,411 @@
+"""A decision record in any known format, read tolerantly: what is missing is None or empty."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote
+
+from adrkit.dialects import Dialect, Header, detect
+from adrkit.document import Document, LinkKind, Section, Span, plain
+from adrkit.model import (
+    Alternative,
+    CheckBlock,
+    CitedPath,
+    Consequences,
+    Decision,
+    Field,
+    RecordReference,
+    ReferenceKind,
+    RelatedEntry,
+    Relation,
+    RelationKind,
+    Risk,
+    SectionName,
+    Status,
+    StatusField,
+    Title,
+    Verdict,
+    VerdictKind,
+    record_numbers,
+)
+
+CHECK_LANGUAGE = "adr-check"
+
+_FILE_NUMBER = re.compile(r"(?:adr[-_]?)?(\d{1,6})([a-z]?)(?=[-_. ]|$)", re.IGNORECASE)
+_CITATION = re.compile(r"(?<![\w/-])ADR[-_ ]?(\d{1,6})(?!\d|[-\w]*\.md)", re.IGNORECASE)
+_LINKED_RECORD = re.compile(r"(?:^|/)(?:adr[-_]?)?(\d{1,6})[a-z]?[-_][^/]*\.(?:md|markdown)$", re.I)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_PATH = re.compile(
+    r"(?P<path>(?:\.{0,2}/)?[\w.@+~-]+(?:/[\w.@+~*\[\]{}-]+)*/?)"
+    r"(?P<fragment>(?:::[\w.:\[\]-]+|#L\d+(?:-L?\d+)?|:\d+(?:[-:]\d+)*)?)"
+)
+# An unslashed name in backticks is a path only with one of these endings: `os.path` is none.
+_FILE_ENDING = re.compile(
+    r"\.(?:py|pyi|toml|ya?ml|json|ini|cfg|md|rst|txt|sql|sh|js|ts|tsx|jsx|css|html|go|rs|java|kt|rb|"
+    r"c|h|cc|cpp|hpp|tf|lock|env|proto|graphql|xml|csv)$|^(?:Dockerfile|Makefile|Justfile)$"
+)
+_LABELLED = re.compile(r"\*\*(?P<label>[^*\n]+?)(?::\*\*|\*\*\s*:)[ \t]*")
+
+
+def file_number(path: Path) -> tuple[int, str] | None:
+    """Number and letter suffix in a record's file name: ``0007-title.md`` is ``(7, "")``."""
+    match = _FILE_NUMBER.match(path.stem)
+    return (int(match.group(1)), match.group(2).lower()) if match else None
+
+
+class Record:
+    """One record. Cheap to make; every part is read when first asked for.
+
+    Spans and lines are those of ``document``. Nothing here raises on odd content.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """Raises UnreadableFile or NotUtf8."""
+        return cls(Document.read(path))
+
+    @classmethod
+    def from_text(cls, text: str, path: Path | None = None) -> Record:
+        return cls(Document.from_text(text, path))
+
+    def __repr__(self) -> str:
+        return f"<Record {self.path or self.label}>"
+
+    @property
+    def path(self) -> Path | None:
+        return self.document.path
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        return detect(self.document)
+
+    @cached_property
+    def header(self) -> Header:
+        return self.dialect.header(self.document)
+
+    # -- identity ----------------------------------------------------------------------------
+
+    @property
+    def title(self) -> Title | None:
+        return self.header.title
+
+    @cached_property
+    def titles(self) -> tuple[Title, ...]:
+        """All level-1 headings: more than one is a fault worth reporting."""
+        from adrkit.model import read_title
+
+        return tuple(
+            read_title(heading.text, heading.text_span, heading.line)
+            for heading in self.document.headings
+            if heading.level == 1 and not heading.nested
+        )
+
+    @cached_property
+    def file_number(self) -> int | None:
+        found = file_number(self.path) if self.path else None
+        return found[0] if found else None
+
+    @property
+    def title_number(self) -> int | None:
+        return self.title.number if self.title else None
+
+    @property
+    def number(self) -> int | None:
+        """The file name's number; the title's when the file name has none."""
+        return self.file_number if self.file_number is not None else self.title_number
+
+    @property
+    def label(self) -> str:
+        """ "ADR-0007", else the file name, else "record": for messages."""
+        if self.number is not None:
+            return f"ADR-{self.number:04d}"
+        return self.path.name if self.path else "record"
+
+    @property
+    def name(self) -> str:
+        """The title's text as a reader sees it, "" when there is none."""
+        return plain(self.title.text) if self.title else ""
+
+    # -- metadata ----------------------------------------------------------------------------
+
+    @property
+    def date(self) -> Field | None:
+        """The date as written; ``date_value`` parses it."""
+        return self.header.date
+
+    @property
+    def date_value(self) -> datetime.date | None:
+        """None when there is no date or it is not ``YYYY-MM-DD``."""
+        try:
+            return datetime.date.fromisoformat(self.date.value[:10]) if self.date else None
+        except ValueError:
+            return None
+
+    @property
+    def status(self) -> StatusField | None:
+        return self.header.status
+
+    @property
+    def status_kind(self) -> Status | None:
+        return self.status.kind if self.status else None
+
+    @property
+    def context_link(self) -> Field | None:
+        return self.header.context_link
+
+    # -- sections ----------------------------------------------------------------------------
+
+    @cached_property
+    def sections(self) -> Mapping[SectionName, Section]:
+        """Sections by canonical name; the first of a name counts (see ``duplicate_sections``)."""
+        found: dict[SectionName, Section] = {}
+        for name, section in self._named_sections:
+            found.setdefault(name, section)
+        return found
+
+    @cached_property
+    def duplicate_sections(self) -> tuple[tuple[SectionName, Section], ...]:
+        seen: set[SectionName] = set()
+        return tuple(
+            (name, section)
+            for name, section in self._named_sections
+            if name in seen or seen.add(name)  # type: ignore[func-returns-value]
+        )
+
+    @cached_property
+    def _named_sections(self) -> tuple[tuple[SectionName, Section], ...]:
+        named = []
+        for section in self.document.sections:
+            if section.heading.level >= 2 and (name := self.dialect.section_name(section.heading)):
+                named.append((name, section))
+        return tuple(named)
+
+    def section(self, name: SectionName) -> Section | None:
+        return self.sections.get(name)
+
+    def section_text(self, name: SectionName) -> str | None:
+        """Markdown of a section's body, sub-sections included, trimmed."""
+        section = self.sections.get(name)
+        return self.document.slice(section.body).strip() if section else None
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        section = self.sections.get(SectionName.DECISION)
+        if section is None:
+            return None
+        for paragraph in self.document.paragraphs:
+            if paragraph.span in section.body:
+                return Decision(paragraph.text, paragraph.span, paragraph.line)
+        return None
+
+    # -- alternatives, consequences, risks ---------------------------------------------------
+
+    @cached_property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        return self.dialect.alternatives(self.document, self.sections)
+
+    @property
+    def chosen(self) -> tuple[Alternative, ...]:
+        return tuple(
+            option
+            for option in self.alternatives
+            if option.verdict and option.verdict.kind is VerdictKind.CHOSEN
+        )
+
+    @cached_property
+    def consequences(self) -> Consequences:
+        return self.dialect.consequences(self.document, self.sections)
+
+    @cached_property
+    def risks(self) -> tuple[Risk, ...]:
+        section = self.sections.get(SectionName.RISKS)
+        tables = Document.within(self.document.tables, section.body) if section else ()
+        if not tables:
+            return ()
+        table = tables[0]
+        columns = [
+            table.column("risk", "risks"), table.column("impact", "severity"),
+            table.column("likelihood", "probability"), table.column("mitigation", "mitigations"),
+        ]  # fmt: skip
+        found = []
+        for row in table.rows:
+            risk, impact, likelihood, mitigation = (
+                row.cell(column) if column is not None else None for column in columns
+            )
+            found.append(
+                Risk(
+                    risk.text if risk else "",
+                    impact.text if impact else None,
+                    likelihood.text if likelihood else None,
+                    mitigation.text if mitigation else None,
+                    impact.span if impact else None,
+                    likelihood.span if likelihood else None,
+                    row.span, row.line, row.raw_cell_count, table.column_count,
+                )
+            )  # fmt: skip
+        return tuple(found)
+
+    # -- links -------------------------------------------------------------------------------
+
+    @cached_property
+    def related(self) -> tuple[RelatedEntry, ...]:
+        section = self.sections.get(SectionName.RELATED)
+        if section is None:
+            return ()
+        entries = []
+        for item in self.document.list_items:
+            if item.depth or item.span not in section.body:
+                continue
+            match = _LABELLED.search(self.document.text, item.span.start, item.span.end)
+            starts = match is not None and item.text.startswith("**")
+            low = match.end() if match and starts else item.span.end - len(item.text)
+            label = match["label"].strip() if match and starts else ""
+            value = self.document.text[low : item.span.end]
+            entries.append(
+                RelatedEntry(label, value.strip(), item.span, Span(low, item.span.end), item.line)
+            )
+        return tuple(entries)
+
+    @cached_property
+    def references(self) -> tuple[RecordReference, ...]:
+        """Every mention of a record outside code: links to record files and ``ADR-NNNN``."""
+        found: list[RecordReference] = []
+        links: list[Span] = []
+        for link in self.document.links:
+            target = unquote(link.target.split("#")[0].split("?")[0])
+            match = None if _SCHEME.match(target) else _LINKED_RECORD.search(target)
+            if match and link.kind is not LinkKind.IMAGE:
+                links.append(link.span)
+                found.append(
+                    RecordReference(
+                        int(match.group(1)), ReferenceKind.LINK, link.text, link.target,
+                        link.span, link.line,
+                    )
+                )  # fmt: skip
+        title = self.title.span if self.title else Span(0, 0)
+        skipped = sorted(
+            [*links, title, *(code.span for code in self.document.code_spans)],
+            key=lambda span: span.start,
+        )
+        for span in self.document.prose_spans:
+            for match in _CITATION.finditer(self.document.text, span.start, span.end):
+                at = Span(match.start(), match.end())
+                if not any(at in other for other in skipped):
+                    found.append(
+                        RecordReference(
+                            int(match.group(1)), ReferenceKind.CITATION, match.group(), None, at,
+                            self.document.line_of(at.start),
+                        )
+                    )  # fmt: skip
+        return tuple(sorted(found, key=lambda reference: reference.span))
+
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """Supersessions and amendments that the record declares, each once, in order."""
+        found: list[Relation] = []
+        if self.status:
+            for kind, numbers in (
+                (RelationKind.SUPERSEDED_BY, self.status.successors),
+                (RelationKind.SUPERSEDES, self.status.supersedes),
+            ):
+                found += (
+                    Relation(kind, number, None, self.status.span, self.status.line)
+                    for number in numbers
+                )
+        places = [(e.label or e.value, e.value, e.span, e.line) for e in self.related]
+        status = self.sections.get(SectionName.STATUS)
+        if status:
+            places += [
+                (p.text, p.text, p.span, p.line)
+                for p in Document.within(self.document.paragraphs, status.body)
+            ]
+        for label, value, span, line in places:
+            relation = _relation_kind(label)
+            if relation:
+                found += (
+                    Relation(relation, number, _target_of(value, number), span, line)
+                    for number in record_numbers(value)
+                )
+        unique: dict[tuple[RelationKind, int], Relation] = {}
+        for item in found:
+            unique.setdefault((item.kind, item.number), item)
+        return tuple(unique.values())
+
+    @property
+    def supersedes(self) -> tuple[int, ...]:
+        return tuple(r.number for r in self.relations if r.kind is RelationKind.SUPERSEDES)
+
+    @property
+    def superseded_by(self) -> tuple[int, ...]:
+        return tuple(r.number for r in self.relations if r.kind is RelationKind.SUPERSEDED_BY)
+
+    @cached_property
+    def cited_paths(self) -> tuple[CitedPath, ...]:
+        """Repository paths in backticks, and relative links that lead to no record."""
+        found = []
+        for code in self.document.code_spans:
+            match = _PATH.fullmatch(code.content.strip())
+            if match is None:
+                continue
+            path = match["path"]
+            looks_like_path = "/" in path.strip("/") or path.endswith("/") and len(path) > 1
+            if looks_like_path or _FILE_ENDING.search(path):
+                found.append(
+                    CitedPath(path, code.content, match["fragment"], False, code.span, code.line)
+                )
+        for link in self.document.links:
+            target, mark, fragment = link.target.partition("#")
+            target = unquote(target.split("?")[0])
+            if not target or target.startswith("//") or _SCHEME.match(target) or "@" in target:
+                continue
+            if _LINKED_RECORD.search(target):
+                continue
+            found.append(
+                CitedPath(target, link.target, mark + fragment, True, link.span, link.line)
+            )
+        return tuple(sorted(found, key=lambda cited: cited.span))
+
+    @cached_property
+    def checks(self) -> tuple[CheckBlock, ...]:
+        return tuple(
+            CheckBlock(fence.content, fence.info, fence.span, fence.line, fence.content_line)
+            for fence in self.document.fences
+            if fence.language == CHECK_LANGUAGE
+        )
+
+    @cached_property
+    def word_count(self) -> int:
+        """Words of prose and tables; fenced code, front matter and HTML are not counted."""
+        text = self.document.text
+        return sum(len(text[s.start : s.end].split()) for s in self.document.prose_spans)
+
+
+def _relation_kind(label: str) -> RelationKind | None:
+    words = plain(label).casefold()
+    for kind, starts in (
+        (RelationKind.SUPERSEDED_BY, ("superseded by", "superceded by")),
+        (RelationKind.SUPERSEDES, ("supersedes", "supercedes")),
+        (RelationKind.AMENDED_BY, ("amended by",)),
+        (RelationKind.AMENDS, ("amends",)),
+    ):
+        if words.startswith(starts):
+            return kind
+    return None
+
+
+def _target_of(text: str, number: int) -> str | None:
+    for match in re.finditer(r"\]\(([^()\s]+)", text):
+        if found := _LINKED_RECORD.search(match.group(1)):
+            if int(found.group(1)) == number:
+                return match.group(1)
+    return None
+
+
+__all__ = ["CHECK_LANGUAGE", "Record", "Verdict", "file_number"]
