@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from waybill.catalog.query import normalise_query
 from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
 
 Order = Literal["key", "none"]
 
 # An export type's name is a path segment (`POST /api/users/export`) and part of a file name.
-# The negative part keeps it apart from the API's own first segments.
-_NAME = re.compile(r"(?!(?:exports|audit|admin)$)[a-z][a-z0-9_-]{0,62}")
+# The reserved names are the API's own first segments.
+RESERVED_NAMES = frozenset({"exports", "audit", "admin"})
+NAME_PATTERN = re.compile(rf"(?!(?:{'|'.join(sorted(RESERVED_NAMES))})$)[a-z][a-z0-9_-]{{0,62}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,19 @@ class TableSource:
 
 @dataclass(frozen=True, slots=True)
 class QuerySource:
-    """A trusted SELECT written by the operator in the catalog (never by a caller)."""
+    """A trusted SELECT written by the operator in the catalog (never by a caller).
+
+    ``sql`` is one statement without a closing ``;`` or comment, so that it can stand in
+    parentheses wherever it is used; what is given is brought into that form.
+
+    Raises:
+        ConfigurationError: it is not exactly one SELECT, WITH, VALUES or TABLE statement.
+    """
 
     sql: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sql", normalise_query(self.sql))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ class ExportType:
     deadline_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME_PATTERN.fullmatch(self.name):
             raise ConfigurationError(
                 f"Export type name {self.name!r} must be 1-63 characters of a-z, 0-9, '_' or '-', "
                 "start with a letter and not be 'exports', 'audit' or 'admin'. Rename its "

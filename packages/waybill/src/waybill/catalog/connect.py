@@ -1,0 +1,125 @@
+"""A short, read-only connection for looking at a database, with errors people can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from waybill.errors import ConfigurationError, SourceRejected, SourceUnavailable
+
+CONNECT_TIMEOUT_SECONDS = 5
+LOCK_TIMEOUT_SECONDS = 5
+
+_DSN_FORM = "postgresql://user:password@host:5432/database"
+
+# What libpq and the server say when no connection comes about (they give no SQLSTATE then), and
+# what to do. The first group is configuration; the second may pass.
+_WRONG = (
+    ("password authentication failed", "user or password is wrong"),
+    ("no password supplied", f"it wants a password; write {_DSN_FORM}, or set PGPASSWORD"),
+    ("no pg_hba.conf entry", "its pg_hba.conf does not let this user in from here"),
+    ("resolve host", "there is no host of that name; check its spelling"),
+    ("translate host name", "there is no host of that name; check its spelling"),
+    ("not permitted to log in", "the role may not log in; ALTER ROLE … LOGIN"),
+    ("does not support SSL", "it offers no TLS; remove sslmode or use another server"),
+    ("certificate verify failed", "its certificate is not trusted; check sslrootcert"),
+)
+_PASSING = (
+    ("Connection refused", "nothing listens there; check host and port, and that it is running"),
+    ("timeout", f"no answer within {CONNECT_TIMEOUT_SECONDS} s; check host, port and firewalls"),
+    ("starting up", "it is still starting; try again shortly"),
+    ("shutting down", "it is shutting down; try again shortly"),
+    ("connection slots", "all of its connections are taken; raise max_connections or wait"),
+    ("too many", "all of its connections are taken; raise the limit or wait"),
+)
+
+
+@contextmanager
+def connect_read_only(
+    dsn: str, *, statement_timeout_seconds: float
+) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Open one ``READ ONLY`` transaction that ends with the block.
+
+    Raises:
+        ConfigurationError: the DSN is malformed, or the server refuses it for good.
+        SourceUnavailable: the server does not answer, or went away meanwhile.
+        SourceRejected: a statement in the block was refused.
+    """
+    server = _describe(dsn)
+    try:
+        connection = psycopg.connect(
+            dsn,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            client_encoding="UTF8",
+            application_name="waybill catalog",
+        )
+    except psycopg.OperationalError as exc:
+        raise _refusal(str(exc), dsn, server) from exc
+    try:
+        with connection:
+            connection.read_only = True
+            connection.execute(
+                "SELECT set_config('statement_timeout', %s, true),"
+                " set_config('lock_timeout', %s, true)",
+                [f"{statement_timeout_seconds * 1000:.0f}", f"{LOCK_TIMEOUT_SECONDS * 1000}"],
+            )
+            yield connection
+    except psycopg.Error as exc:
+        if connection.broken or exc.sqlstate is None:
+            raise SourceUnavailable(
+                f"PostgreSQL at {server} closed the connection. Check its log, then try again."
+            ) from exc
+        raise SourceRejected(
+            f"PostgreSQL at {server} refused a statement (SQLSTATE {exc.sqlstate})."
+        ) from exc
+
+
+def _describe(dsn: str) -> str:
+    """Return ``host:port`` of a DSN, never more of it."""
+    try:
+        parameters = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        driver = " Leave the driver (+psycopg) out." if "+" in dsn.partition("://")[0] else ""
+        # Not chained: libpq quotes the part it stumbled over, which may be the password.
+        raise ConfigurationError(
+            f"The DSN cannot be read. Write {_DSN_FORM}.{driver} "
+            "Percent-encode @ : / ? # % and spaces in user and password."
+        ) from None
+    hosts = str(parameters.get("host") or parameters.get("hostaddr") or "").split(",")
+    ports = str(parameters.get("port") or "").split(",")
+    if any("@" in host for host in hosts) or not all(p.isdigit() for p in ports if p):
+        # An unescaped @ or / in a password moves part of it into the host or port.
+        raise ConfigurationError(
+            f"The host or port of the DSN cannot be right. Write {_DSN_FORM}. "
+            "Percent-encode @ : / ? # % and spaces in user and password."
+        )
+    return ", ".join(
+        f"{host or 'the local socket'}:{(ports[i] if i < len(ports) else ports[-1]) or '5432'}"
+        for i, host in enumerate(hosts)
+    )
+
+
+def _refusal(text: str, dsn: str, server: str) -> ConfigurationError | SourceUnavailable:
+    database = conninfo_to_dict(dsn).get("dbname")
+    if "does not exist" in text and "database" in text and database:
+        return ConfigurationError(
+            f"PostgreSQL at {server} has no database {database!r}. "
+            "Create it, or name another at the end of the DSN."
+        )
+    if "role" in text and "does not exist" in text:
+        return ConfigurationError(
+            f"PostgreSQL at {server} has no such role. CREATE ROLE … LOGIN, or use another user."
+        )
+    for mark, meaning in _WRONG:
+        if mark in text:
+            return ConfigurationError(f"PostgreSQL at {server} cannot be used: {meaning}.")
+    for mark, meaning in _PASSING:
+        if mark in text:
+            return SourceUnavailable(f"PostgreSQL at {server} does not answer: {meaning}.")
+    return SourceUnavailable(
+        f"PostgreSQL at {server} does not answer. Check host, port and its log; "
+        "`psql` with the same DSN says more."
+    )
