@@ -223,10 +223,15 @@ class _TypeCheck:
                 "error", "query_writes", "The query would write or lock rows.",
                 "Leave out INSERT, UPDATE, DELETE, MERGE and FOR UPDATE.",
             )  # fmt: skip
-        # Class 42 is about the operator's own text (syntax, names, rights): the server's words
-        # name what stands in the query, never a value of a row. Others might; they stay inside.
-        sqlstate = exc.sqlstate or ""
-        if not sqlstate.startswith("42"):
+        if isinstance(exc, psycopg.errors.ProtocolViolation):
+            return self._finding(
+                "error", "query_refused", "The query has a parameter ($1), and nothing to fill it.",
+                "Write the value itself into the query.",
+            )  # fmt: skip
+        # Classes 42 and 0A are about the operator's own text (syntax, names, rights, features):
+        # the server's words name what stands in the query, never a value of a row. Others might;
+        # they stay inside.
+        if not (exc.sqlstate or "").startswith(("42", "0A")):
             return self._unreadable(exc)
         place = ""
         if (position := exc.diag.statement_position) and int(position) > offset:

@@ -123,6 +123,12 @@ def propose(database: str, role: str, relations: list[Relation]) -> Inspection:
                 f"To include it: {grant_statement(relation, role)}"
             )
             continue
+        if not relation.is_populated:
+            notes.append(
+                f"{shown} is left out: the materialized view was never filled. "
+                f"To include it: REFRESH MATERIALIZED VIEW {shown};"
+            )
+            continue
         name = derive_export_name(relation.source.schema, relation.source.table, taken)
         taken.add(name)
         table = _propose_table(name, relation, readable)
@@ -151,8 +157,6 @@ def _propose_table(
     key = _choose_key(relation, {column.name for column in readable})
     if relation.has_children:
         notes.append("it includes the rows of inheriting tables, so its indexes prove no key")
-    if not relation.is_populated:
-        notes.append("the materialized view is empty until REFRESH MATERIALIZED VIEW")
     if relation.row_security_active:
         notes.append("row level security is active: the role sees only rows its policies admit")
     export_type = ExportType(

@@ -104,7 +104,7 @@ ORDER BY attrelid, attnum
 # indkey holds 0 for an expression; INCLUDE columns stand after the first indnkeyatts.
 _UNIQUE_INDEXES = """
 SELECT i.indrelid, i.indisprimary,
-       array_agg(a.attname::text ORDER BY k.position), bool_and(a.attnotnull),
+       array_agg(a.attname::text ORDER BY k.position),
        bool_and(a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype))
 FROM pg_index i
 CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
@@ -153,8 +153,11 @@ def _read(connection: Connection, query: str, parameters: list[object]) -> list[
     for oid, *column in connection.execute(_COLUMNS, [oids]):
         columns[oid].append(RelationColumn(*column))
     indexes: dict[int, list[UniqueIndex]] = defaultdict(list)
-    for oid, primary, names, never_null, integers in connection.execute(_UNIQUE_INDEXES, [oids]):
-        indexes[oid].append(UniqueIndex(tuple(names), primary, never_null, integers))
+    for oid, primary, names, integers in connection.execute(_UNIQUE_INDEXES, [oids]):
+        never_null = {column.name for column in columns[oid] if column.not_null}
+        indexes[oid].append(
+            UniqueIndex(tuple(names), primary, never_null.issuperset(names), integers)
+        )
     return [
         Relation(
             TableSource(schema, table),
