@@ -284,7 +284,7 @@ class ShallowClone(GitError):
         self.path = path
         super().__init__(
             f"{path} is a shallow clone: the history needed is not there",
-            remedy="git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)",
+            remedy="git fetch --unshallow (GitHub Actions: actions/checkout with fetch-depth: 0)",
         )
 
 

@@ -313,7 +313,8 @@ _VERDICT = re.compile(
 
 def read_verdict(raw: str, span: Span, line: int) -> Verdict:
     match = _VERDICT.match(raw)
-    assert match is not None  # every part is optional
+    if match is None:  # cannot be: every part is optional
+        return Verdict(None, "", "", raw.strip(), raw, span, line)
     mark, rest = match["mark"], match["rest"]
     words = (match["word"] or "").casefold()
     kind = _VERDICT_MARKS.get(mark)

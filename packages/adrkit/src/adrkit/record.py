@@ -30,6 +30,7 @@ from adrkit.model import (
     Title,
     Verdict,
     VerdictKind,
+    read_title,
     record_numbers,
 )
 
@@ -99,8 +100,6 @@ class Record:
     @cached_property
     def titles(self) -> tuple[Title, ...]:
         """All level-1 headings: more than one is a fault worth reporting."""
-        from adrkit.model import read_title
-
         return tuple(
             read_title(heading.text, heading.text_span, heading.line)
             for heading in self.document.headings
@@ -355,7 +354,7 @@ class Record:
             if match is None:
                 continue
             path = match["path"]
-            looks_like_path = "/" in path.strip("/") or path.endswith("/") and len(path) > 1
+            looks_like_path = "/" in path.strip("/") or (path.endswith("/") and len(path) > 1)
             if looks_like_path or _FILE_ENDING.search(path):
                 found.append(
                     CitedPath(path, code.content, match["fragment"], False, code.span, code.line)
@@ -402,9 +401,9 @@ def _relation_kind(label: str) -> RelationKind | None:
 
 def _target_of(text: str, number: int) -> str | None:
     for match in re.finditer(r"\]\(([^()\s]+)", text):
-        if found := _LINKED_RECORD.search(match.group(1)):
-            if int(found.group(1)) == number:
-                return match.group(1)
+        found = _LINKED_RECORD.search(match.group(1))
+        if found and int(found.group(1)) == number:
+            return match.group(1)
     return None
 
 

@@ -143,7 +143,8 @@ def head_end(document: Document) -> int:
 
 # `**Key:** value`, `**Key**: value`, `* Key: value` (MADR 2) and `Key: value`, one per line.
 _FIELD_LINE = re.compile(
-    r"[ \t]*(?:[-*+][ \t]+)?(?:\*\*(?P<bold>[^*:\r\n]+?)(?::\*\*|\*\*[ \t]*:)|(?P<bare>[A-Z][\w ]{0,30}?):(?=[ \t]|$))"
+    r"[ \t]*(?:[-*+][ \t]+)?"
+    r"(?:\*\*(?P<bold>[^*:\r\n]+?)(?::\*\*|\*\*[ \t]*:)|(?P<bare>[A-Z][\w ]{0,30}?):(?=[ \t]|$))"
     r"[ \t]*(?P<value>.*)"
 )
 
@@ -204,6 +205,7 @@ def table_alternatives(document: Document, section: Section) -> tuple[Alternativ
     verdict_column = table.column("verdict", "decision", "outcome", "result")
     found = []
     for row in table.rows:
+
         def text(column: int | None) -> str | None:
             cell = row.cell(column) if column is not None else None  # noqa: B023 - used at once
             return cell.text if cell else None
@@ -236,17 +238,15 @@ def items_in(document: Document, span: Span) -> tuple[ListItem, ...]:
     return tuple(item for item in Document.within(document.list_items, span) if item.depth == 0)
 
 
-def read_consequences(
-    document: Document, sections: Mapping[SectionName, Section]
-) -> Consequences:
+def read_consequences(document: Document, sections: Mapping[SectionName, Section]) -> Consequences:
     """By the sub-sections Positive and Negative, else by MADR 4's "Good/Bad, because"."""
     positive: list[ListItem] = []
     negative: list[ListItem] = []
     other: list[ListItem] = []
     claimed: list[Span] = []
-    for name, into in ((SectionName.POSITIVE, positive), (SectionName.NEGATIVE, negative)):
+    for name, side in ((SectionName.POSITIVE, positive), (SectionName.NEGATIVE, negative)):
         if section := sections.get(name):
-            into += items_in(document, section.body)
+            side.extend(items_in(document, section.body))
             claimed.append(section.span)
     if section := sections.get(SectionName.RISKS):
         claimed.append(section.span)
@@ -254,8 +254,7 @@ def read_consequences(
         for item in items_in(document, section.body):
             if any(item.span in span for span in claimed):
                 continue
-            into = {"good": positive, "bad": negative}.get(tone(item) or "", other)
-            into.append(item)
+            {"good": positive, "bad": negative}.get(tone(item) or "", other).append(item)
     return Consequences(tuple(positive), tuple(negative), tuple(other))
 
 
@@ -264,6 +263,11 @@ def read_consequences(
 
 def one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def reason_text(status: Status, reason: str) -> str:
+    """A reason says which move it belongs to: later moves add theirs and keep this one."""
+    return f"{status.value} - {one_line(reason)}"
 
 
 def missing_status(document: Document) -> EditNotPossible:

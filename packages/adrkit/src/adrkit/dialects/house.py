@@ -13,8 +13,8 @@ from adrkit.dialects.base import (
     link_to,
     missing_status,
     named_section,
-    one_line,
     read_consequences,
+    reason_text,
     status_of,
     table_alternatives,
 )
@@ -61,9 +61,7 @@ class HouseDialect:
         field = header.fields["status"]
         edits = []
         if reason:
-            edits = _reason_edits(document, header, one_line(reason))
-            # One edit when the reason goes right after the status: insertions at the same place
-            # as a replacement would depend on their order.
+            edits = _reason_edits(document, header, reason_text(status, reason))
         edits.append(Edit(field.span, text if field.value else f" {text}"))
         return edits
 
@@ -83,7 +81,6 @@ class HouseDialect:
             if other.number in record_numbers(item.text):
                 return []
             value = item.text[len(label) + 5 :].strip()
-            start = item.span.start + document.slice(item.span).index("**", 2) + 0
             start = document.text.index(":**", item.span.start) + 3
             if not value or value.startswith("[Link to") or value.casefold() in _NOTHING:
                 return [Edit(Span(start, item.span.end), f" {link}")]
@@ -101,7 +98,8 @@ _NOTHING = {"-", "–", "—", "none", "none.", "n/a", "n/a."}
 def _reason_edits(document: Document, header: Header, reason: str) -> list[Edit]:
     existing = header.fields.get("reason")
     if existing is not None:
-        return [Edit(existing.span, reason if existing.value else f" {reason}")]
+        end = Span(existing.span.end, existing.span.end)
+        return [Edit(end, f"; {reason}" if existing.value else f" {reason}")]
     status = header.fields["status"]
     line = document.line_of(max(status.span.end - 1, status.span.start))
     # A header line that ends in two spaces is a hard break; the new line follows the habit.

@@ -17,10 +17,11 @@ from adrkit.dialects.base import (
     named_section,
     one_line,
     read_consequences,
+    reason_text,
     status_of,
     tone,
 )
-from adrkit.document import Document, Edit, Heading, Section, Span, plain
+from adrkit.document import Document, Edit, FrontMatter, Heading, Section, Span, plain
 from adrkit.model import (
     Alternative,
     Consequences,
@@ -37,7 +38,8 @@ _HEADINGS = {
     "pros and cons of the options",
 }  # fmt: skip
 _CHOSEN = re.compile(
-    r"Chosen option(?:s)?:\s*(?P<quote>[\"“'`*_\[]*)(?P<option>.+?)(?:[\"”'`*_\]]+|(?=,? because)|(?=\.\s)|\Z)",
+    r"Chosen option(?:s)?:\s*(?P<quote>[\"“'`*_\[]*)(?P<option>.+?)"
+    r"(?:[\"”'`*_\]]+|(?=,? because)|(?=\.\s)|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -96,13 +98,12 @@ class MadrDialect:
             before = document.text[span.start - 1 : span.start]
             edits = [Edit(span, value if before in " \t" else f" {value}")]
             if reason:
-                line = document.line_of(span.start)
-                edits.append(document.insert_after_line(line, f"reason: {_yaml_text(reason)}"))
+                edits.append(_front_matter_reason(document, front, reason_text(status, reason)))
             return edits
         if front and front.data is not None and _bullet(document, "status") is None:
             lines = [f'status: "{text}"' if successor else f"status: {text}"]
             if reason:
-                lines.append(f"reason: {_yaml_text(reason)}")
+                lines.append(f"reason: {_yaml_text(reason_text(status, reason))}")
             first = document.line_of(front.span.start)
             return [document.insert_after_line(first, *lines)]
         field = _bullet(document, "status")
@@ -111,7 +112,9 @@ class MadrDialect:
         edits = [Edit(field.span, text if field.value else f" {text}")]
         if reason:
             line = document.line_of(max(field.span.end - 1, field.span.start))
-            edits.append(document.insert_after_line(line, f"* Reason: {one_line(reason)}"))
+            edits.append(
+                document.insert_after_line(line, f"* Reason: {reason_text(status, reason)}")
+            )
         return edits
 
     def relation_edits(
@@ -136,6 +139,17 @@ class MadrDialect:
         if document.text.endswith(("\n", "\r")):
             return [Edit(Span(end, end), text + eol)]
         return [Edit(Span(end, end), eol + text)]
+
+
+def _front_matter_reason(document: Document, front: FrontMatter, reason: str) -> Edit:
+    """A ``reason`` key after the status, or the reason added to the one there is."""
+    span = front.value_span("reason")
+    existing = (front.data or {}).get("reason")
+    if span is not None and isinstance(existing, str):
+        return Edit(span, _yaml_text(f"{existing}; {reason}"))
+    status = front.value_span("status") or front.content
+    line = document.line_of(status.start)
+    return document.insert_after_line(line, f"reason: {_yaml_text(reason)}")
 
 
 def _yaml_text(text: str) -> str:
@@ -169,7 +183,9 @@ def _chosen(document: Document, decision: Section | None) -> Verdict | None:
         return None
     for paragraph in Document.within(document.paragraphs, decision.body):
         if match := _CHOSEN.search(paragraph.text):
-            rest = re.sub(r"^[\"”'`*_\])(\s,.;:-]*(?:because\b)?", "", paragraph.text[match.end() :])
+            rest = re.sub(
+                r"^[\"”'`*_\])(\s,.;:-]*(?:because\b)?", "", paragraph.text[match.end() :]
+            )
             return Verdict(
                 VerdictKind.CHOSEN, "", plain(match["option"]), rest.strip(), paragraph.text,
                 paragraph.span, paragraph.line,
@@ -187,7 +203,8 @@ def _detail(
     for option in document.sections:
         if option.heading.level != section.heading.level + 1 or option.span not in section.body:
             continue
-        good, bad = [], []
+        good: list[str] = []
+        bad: list[str] = []
         for item in items_in(document, option.body):
             kind = tone(item)
             if kind in ("good", "bad"):

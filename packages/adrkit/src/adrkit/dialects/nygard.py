@@ -13,8 +13,8 @@ from adrkit.dialects.base import (
     link_to,
     missing_status,
     named_section,
-    one_line,
     read_consequences,
+    reason_text,
     table_alternatives,
 )
 from adrkit.document import Document, Edit, Heading, Paragraph, Section
@@ -37,9 +37,7 @@ class NygardDialect:
 
     def header(self, document: Document) -> Header:
         fields = header_fields(document, continued=False)
-        return Header(
-            document_title(document), fields.get("date"), _status(document), None, fields
-        )
+        return Header(document_title(document), fields.get("date"), _status(document), None, fields)
 
     def section_name(self, heading: Heading) -> SectionName | None:
         return named_section(heading)
@@ -68,11 +66,15 @@ class NygardDialect:
             text = status.value
         else:  # adr-tools replaces the word by the link, in the spelling of today
             own = document.path or successor.path
-            text = "Superseded by " + link_to(successor, own, f"{successor.number}. {successor.title}")
+            text = "Superseded by " + link_to(
+                successor, own, f"{successor.number}. {successor.title}"
+            )
         edits.append(Edit(line, text))
         if reason:
             last = document.line_of(max(paragraphs[-1].span.end - 1, 0))
-            edits.append(document.insert_after_line(last, "", f"Reason: {one_line(reason)}"))
+            edits.append(
+                document.insert_after_line(last, "", f"Reason: {reason_text(status, reason)}")
+            )
         return edits
 
     def relation_edits(

@@ -95,7 +95,10 @@ class FrontMatter:
 
     def value_span(self, key: str) -> Span | None:
         """Span of the value written after ``key:`` on its line, trailing comment excluded."""
-        pattern = rf"^{re.escape(key)}[ \t]*:[ \t]*((?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[^#\r\n]*?))[ \t]*(?:#[^\r\n]*)?$"
+        pattern = (
+            rf"^{re.escape(key)}[ \t]*:[ \t]*"
+            r"(\"[^\"\r\n]*\"|'[^'\r\n]*'|[^#\r\n]*?)[ \t]*(?:#[^\r\n]*)?$"
+        )
         # `$` does not match before "\r", so the search runs over text with CR made blank.
         match = re.search(pattern, self.text.replace("\r", " "), re.MULTILINE)
         if match is None:
@@ -110,7 +113,9 @@ class _HasSpan(Protocol):
 
 _Spanned = TypeVar("_Spanned", bound=_HasSpan)
 
-_FRONT_MATTER = re.compile(r"---[ \t]*(?:\r\n?|\n)(.*?)^(?:---|\.\.\.)[ \t]*(?=\r|\n|\Z)", re.S | re.M)
+_FRONT_MATTER = re.compile(
+    r"---[ \t]*(?:\r\n?|\n)(.*?)^(?:---|\.\.\.)[ \t]*(?=\r|\n|\Z)", re.S | re.M
+)
 _ATX = re.compile(r"[ \t]*#{1,6}(?:[ \t]+|$)")
 _ATX_CLOSE = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
 _MARKER = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]?")

@@ -206,9 +206,7 @@ class _Scanner:
             position += 1
         return position if depth == 0 else None
 
-    def _reference(
-        self, inner: int, bracket: int
-    ) -> tuple[LinkKind, str, Span | None, int] | None:
+    def _reference(self, inner: int, bracket: int) -> tuple[LinkKind, str, Span | None, int] | None:
         if not self.references:
             return None
         end = bracket + 1

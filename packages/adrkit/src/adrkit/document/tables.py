@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from adrkit.document.source import Source, Span
 
-
 # As cmark-gfm: a bar right after a backslash never ends a cell, whatever stands before.
 _CELL_END = re.compile(r"(?<!\\)\|")
 
@@ -84,7 +83,7 @@ def split_row(text: str, start: int, line: int) -> TableRow:
 
 
 def read_table(source: Source, first: int, after_last: int, nested: bool) -> Table:
-    """Table on lines ``first .. after_last - 1`` (from 1); its first two are header and delimiter."""
+    """Table on lines ``first .. after_last - 1``; the first two are header and delimiter."""
     rows = []
     for line in range(first, after_last):
         span = source.line_span(line)

@@ -1,0 +1,5 @@
+"""``python -m adrkit`` is ``adr``."""
+
+from adrkit.cli import main
+
+main()

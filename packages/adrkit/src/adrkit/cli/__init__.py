@@ -1,0 +1,40 @@
+"""The ``adr`` command: a thin layer over the library, the only place that knows exit codes.
+
+Commands register themselves on ``app`` when their module is imported. To add a group: write
+``adrkit/cli/NAME.py`` with ``@app.command()`` functions and add its name to GROUPS.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from adrkit.cli.app import EXIT_FINDINGS, EXIT_OK, EXIT_USAGE, Workspace, app, workspace
+
+#: Modules of this package, in the order of ``adr --help``.
+GROUPS = (
+    "write",
+    "life",
+    "numbers",
+    "read",
+    "template",
+)
+
+for _group in GROUPS:
+    import_module(f"{__name__}.{_group}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="adr")
+
+
+__all__ = [
+    "EXIT_FINDINGS",
+    "EXIT_OK",
+    "EXIT_USAGE",
+    "GROUPS",
+    "Workspace",
+    "app",
+    "main",
+    "workspace",
+]

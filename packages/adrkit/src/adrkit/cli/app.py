@@ -1,0 +1,179 @@
+"""The application object, its global options and what every command shares."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from adrkit import __version__
+from adrkit.config import Config, load_config
+from adrkit.errors import AdrkitError
+from adrkit.git import Git
+from adrkit.ledger import NumberLedger
+from adrkit.record import Record
+from adrkit.repository import RecordRepository
+from adrkit.transaction import recover
+
+EXIT_OK = 0
+EXIT_FINDINGS = 1
+EXIT_USAGE = 2
+
+HELP = """Architecture decision records: write, number, link and check them.
+
+\b
+A first tour:
+  adr init                          make docs/adr with a first record
+  adr new "Use PostgreSQL"          write the next record from the template
+  adr accept 2                      the decision is taken
+  adr new "Use Valkey" --supersedes 2 --status Accepted
+  adr list                          what was decided
+
+Exit codes: 0 all well, 1 findings, 2 wrong use or unreadable input.
+"""
+
+
+class AdrGroup(TyperGroup):
+    """Turns adrkit's errors into exit code 2 with the problem and its remedy on stderr."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AdrkitError as error:
+            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"remedy: {error.remedy}", err=True)
+            raise typer.Exit(EXIT_USAGE) from error
+        except BrokenPipeError as error:  # the reader of a pipe, `head`, has seen enough
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+            raise typer.Exit(EXIT_OK) from error
+
+
+app = typer.Typer(
+    name="adr",
+    cls=AdrGroup,
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass
+class Workspace:
+    """What commands work on; made once per invocation from the global options."""
+
+    start: Path
+    directory: Path | None
+
+    @cached_property
+    def config(self) -> Config:
+        return load_config(self.start, directory=self.directory)
+
+    @cached_property
+    def repository(self) -> RecordRepository:
+        """Records of the project; a change that was interrupted is completed first."""
+        for path in recover(self.config.directory):
+            warn(f"completed an interrupted change of {self.shown(path)}")
+        return RecordRepository.of(self.config)
+
+    @cached_property
+    def git(self) -> Git | None:
+        """None outside of a work tree or without git; ``Git.discover`` raises instead."""
+        return Git.find(self.config.root)
+
+    @cached_property
+    def ledger(self) -> NumberLedger:
+        return NumberLedger(self.repository, self.git)
+
+    def path(self, path: Path) -> Path:
+        """A path from the command line, relative to ``-C``."""
+        return path if path.is_absolute() else self.start / path
+
+    def path_or_reference(self, text: str) -> Path | str:
+        """A record named on the command line: a path relative to ``-C`` if there is one."""
+        candidate = self.start / text
+        return candidate if candidate.is_file() else text
+
+    def record(self, reference: str) -> Record:
+        """The record named by a number, a file name or a path.
+
+        Raises RecordNotFound, AmbiguousNumber or a DocumentError.
+        """
+        return self.repository.resolve(str(self.path_or_reference(reference)))
+
+    def shown(self, path: Path) -> str:
+        """A path as messages show it: relative to the starting directory if below it."""
+        try:
+            return path.resolve().relative_to(self.start.resolve()).as_posix()
+        except ValueError:
+            return str(path)
+
+    def warn_unreadable(self) -> bool:
+        """Say which records could not be read; whether there were any."""
+        for failed in self.repository.unreadable:
+            warn(f"{failed.error} (left out; {failed.error.remedy})")
+        return bool(self.repository.unreadable)
+
+
+def workspace(ctx: typer.Context) -> Workspace:
+    found = ctx.find_object(Workspace)
+    if found is None:  # a command run without the application's callback
+        found = Workspace(Path.cwd(), None)
+    return found
+
+
+@app.callback()
+def _main(
+    ctx: typer.Context,
+    change_directory: Annotated[
+        Path | None,
+        typer.Option("-C", metavar="PATH", help="Run as if started in PATH."),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="PATH",
+            help="Directory of the records; default: from the settings, else docs/adr and alike.",
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"adrkit {__version__}")
+        raise typer.Exit(EXIT_OK)
+    start = change_directory or Path()
+    if not start.is_dir():
+        raise typer.BadParameter(f"{start} is no directory", param_hint="-C")
+    ctx.obj = Workspace(start.resolve(), directory)
+
+
+def say(text: str) -> None:
+    typer.echo(text)
+
+
+def warn(text: str) -> None:
+    typer.echo(f"warning: {text}", err=True)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def console() -> Console:
+    """Console of standard output; plain and unwrapped when that is no terminal."""
+    terminal = sys.stdout.isatty()
+    return Console(soft_wrap=not terminal, highlight=False, width=None if terminal else 200)
+
+
+def is_interactive() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

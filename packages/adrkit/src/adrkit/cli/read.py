@@ -1,0 +1,224 @@
+"""adr list, show, search"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.markdown import Markdown
+from rich.table import Table
+
+from adrkit.cli.app import (
+    EXIT_FINDINGS,
+    EXIT_USAGE,
+    Workspace,
+    app,
+    console,
+    print_json,
+    say,
+    workspace,
+)
+from adrkit.errors import InvalidInput
+from adrkit.model import status_kind
+from adrkit.record import Record
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_records(  # noqa: PLR0917 - options of a command, Typer passes them by name
+    ctx: typer.Context,
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", "-s", help="Only records with this status; repeatable."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="YYYY-MM-DD", help="Dated on or after.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Dated on or before.")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="Title contains TEXT.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the records: number, date, status, title.
+
+    Example: adr list --status Accepted --since 2026-01-01 --json
+    """
+    space = workspace(ctx)
+    wanted = [_status(value) for value in status or ()]
+    for option in (since, until):
+        if option is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", option):
+            raise InvalidInput("date", option, remedy="write it as YYYY-MM-DD")
+    shown = []
+    for record in space.repository.require():
+        day = record.date_value.isoformat() if record.date_value else None
+        if wanted and record.status_kind not in wanted:
+            continue
+        if (since and (day is None or day < since)) or (until and (day is None or day > until)):
+            continue
+        if title and title.casefold() not in record.name.casefold():
+            continue
+        shown.append(record)
+    if as_json:
+        print_json([summary(space, record) for record in shown])
+    else:
+        _print_table(shown)
+    if space.warn_unreadable():
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _status(value: str) -> Any:
+    kind = status_kind(value)
+    if kind is None:
+        raise InvalidInput(
+            "status", value, remedy="Proposed, Accepted, Rejected, Deprecated or Superseded"
+        )
+    return kind
+
+
+def summary(space: Workspace, record: Record) -> dict[str, Any]:
+    """One record as ``--json`` shows it."""
+    return {
+        "number": record.number,
+        "title": record.name or None,
+        "date": record.date.value if record.date else None,
+        "status": record.status_kind.value if record.status_kind else None,
+        "status_text": record.status.raw if record.status else None,
+        "supersedes": list(record.supersedes),
+        "superseded_by": list(record.superseded_by),
+        "format": record.dialect.name,
+        "path": space.shown(record.path) if record.path else None,
+    }
+
+
+def _print_table(records: list[Record]) -> None:
+    if not sys.stdout.isatty():
+        for record in records:
+            say("\t".join(_columns(record)))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Number", "Date", "Status", "Title"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "Title")
+    for record in records:
+        table.add_row(*_columns(record))
+    console().print(table)
+
+
+def _columns(record: Record) -> tuple[str, str, str, str]:
+    status = record.status_kind.value if record.status_kind else "?"
+    if record.superseded_by:
+        status += " by " + ", ".join(f"{number:04d}" for number in record.superseded_by)
+    return (
+        f"{record.number:04d}" if record.number is not None else "-",
+        record.date.value if record.date else "-",
+        status,
+        record.name or "(no title)",
+    )
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    record: Annotated[
+        str, typer.Argument(metavar="RECORD", help="Number (7, ADR-0007), file name or path.")
+    ],
+    raw: Annotated[bool, typer.Option("--raw", help="The file's exact bytes.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one record: rendered on a terminal, as written elsewhere.
+
+    Example: adr show 7
+    """
+    space = workspace(ctx)
+    found = space.record(record)
+    if as_json:
+        print_json(summary(space, found) | _detail(found))
+    elif raw or not sys.stdout.isatty():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(found.document.to_bytes())
+    else:
+        console().print(Markdown(found.document.text))
+
+
+def _detail(record: Record) -> dict[str, Any]:
+    return {
+        "decision": record.decision.plain if record.decision else None,
+        "sections": {name.value: record.section_text(name) for name in record.sections},
+        "alternatives": [
+            {
+                "approach": option.approach,
+                "pros": option.pros,
+                "cons": option.cons,
+                "verdict": option.verdict.kind.value
+                if option.verdict and option.verdict.kind
+                else None,
+                "reason": option.verdict.reason if option.verdict else None,
+                "line": option.line,
+            }
+            for option in record.alternatives
+        ],
+        "cited_paths": sorted({cited.path for cited in record.cited_paths}),
+        "references": sorted({reference.number for reference in record.references}),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    record: Record
+    line: int
+    text: str
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    words: Annotated[list[str], typer.Argument(help="Words that must all stand in the record.")],
+    regex: Annotated[
+        bool, typer.Option("--regex", "-E", help="Read the words as patterns.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find records that hold all words; prints the lines with any of them.
+
+    Case does not matter. Exit code 1 when nothing is found.
+
+    Example: adr search queue retry
+    """
+    space = workspace(ctx)
+    try:
+        patterns = [re.compile(w if regex else re.escape(w), re.IGNORECASE) for w in words]
+    except re.error as error:
+        raise InvalidInput(
+            "pattern", str(error.pattern), remedy="leave --regex out, or mend the pattern"
+        ) from error
+    hits = [hit for r in space.repository.require() for hit in _hits(r, patterns)]
+    if as_json:
+        print_json(
+            [summary(space, hit.record) | {"line": hit.line, "text": hit.text} for hit in hits]
+        )
+    else:
+        for hit in hits:
+            path = space.shown(hit.record.path) if hit.record.path else hit.record.label
+            say(f"{path}:{hit.line}: {hit.text.strip()}")
+    if space.warn_unreadable():
+        raise typer.Exit(EXIT_USAGE)
+    if not hits:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _hits(record: Record, patterns: list[re.Pattern[str]]) -> Iterator[Hit]:
+    text = record.document.text
+    if not all(pattern.search(text) for pattern in patterns):
+        return
+    source = record.document.source
+    for line in range(1, source.line_count + 1):
+        content = source.line_text(line)
+        if any(pattern.search(content) for pattern in patterns):
+            yield Hit(record, line, content)

@@ -1,0 +1,199 @@
+"""adr init, adr new"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adrkit.authoring import NewRecord, create_record
+from adrkit.cli.app import Workspace, app, is_interactive, print_json, say, warn, workspace
+from adrkit.cli.editor import editor_command, open_editor
+from adrkit.errors import InvalidInput
+from adrkit.model import Status, status_kind
+from adrkit.record import Record
+
+_ARTICLE = "https://cognitect.com/blog/2011/11/15/documenting-architecture-decisions"
+_FIRST_TITLE = "Record Architecture Decisions"
+_FIRST_RECORD = """\
+# ADR-{number:04d}: {title}
+
+**Date:** {date}
+**Status:** Accepted
+**Context:** [Documenting Architecture Decisions]({article})
+
+## Decision
+
+Record every architecturally significant decision of this project as a numbered Markdown file.
+
+## Context
+
+Decisions outlive the people and the discussions that made them. Without a record, those who come
+later can only follow a decision blindly or reverse it blindly.
+
+## Alternatives Considered
+
+| Approach | Pros | Cons | Verdict |
+|----------|------|------|---------|
+| **In the repository** | Versioned and reviewed like code | A file per decision | ✅ **Chosen** - travels with the code |
+| **Wiki** | Easy to edit | Drifts from the code, no review | ❌ Rejected - goes stale unseen |
+| **Nothing** | No effort | The reasons are lost | ❌ Rejected - discussions return |
+
+## Decision Rationale
+
+A record that is reviewed together with the change it explains is read when it matters, and the
+history shows which decisions were in force at any time.
+
+## Consequences
+
+### Positive
+
+- Newcomers find out why things are as they are.
+
+### Negative
+
+- Each significant decision costs the time to write one to two pages.
+
+### Risks & Mitigations
+
+| Risk | Impact | Likelihood | Mitigation |
+|------|--------|------------|------------|
+| Records go stale | Med | Med | Supersede instead of editing, and link both ways |
+
+## Implementation Notes
+
+`adr new "Title"` writes the next record; `adr list` shows them all.
+
+## Related
+
+- **TDD:** none
+"""
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(help="Where the records shall live; default: docs/adr."),
+    ] = None,
+) -> None:
+    """Make the records directory with a first record.
+
+    A directory other than one of the usual places is noted in adrkit.toml. Running it again
+    changes nothing.
+    """
+    space = workspace(ctx)
+    if directory is not None:
+        space = Workspace(space.start, directory)
+    target = space.config.directory
+    target.mkdir(parents=True, exist_ok=True)
+    if directory is not None and space.config.source is None:
+        default = Workspace(space.start, None).config
+        if default.directory != target and target.is_relative_to(default.root):
+            relative = target.relative_to(default.root).as_posix()
+            settings = default.root / "adrkit.toml"
+            settings.write_text(f'directory = "{relative}"\n', encoding="utf-8")
+            say(f"wrote {space.shown(settings)}")
+    if space.repository.paths:
+        say(f"{space.shown(target)} holds {len(space.repository.paths)} records already")
+        return
+    number = space.ledger.next()
+    path = target / f"{number:04d}-record-architecture-decisions.md"
+    text = _FIRST_RECORD.format(
+        number=number, title=_FIRST_TITLE, date=today().isoformat(), article=_ARTICLE
+    )
+    path.write_text(text, encoding="utf-8", newline="\n")
+    say(f"wrote {space.shown(path)}")
+
+
+@app.command()
+def new(  # noqa: PLR0917 - options of a command, Typer passes them by name
+    ctx: typer.Context,
+    title: Annotated[
+        str | None, typer.Argument(help='Title in Title Case, e.g. "Use PostgreSQL for Orders".')
+    ] = None,
+    status: Annotated[
+        str, typer.Option("--status", "-s", help="Proposed, Accepted or Rejected.")
+    ] = Status.PROPOSED.value,
+    supersedes: Annotated[
+        list[str] | None,
+        typer.Option("--supersedes", metavar="N", help="Record this one replaces; repeatable."),
+    ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="LINK", help="Ticket, epic or design document."),
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("--number", min=0, help="A number of your own; default: the next.")
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option("--template", help="A template file (Jinja2) for this record.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why the older record is superseded.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let a Proposed record supersede an Accepted one.")
+    ] = False,
+    edit: Annotated[
+        bool | None,
+        typer.Option("--edit/--no-edit", help="Open $VISUAL or $EDITOR; default: on a terminal."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write the next record from the template.
+
+    The number is one more than the highest that any branch ever used, deleted records included.
+    The file is NNNN-short-kebab-case-title.md. With --supersedes the older record is marked and
+    both are linked, in one step.
+
+    Example: adr new "Use Valkey for Queues" --supersedes 2 --status Accepted --context SHRED-21
+    """
+    space = workspace(ctx)
+    if reason is not None and not supersedes:
+        raise typer.BadParameter("goes with --supersedes", param_hint="--reason")
+    interactive = is_interactive() and not as_json
+    if title is None:
+        if not interactive:
+            raise typer.BadParameter("give a title", param_hint="TITLE")
+        title = str(typer.prompt("Title"))
+        if context is None:
+            context = str(typer.prompt("Context (link, empty for later)", default="")) or None
+    kind = status_kind(status)
+    if kind is None:
+        raise InvalidInput("status", status, remedy="Proposed, Accepted or Rejected")
+    repository = space.repository
+    older: list[Record] = [space.record(wanted) for wanted in supersedes or ()]
+    if caveat := space.ledger.caveat:
+        warn(caveat)
+    written = create_record(
+        space.config, repository, space.ledger, title, today=today(), status=kind,
+        supersedes=older, context_link=context, number=number,
+        template=space.path(template) if template else None, reason=reason, force=force,
+    )  # fmt: skip
+    _report(space, written, as_json)
+    if edit or (edit is None and interactive and editor_command()):
+        open_editor(written.path)
+
+
+def _report(space: Workspace, written: NewRecord, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "number": written.number,
+                "path": space.shown(written.path),
+                "superseded": [space.shown(path) for path in written.superseded],
+            }
+        )
+        return
+    say(f"wrote {space.shown(written.path)}")
+    for path in written.superseded:
+        say(f"superseded {space.shown(path)}")
+
+
+def today() -> datetime.date:
+    """The author's local day: a record's date is for people."""
+    return datetime.datetime.now().astimezone().date()

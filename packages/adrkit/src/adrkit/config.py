@@ -1,0 +1,175 @@
+"""Settings of a project, found upward from where the command runs.
+
+In each directory from the starting point up to the repository's root (a ``.git`` entry) or the
+file system's, the first of these counts: ``adrkit.toml``, ``.adrkit.toml``, ``pyproject.toml``
+with a ``[tool.adrkit]`` table, ``.adr-dir`` (adr-tools). Without any, the root is the directory
+that holds ``.git``, else the starting point, and the first existing of DEFAULT_DIRECTORIES is the
+records directory.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adrkit.errors import ConfigError
+
+#: Where projects keep their records, most usual first; the first is also what `adr init` makes.
+DEFAULT_DIRECTORIES = (
+    "docs/adr", "doc/adr", "docs/adrs", "docs/decisions", "docs/architecture/decisions",
+    "doc/architecture/decisions", "docs/architecture/adr", "adr", "decisions",
+)  # fmt: skip
+
+CONFIG_FILES = ("adrkit.toml", ".adrkit.toml")
+
+#: Tables that other parts of adrkit read themselves, through ``Config.table``.
+TABLES = ("lint", "audit", "check", "index", "graph", "site", "export", "import", "lsp", "mcp")
+
+_KEYS = {"directory", "template", "exclude", "citations", *TABLES}
+_DEFAULT_CITATIONS = ("**/*",)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``root`` is absolute: relative paths in the settings are relative to it.
+
+    ``source`` is the file the settings come from, None for the defaults. ``exclude`` are glob
+    patterns, relative to the records directory, of Markdown files that are no records.
+    ``citations`` are glob patterns, relative to the root, of the files that may cite records.
+    """
+
+    root: Path
+    directory: Path
+    source: Path | None = None
+    template: Path | None = None
+    exclude: tuple[str, ...] = ()
+    citations: tuple[str, ...] = _DEFAULT_CITATIONS
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """Settings of one command, ``[tool.adrkit.NAME]``; empty when there are none."""
+        return self.tables.get(name, {})
+
+
+def load_config(start: Path, *, directory: Path | None = None) -> Config:
+    """Settings for ``start`` (a directory). ``directory``, relative to it, overrides theirs.
+
+    Raises ConfigError when a settings file does not parse or holds an unknown key.
+    """
+    start = start.resolve()
+    config = _find(start)
+    if directory is None:
+        return config
+    chosen = (start / directory).resolve()
+    root = config.root if chosen.is_relative_to(config.root) else chosen
+    return Config(
+        root, chosen, config.source, config.template, config.exclude, config.citations,
+        config.tables,
+    )  # fmt: skip
+
+
+def _find(start: Path) -> Config:
+    root = start
+    for place in (start, *start.parents):
+        for name in CONFIG_FILES:
+            if (place / name).is_file():
+                return _from_table(place / name, _read_toml(place / name))
+        project = place / "pyproject.toml"
+        if project.is_file():
+            tool = _read_toml(project).get("tool", {})
+            if isinstance(tool, dict) and "adrkit" in tool:
+                return _from_table(project, tool["adrkit"])
+        if (place / ".adr-dir").is_file():
+            return _from_adr_dir(place / ".adr-dir")
+        if (place / ".git").exists():
+            root = place
+            break
+    return Config(root, _default_directory(root))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(path, f"not valid TOML: {error}", remedy="mend that line") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, "not UTF-8", remedy="save the file as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(
+            path, f"cannot be read: {error.strerror}", remedy="check its permissions"
+        ) from error
+
+
+def _from_adr_dir(path: Path) -> Config:
+    try:
+        named = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "cannot be read", remedy="write one path into it") from error
+    if not named or "\n" in named:
+        raise ConfigError(path, "must hold one path", remedy="write the records directory into it")
+    return Config(path.parent, (path.parent / named).resolve(), path)
+
+
+def _default_directory(root: Path) -> Path:
+    for name in DEFAULT_DIRECTORIES:
+        if (root / name).is_dir():
+            return root / name
+    return root / DEFAULT_DIRECTORIES[0]
+
+
+def _from_table(path: Path, table: object) -> Config:
+    if not isinstance(table, dict):
+        raise ConfigError(path, "tool.adrkit must be a table", remedy="write [tool.adrkit]")
+    if unknown := sorted(set(table) - _KEYS):
+        raise ConfigError(
+            path,
+            f"unknown setting {unknown[0]!r}",
+            remedy=f"known settings: {', '.join(sorted(_KEYS))}",
+        )
+    root = path.parent
+    directory = _string(path, table, "directory")
+    template = _string(path, table, "template")
+    if template is not None and not (root / template).is_file():
+        raise ConfigError(
+            path,
+            f"template {template!r} does not exist",
+            remedy="name a file, relative to this one",
+        )
+    tables = {}
+    for name in TABLES:
+        value = table.get(name, {})
+        if not isinstance(value, dict):
+            raise ConfigError(path, f"{name!r} must be a table", remedy=f"write [{name}] entries")
+        tables[name] = value
+    return Config(
+        root,
+        (root / directory).resolve() if directory is not None else _default_directory(root),
+        path,
+        root / template if template is not None else None,
+        _strings(path, table, "exclude", ()),
+        _strings(path, table, "citations", _DEFAULT_CITATIONS),
+        tables,
+    )
+
+
+def _string(path: Path, table: dict[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    raise ConfigError(path, f"{key!r} must be a non-empty string", remedy=f'write {key} = "..."')
+
+
+def _strings(
+    path: Path, table: dict[str, Any], key: str, default: tuple[str, ...]
+) -> tuple[str, ...]:
+    value = table.get(key)
+    if value is None:
+        return default
+    if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+        return tuple(value)
+    raise ConfigError(
+        path, f"{key!r} must be a list of strings", remedy=f'write {key} = ["...", "..."]'
+    )

@@ -1,0 +1,286 @@
+"""A thin, exact wrapper over the ``git`` command.
+
+Everything that lists paths uses ``-z``, so that names with spaces, quotes or newlines come
+through; objects are read in one ``cat-file --batch``. Paths given and returned are relative to
+the top level, with ``/``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from adrkit.errors import (
+    GitCommandFailed,
+    GitNotFound,
+    NotARepository,
+    ShallowClone,
+    UnknownRevision,
+    UnsafeRepository,
+)
+
+# Inside a hook git sets these for the hook's own repository; they would override `-C`.
+_REPOSITORY_VARIABLES = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """``commit`` is None before the first commit, ``branch`` is None on a detached head."""
+
+    commit: str | None
+    branch: str | None
+
+    @property
+    def detached(self) -> bool:
+        return self.branch is None
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """``name`` is the full name, ``refs/heads/main``; ``commit`` what it points at."""
+
+    name: str
+    commit: str
+
+    @property
+    def short(self) -> str:
+        for prefix in ("refs/heads/", "refs/remotes/", "refs/tags/"):
+            if self.name.startswith(prefix):
+                return self.name[len(prefix) :]
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path of one commit: ``status`` is git's letter A, M, D, R, C or T.
+
+    ``old_path`` is set for R and C only.
+    """
+
+    commit: str
+    status: str
+    path: str
+    old_path: str | None = None
+
+
+class Git:
+    """Commands in one work tree. Every method raises GitCommandFailed on an unexpected failure."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def discover(cls, path: Path) -> Git:
+        """Git of the work tree around ``path``, a directory.
+
+        Raises GitNotFound, NotARepository or UnsafeRepository.
+        """
+        place = path
+        while not place.is_dir() and place != place.parent:
+            place = place.parent
+        try:
+            top = cls(place).run("rev-parse", "--show-toplevel")
+        except GitCommandFailed as error:
+            if "dubious ownership" in error.stderr:
+                raise UnsafeRepository(path) from error
+            raise NotARepository(path) from error
+        return cls(Path(os.fsdecode(top.rstrip(b"\n"))))
+
+    @classmethod
+    def find(cls, path: Path) -> Git | None:
+        """As ``discover``, but None without a work tree or without git."""
+        try:
+            return cls.discover(path)
+        except (GitNotFound, NotARepository):
+            return None
+
+    def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Output of ``git ARGUMENTS``. Raises GitNotFound or GitCommandFailed."""
+        environment = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
+        environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+        command = ["git", "--no-pager", "-c", "core.quotePath=false", *arguments]
+        try:
+            done = subprocess.run(  # noqa: S603 - a fixed program, arguments never through a shell
+                command,
+                cwd=self.root,
+                input=stdin,
+                env=environment,
+                capture_output=True,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise GitNotFound from error
+        if done.returncode:
+            raise GitCommandFailed(
+                command[4:], done.returncode, done.stderr.decode("utf-8", "replace")
+            )
+        return done.stdout
+
+    # -- where we are ------------------------------------------------------------------------
+
+    @cached_property
+    def is_shallow(self) -> bool:
+        return self.run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def require_history(self) -> None:
+        """Raises ShallowClone."""
+        if self.is_shallow:
+            raise ShallowClone(self.root)
+
+    def head(self) -> Head:
+        try:
+            branch = os.fsdecode(self.run("symbolic-ref", "-q", "HEAD").strip())
+        except GitCommandFailed:
+            branch = ""
+        try:
+            commit = self.run("rev-parse", "--verify", "-q", "HEAD^{commit}").decode().strip()
+        except GitCommandFailed:
+            commit = ""
+        return Head(commit or None, branch.removeprefix("refs/heads/") or None)
+
+    def resolve(self, revision: str) -> str:
+        """Commit of a revision. Raises UnknownRevision."""
+        try:
+            found = self.run(
+                "rev-parse", "--verify", "-q", "--end-of-options", f"{revision}^{{commit}}"
+            )
+        except GitCommandFailed as error:
+            raise UnknownRevision(revision) from error
+        return found.decode().split()[-1]
+
+    def merge_base(self, left: str, right: str) -> str | None:
+        """Best common ancestor, None for unrelated histories. Raises UnknownRevision."""
+        commits = [self.resolve(left), self.resolve(right)]
+        try:
+            return self.run("merge-base", *commits).decode().split()[0]
+        except GitCommandFailed as error:
+            if error.exit_code == 1:
+                return None
+            raise
+
+    def refs(self, *patterns: str) -> tuple[Ref, ...]:
+        """Refs of commits, by default all local and remote branches (symbolic ones left out)."""
+        output = self.run(
+            "for-each-ref",
+            "--format=%(objecttype) %(objectname) %(*objectname) %(symref)%00%(refname)",
+            *(patterns or ("refs/heads", "refs/remotes")),
+        )
+        found = []
+        for line in output.splitlines():
+            head, _, name = line.partition(b"\0")
+            kind, commit, peeled, symbolic = head.decode().split(" ")
+            if not symbolic and (kind == "commit" or peeled):
+                found.append(Ref(os.fsdecode(name), peeled or commit))
+        return tuple(found)
+
+    # -- paths and contents ------------------------------------------------------------------
+
+    def relative(self, path: Path) -> str:
+        """Path relative to the top level, with ``/``. Raises ValueError outside of it."""
+        return path.resolve().relative_to(self.root.resolve()).as_posix()
+
+    def dirty(self, *paths: str) -> tuple[str, ...]:
+        """Paths with changes against HEAD, untracked ones included."""
+        output = self.run("status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--", *paths)
+        return tuple(os.fsdecode(entry[3:]) for entry in output.split(b"\0") if entry)
+
+    def tracked(self, *paths: str) -> tuple[str, ...]:
+        """Tracked and new but not ignored files of the work tree."""
+        output = self.run(
+            "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths
+        )
+        return tuple(dict.fromkeys(os.fsdecode(name) for name in output.split(b"\0") if name))
+
+    def files_at(self, revision: str, *paths: str) -> tuple[str, ...]:
+        """Files in a revision's tree, below ``paths`` when given."""
+        output = self.run(
+            "ls-tree", "-r", "-z", "--name-only", "--full-tree", revision, "--", *paths
+        )
+        return tuple(os.fsdecode(name) for name in output.split(b"\0") if name)
+
+    def read(self, objects: Iterable[str]) -> dict[str, bytes | None]:
+        """Contents of blobs named ``REVISION:PATH`` or by id, in one process; None if absent."""
+        names = list(objects)
+        if not names:
+            return {}
+        if any("\n" in name for name in names):  # `cat-file --batch` reads one name a line
+            return {name: self._read_one(name) for name in names}
+        requests = b"".join(os.fsencode(name) + b"\n" for name in names)
+        output = self.run("cat-file", "--batch", stdin=requests)
+        found: dict[str, bytes | None] = {}
+        position = 0
+        for name in names:
+            end = output.index(b"\n", position)
+            header = output[position:end].split(b" ")
+            position = end + 1
+            if header[-1] in (b"missing", b"ambiguous"):
+                found[name] = None
+                continue
+            size = int(header[-1])
+            found[name] = output[position : position + size] if header[-2] == b"blob" else None
+            position += size + 1
+        return found
+
+    def _read_one(self, name: str) -> bytes | None:
+        try:
+            return self.run("cat-file", "blob", name)
+        except GitCommandFailed:
+            return None
+
+    # -- history -----------------------------------------------------------------------------
+
+    def changes(
+        self, *paths: str, revisions: Sequence[str] = ("--all", "HEAD"), renames: bool = True
+    ) -> Iterator[Change]:
+        """Changed paths of all commits, newest first; merges against each parent.
+
+        By default of every branch, tag and remote. A shallow clone yields what it has.
+        """
+        if "HEAD" in revisions and self.head().commit is None:
+            revisions = [revision for revision in revisions if revision != "HEAD"]
+        if not revisions:
+            return
+        output = self.run(
+            "log", "-z", "--format=%x01%H", "--name-status", "-m",
+            "-M" if renames else "--no-renames", *revisions, "--", *paths,
+        )  # fmt: skip
+        yield from _read_changes(output)
+
+    def renamed_to(self, path: str) -> str | None:
+        """Where a path that is gone went: its last rename followed to a file that is there.
+
+        None when it was deleted, never was, or its trail ends. Whole-tree log, so that git sees
+        both sides of each rename.
+        """
+        trail = {path}
+        current = path
+        for change in reversed(list(self.changes(revisions=("HEAD",)))):
+            if change.status == "R" and change.old_path == current and change.path not in trail:
+                current = change.path
+                trail.add(current)
+        return current if current != path and (self.root / current).exists() else None
+
+
+def _read_changes(output: bytes) -> Iterator[Change]:
+    commit = ""
+    fields = iter(output.split(b"\0"))
+    for raw in fields:
+        entry = raw.lstrip(b"\n")
+        if not entry:
+            continue
+        if entry.startswith(b"\x01"):
+            commit = entry[1:41].decode() if len(entry) < 65 else entry[1:65].decode()
+            continue
+        status = entry[:1].decode()
+        path = os.fsdecode(next(fields))
+        if status in "RC":
+            yield Change(commit, status, os.fsdecode(next(fields)), path)
+        else:
+            yield Change(commit, status, path)

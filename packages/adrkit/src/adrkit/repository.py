@@ -1,0 +1,176 @@
+"""The records of one directory."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from adrkit.config import Config
+from adrkit.errors import (
+    AmbiguousNumber,
+    DocumentError,
+    NoRecords,
+    RecordNotFound,
+    RecordsDirectoryMissing,
+)
+from adrkit.record import Record, file_number
+
+_SUFFIXES = {".md", ".markdown"}
+_NOT_RECORDS = re.compile(
+    r"(?:readme|index|changelog|contributing|toc|glossary)(?:[-_.].*)?"
+    r"|(?:\d+[-_])?(?:[\w-]+[-_])?template",
+    re.IGNORECASE,
+)
+# `0012-use-template-engines.md` is a record; `0000-template.md` and `adr-template.md` are not.
+_NUMBERED_RECORD = re.compile(r"(?:adr[-_]?)?\d{1,6}[a-z]?[-_](?!template$).+", re.IGNORECASE)
+_TITLE_WITH_NUMBER = re.compile(rb"^(?:\xef\xbb\xbf)?#[ \t]+ADR[-_ ]?\d", re.MULTILINE | re.I)
+_PEEK_BYTES = 4096
+
+
+def is_record_path(path: Path, *, exclude: Sequence[str] = (), relative: str | None = None) -> bool:
+    """Whether a path is a record's, by its name alone; see ``RecordRepository`` for the rule."""
+    if path.suffix.lower() not in _SUFFIXES or path.name.startswith((".", "_")):
+        return False
+    shown = relative if relative is not None else path.name
+    if any(fnmatch.fnmatch(shown, pattern) for pattern in exclude):
+        return False
+    if _NUMBERED_RECORD.fullmatch(path.stem):
+        return True
+    return file_number(path) is not None and not _NOT_RECORDS.fullmatch(path.stem)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that should be a record and cannot be read."""
+
+    path: Path
+    error: DocumentError
+
+
+class RecordRepository:
+    """Records of a directory and its sub-directories, in order of number, then path.
+
+    A Markdown file is a record when its name begins with a number (``0007-title.md``,
+    ``ADR-7_title.md``), or when its first lines have a title ``# ADR-NNNN``. Never records:
+    README, index, changelog, contributing, toc, glossary, files named ``template`` or
+    ``*-template``, names that begin with ``.`` or ``_``, and what ``exclude`` matches.
+    """
+
+    def __init__(self, directory: Path, *, exclude: Sequence[str] = ()) -> None:
+        self.directory = directory
+        self.exclude = tuple(exclude)
+
+    @classmethod
+    def of(cls, config: Config) -> RecordRepository:
+        return cls(config.directory, exclude=config.exclude)
+
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """Paths of all records, readable or not. Raises RecordsDirectoryMissing."""
+        if not self.directory.is_dir():
+            raise RecordsDirectoryMissing(self.directory)
+        found = []
+        for folder, folders, files in os.walk(self.directory):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            found += [path for name in files if self._is_record(path := Path(folder, name))]
+        return tuple(sorted(found, key=_order))
+
+    def _is_record(self, path: Path) -> bool:
+        relative = path.relative_to(self.directory).as_posix()
+        if is_record_path(path, exclude=self.exclude, relative=relative):
+            return True
+        if path.suffix.lower() not in _SUFFIXES or path.name.startswith((".", "_")):
+            return False
+        if _NOT_RECORDS.fullmatch(path.stem) or any(
+            fnmatch.fnmatch(relative, pattern) for pattern in self.exclude
+        ):
+            return False
+        try:
+            with path.open("rb") as file:
+                return _TITLE_WITH_NUMBER.search(file.read(_PEEK_BYTES)) is not None
+        except OSError:
+            return True  # reported as unreadable when it is read
+
+    @cached_property
+    def _loaded(self) -> tuple[tuple[Record, ...], tuple[Unreadable, ...]]:
+        records: list[Record] = []
+        unreadable: list[Unreadable] = []
+        for path in self.paths:
+            try:
+                records.append(Record.read(path))
+            except DocumentError as error:
+                unreadable.append(Unreadable(path, error))
+        return tuple(records), tuple(unreadable)
+
+    def list(self) -> tuple[Record, ...]:
+        """All readable records, perhaps none. Raises RecordsDirectoryMissing."""
+        return self._loaded[0]
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Files left out of ``list``; a command that passes over them has to say so."""
+        return self._loaded[1]
+
+    def require(self) -> tuple[Record, ...]:
+        """All readable records. Raises NoRecords when the directory holds no record file."""
+        if not self.paths:
+            raise NoRecords(self.directory)
+        return self.list()
+
+    def find_all(self, number: int) -> tuple[Record, ...]:
+        return tuple(record for record in self.list() if record.number == number)
+
+    def find(self, number: int) -> Record | None:
+        """Raises AmbiguousNumber when several records share the number."""
+        found = self.find_all(number)
+        if len(found) > 1:
+            raise AmbiguousNumber(number, [r.path for r in found if r.path])
+        return found[0] if found else None
+
+    def get(self, number: int) -> Record:
+        """Raises RecordNotFound or AmbiguousNumber, or the error of reading that record."""
+        record = self.find(number)
+        if record is not None:
+            return record
+        for failed in self.unreadable:
+            named = file_number(failed.path)
+            if named and named[0] == number:
+                raise failed.error
+        raise RecordNotFound(f"ADR-{number:04d}", self.directory)
+
+    def resolve(self, reference: str) -> Record:
+        """Record named by "7", "0007", "ADR-7", a file name or a path.
+
+        Raises RecordNotFound, AmbiguousNumber or a DocumentError.
+        """
+        text = reference.strip()
+        match = re.fullmatch(r"(?:adr[-_ ]?)?(\d{1,6})", text, re.IGNORECASE)
+        if match:
+            return self.get(int(match.group(1)))
+        wanted = {Path(text).resolve(), (self.directory / text).resolve()}
+        for record in self.list():
+            if record.path and (record.path.resolve() in wanted or record.path.name == text):
+                return record
+        for failed in self.unreadable:
+            if failed.path.resolve() in wanted or failed.path.name == text:
+                raise failed.error
+        raise RecordNotFound(reference, self.directory)
+
+    def duplicates(self) -> Mapping[int, tuple[Record, ...]]:
+        """Numbers that several records share; a letter suffix (020a, 020b) tells apart."""
+        by_number: dict[tuple[int, str], list[Record]] = {}
+        for record in self.list():
+            if record.number is not None:
+                named = file_number(record.path) if record.path else None
+                by_number.setdefault((record.number, named[1] if named else ""), []).append(record)
+        return {key[0]: tuple(found) for key, found in by_number.items() if len(found) > 1}
+
+
+def _order(path: Path) -> tuple[int, str, str]:
+    named = file_number(path)
+    return (named[0] if named else 10**9, named[1] if named else "", path.as_posix())

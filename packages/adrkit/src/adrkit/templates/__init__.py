@@ -1,0 +1,87 @@
+"""Record templates: the house template and a project's own (Jinja2, sandboxed).
+
+Variables: ``number`` (int), ``number_text`` ("0007"), ``title``, ``date`` ("YYYY-MM-DD"),
+``status``, ``context_link``, ``slug``, and ``supersedes``, a list of Markdown links. What the
+author has to fill in stands in ``[brackets]``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import StrictUndefined
+from jinja2 import TemplateError as JinjaError
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.sandbox import SandboxedEnvironment
+
+from adrkit.errors import TemplateError
+
+HOUSE = "house"
+CONTEXT_PLACEHOLDER = "[Link to ticket, epic, or TDD]"
+
+_PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\](?![(\[:])")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateValues:
+    """What a template may use; the defaults are the specification's placeholders."""
+
+    number: int | None = None
+    title: str = "[Short Title in Title Case]"
+    date: str = "[YYYY-MM-DD]"
+    status: str = "Proposed | Accepted | Rejected | Deprecated | Superseded by ADR-XXXX"
+    context_link: str = CONTEXT_PLACEHOLDER
+    slug: str = "short-kebab-case-title"
+    supersedes: Sequence[str] = ()
+
+
+def template_source(path: Path | None) -> str:
+    """Text of a project's template, or the house template for None. Raises TemplateError."""
+    if path is None:
+        return files(__package__).joinpath("house.md.j2").read_text(encoding="utf-8")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TemplateError(str(path), f"not UTF-8 at byte {error.start}") from error
+    except OSError as error:
+        raise TemplateError(str(path), f"cannot be read: {error.strerror}") from error
+
+
+def render(path: Path | None, values: TemplateValues) -> str:
+    """A record's first text. Raises TemplateError for a broken template or unknown variable."""
+    name = str(path) if path else HOUSE
+    source = template_source(path)
+    newline = "\r\n" if "\r\n" in source else "\n"
+    # Records are Markdown, not HTML: escaping would corrupt them.
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+        newline_sequence=newline,
+    )
+    try:
+        return environment.from_string(source).render(
+            number=values.number,
+            number_text="[NNNN]" if values.number is None else f"{values.number:04d}",
+            title=values.title,
+            date=values.date,
+            status=values.status,
+            context_link=values.context_link,
+            slug=values.slug,
+            supersedes=list(values.supersedes),
+        )
+    except TemplateSyntaxError as error:
+        raise TemplateError(name, error.message or "syntax error", line=error.lineno) from error
+    except (JinjaError, TypeError, ValueError, ArithmeticError) as error:
+        raise TemplateError(name, str(error)) from error
+
+
+@cache
+def house_placeholders() -> frozenset[str]:
+    """All ``[bracketed]`` placeholders of the house template: left over in a record, a fault."""
+    return frozenset(_PLACEHOLDER.findall(render(None, TemplateValues())))
