@@ -39,6 +39,10 @@ class Finding:
     message: str
     remedy: str = ""
 
+    def __str__(self) -> str:
+        where = f" [exports.{self.export_type}]" if self.export_type else ""
+        return f"{self.severity}:{where} {self.message} {self.remedy}".rstrip()
+
 
 def check_catalog(
     catalog: Catalog, dsn: str, *, data_check_seconds: float = DATA_CHECK_SECONDS

@@ -74,17 +74,17 @@ def inspect_database(dsn: str, schemas: Collection[str] | None = None) -> Inspec
 
     Args:
         dsn: a libpq URL or key/value string.
-        schemas: only these; every schema but the system's when ``None``.
+        schemas: only these; every schema but the system's when ``None`` or empty.
 
     Raises:
         ConfigurationError: the DSN or a schema is wrong; names the remedy.
         SourceUnavailable: the server does not answer.
     """
     with connect_read_only(dsn, statement_timeout_seconds=INSPECT_TIMEOUT_SECONDS) as connection:
-        if schemas is not None:
+        if schemas:
             _check_schemas(connection, schemas)
         row = connection.execute("SELECT current_database()::text, current_user::text").fetchone()
-        relations = list_relations(connection, schemas)
+        relations = list_relations(connection, schemas or None)
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return propose(str(row[0]), str(row[1]), relations)
 
@@ -197,6 +197,8 @@ def grant_statement(relation: Relation, role: str) -> str:
 def may_be_personal(table: str, column: str) -> bool:
     """Guess from its name whether a column holds data about a person."""
     name = _WORD_EDGE.sub("_", column).lower().replace("-", "_").replace(" ", "_")
+    if name.endswith("_id") and name not in _PERSONAL_WORDS:
+        return False  # a reference: address_id says where the address is, not what it is
     if _PERSONAL.search(name):
         return True
     return name == "name" and bool(_PEOPLE.search(_WORD_EDGE.sub("_", table).lower()))

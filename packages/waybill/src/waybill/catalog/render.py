@@ -25,7 +25,8 @@ _HEADER = """\
 #   order             "key" (default), or "none": faster, but rows come in any order
 #   deadline_seconds  bounds one attempt (default 60)
 #
-# Delete what nobody should export: what is not here cannot be asked for.
+# Delete what nobody should export, columns marked "personal data?" (a guess by name) first:
+# what is not here cannot be asked for.
 # `waybill check` compares this file with the database.
 """
 
@@ -132,7 +133,7 @@ def _column_lines(export_type: ExportType, columns: tuple[RelationColumn, ...]) 
     for text, column in entries:
         remark = visible(column.type_name) + (", not null" if column.not_null else "")
         if may_be_personal(export_type.source.table, column.name):
-            remark += "; personal data? Remove it if no one needs it"
+            remark += "; personal data?"
         lines.append(f"  {text:<{width}} # {remark}")
     return [*lines, "]"]
 

@@ -68,6 +68,7 @@ def test_table_that_does_not_fit_is_an_error(
     (finding,) = _check(dsn, export_type)
     assert (finding.severity, finding.code, finding.export_type) == ("error", code, "it")
     assert says in finding.remedy
+    assert str(finding).startswith("error: [exports.it] ")
 
 
 @pytest.mark.usefixtures("users")

@@ -4,13 +4,16 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from waybill.catalog import connect
 from waybill.catalog.check import check_catalog
 from waybill.catalog.inspect import inspect_database
 from waybill.catalog.model import Catalog
-from waybill.errors import ConfigurationError, SourceUnavailable, WaybillError
+from waybill.errors import ConfigurationError, SourceUnavailable
+
+Execute = Callable[..., None]
 
 
 @pytest.fixture
@@ -47,24 +50,21 @@ def test_unknown_host_is_named() -> None:
         inspect_database("postgresql://shop:hunter2@db.invalid/shop")
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"dbname": "nowhere"}, "no database 'nowhere'"),
-        ({"user": "nobody_at_all"}, "no such role"),
-    ],
-)
-def test_refusal_names_what_is_wrong(dsn: str, change: dict[str, str], says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
-        inspect_database(make_conninfo(dsn, **change))
+def test_missing_database_is_named(dsn: str) -> None:
+    with pytest.raises(ConfigurationError, match="no database 'nowhere'"):
+        inspect_database(make_conninfo(dsn, dbname="nowhere"))
 
 
-def test_wrong_password_is_called_so_and_not_shown(dsn: str, execute: Callable[..., None]) -> None:
-    execute("CREATE ROLE locked_out LOGIN PASSWORD 'right'")
-    try:
-        with pytest.raises(WaybillError) as caught:
-            inspect_database(make_conninfo(dsn, user="locked_out", password="hunter2"))
-    finally:
-        execute("DROP ROLE locked_out")
-    assert "user or password is wrong" in str(caught.value)
+@pytest.mark.parametrize("user", ["waybill", "nobody_at_all"])
+def test_wrong_user_or_password_is_called_so_and_not_shown(dsn: str, user: str) -> None:
+    # PostgreSQL does not tell which of the two is wrong, on purpose.
+    with pytest.raises(ConfigurationError, match="user or password is wrong") as caught:
+        inspect_database(make_conninfo(dsn, user=user, password="hunter2"))
     assert "hunter2" not in str(caught.value) + str(caught.value.__cause__)
+
+
+def test_role_that_may_not_log_in_is_called_so(dsn: str, reader: str, execute: Execute) -> None:
+    role = conninfo_to_dict(reader)["user"]
+    execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(str(role))))
+    with pytest.raises(ConfigurationError, match="may not log in"):
+        inspect_database(reader)

