@@ -1,0 +1,124 @@
+"""E-mail by SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.message import EmailMessage
+from enum import StrEnum
+
+import aiosmtplib
+
+from waybill.clock import Clock
+from waybill.notify.delivery import Delivery
+from waybill.notify.errors import DeliveryError, DeliveryFailed, DeliveryRefused
+from waybill.notify.mail import compose
+from waybill.notify.mail_address import parse_address
+
+_QUIT_SECONDS = 2.0
+
+
+class SmtpSecurity(StrEnum):
+    """``starttls`` insists on it (port 587); ``tls`` speaks TLS from the first byte (port 465);
+    ``none`` is for a relay on this machine or a test."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpOptions:
+    """How to reach the mail server. ``port`` ``None`` is the usual one of ``security``."""
+
+    host: str
+    sender: Address
+    port: int | None = None
+    security: SmtpSecurity = SmtpSecurity.STARTTLS
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 30.0
+    tls_context: ssl.SSLContext | None = field(default=None, repr=False)
+
+
+class EmailChannel:
+    """Writes to the person who requested the export."""
+
+    def __init__(self, options: SmtpOptions, *, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Hand the mail to the SMTP server, whose 250 is the success.
+
+        Raises:
+            DeliveryFailed: the server is unreachable, busy, or refuses us.
+            DeliveryRefused: it refuses this recipient or this mail, or there is no address.
+        """
+        if delivery.email is None:
+            raise DeliveryRefused("no_address", "The requester's address is no longer kept.")
+        try:
+            recipient = parse_address(delivery.email)
+        except ValueError as exc:
+            raise DeliveryRefused("bad_address", "The requester's address is malformed.") from exc
+        message = compose(
+            delivery.event,
+            delivery.payload,
+            sender=self._options.sender,
+            recipient=recipient,
+            message_id=delivery.event_id,
+            sent_at=self._clock.now(),
+        )
+        await self._send(message, recipient)
+
+    async def _send(self, message: EmailMessage, recipient: str) -> None:
+        options = self._options
+        client = aiosmtplib.SMTP(
+            hostname=options.host,
+            port=options.port,
+            username=options.username,
+            password=options.password,
+            local_hostname=options.sender.domain,
+            timeout=options.timeout_seconds,
+            use_tls=options.security is SmtpSecurity.TLS,
+            start_tls=options.security is SmtpSecurity.STARTTLS,
+            tls_context=options.tls_context,
+        )
+        try:
+            # Over all: a server that trickles one byte per read never trips a read's time limit.
+            async with asyncio.timeout(options.timeout_seconds):
+                await client.connect()
+                await client.send_message(
+                    message, sender=options.sender.addr_spec, recipients=[recipient]
+                )
+            # The server has taken the mail; a failed farewell must not send it twice.
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                await client.quit(timeout=_QUIT_SECONDS)
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
+            raise _translated(exc) from exc
+        finally:
+            client.close()
+
+
+def _translated(exc: Exception) -> DeliveryError:
+    """Return our error for the library's. Its text may quote the recipient: it goes no further."""
+    if isinstance(exc, aiosmtplib.SMTPRecipientsRefused) and exc.recipients:
+        exc = exc.recipients[0]
+    if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
+        return DeliveryFailed("smtp_auth_failed", "The mail server refuses our credentials.")
+    if isinstance(exc, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError):
+        what = "recipient" if isinstance(exc, aiosmtplib.SMTPRecipientRefused) else "message"
+        error = DeliveryRefused if exc.code >= 500 else DeliveryFailed
+        return error(f"smtp_{what}_{exc.code}", f"The mail server refuses the {what}.")
+    if isinstance(exc, aiosmtplib.SMTPResponseException):
+        return DeliveryFailed(f"smtp_{exc.code}", "The mail server refuses us.")
+    if isinstance(exc, ssl.SSLError) or isinstance(exc.__cause__, ssl.SSLError):
+        return DeliveryFailed("smtp_tls_failed", "TLS with the mail server fails.")
+    if isinstance(exc, TimeoutError):
+        return DeliveryFailed("smtp_timed_out", "The mail server does not answer in time.")
+    if isinstance(exc, OSError):
+        return DeliveryFailed("smtp_unreachable", "The mail server cannot be reached.")
+    return DeliveryFailed("smtp_protocol_error", "The mail server does not speak as expected.")
