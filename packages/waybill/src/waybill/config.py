@@ -78,6 +78,8 @@ class Settings(BaseSettings):
 
     # -- the worker ---------------------------------------------------------------------------
     worker_concurrency: int = Field(2, ge=1)
+    shutdown_grace_seconds: float = Field(10.0, ge=0)
+    """How long a worker that is told to stop lets an export run before it gives it back."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
 

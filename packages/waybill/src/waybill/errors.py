@@ -75,6 +75,24 @@ class InvalidOption(RequestError):
         super().__init__(f"Option {option!r}: {reason}")
 
 
+class AuthenticationRequired(RequestError):
+    """No credentials, or credentials that do not hold."""
+
+    code = "authentication_required"
+
+    def __init__(self, reason: str = "a bearer token is required") -> None:
+        self.reason = reason
+        super().__init__(f"Authentication failed: {reason}.")
+
+
+class PermissionDenied(RequestError):
+    code = "permission_denied"
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"This needs the scope {scope!r}.")
+
+
 class ExportNotFound(RequestError):
     """No such export, or not the caller's: the two are indistinguishable on purpose."""
 
@@ -90,9 +108,7 @@ class ExportNotReady(RequestError):
 
     def __init__(self, status: str) -> None:
         self.status = status
-        super().__init__(
-            f"The export is {status}; its file exists once the status is 'completed'."
-        )
+        super().__init__(f"The export is {status}; its file exists once the status is 'completed'.")
 
 
 class ExportGone(RequestError):

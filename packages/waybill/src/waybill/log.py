@@ -62,7 +62,16 @@ def configure_logging(level: str = "INFO", *, human: bool | None = None) -> None
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Their INFO is a line per request or per message; ours says the same with the job's id.
-    for chatty in ("botocore", "urllib3", "httpx", "httpcore", "uvicorn.access", "celery.beat"):
+    for chatty in (
+        "botocore",
+        "celery.app.trace",
+        "celery.beat",
+        "celery.worker.strategy",
+        "httpcore",
+        "httpx",
+        "urllib3",
+        "uvicorn.access",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

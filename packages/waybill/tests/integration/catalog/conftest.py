@@ -12,9 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from waybill.local.stack import LocalStack
-from waybill.local.testing import local_stack, temporary_database
-
-__all__ = ["local_stack"]
+from waybill.local.testing import temporary_database
 
 Execute = Callable[..., None]
 

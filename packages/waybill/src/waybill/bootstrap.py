@@ -1,0 +1,175 @@
+"""Builds everything, once per process. The only place where adapters are constructed; importing
+any module of this package does no work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from celery import Celery
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from waybill.catalog import Catalog, load
+from waybill.clock import Clock, SystemClock
+from waybill.config import Settings
+from waybill.errors import WaybillError
+from waybill.exports.cleanup import ResultCleanup
+from waybill.exports.job import ExportJob
+from waybill.exports.queue import ExportQueue
+from waybill.exports.repository import ExportRepository
+from waybill.exports.service import ExportService, ServiceLimits
+from waybill.pipeline.source import PostgresSource
+from waybill.storage.base import Storage
+from waybill.storage.s3 import S3Options, S3Storage
+from waybill.worker.celery_app import create_celery
+from waybill.worker.produce import ExportProducer
+from waybill.worker.runner import ExportRunner
+from waybill.worker.shutdown import ShutdownFlag
+from waybill.worker.sweeper import Sweeper
+
+_CHECK_SECONDS = 3.0
+
+
+class Services:
+    """The adapters and services of one process. Nothing connects before it is used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        catalog: Catalog | None = None,
+        clock: Clock | None = None,
+        celery: Celery | None = None,
+        shutdown: ShutdownFlag | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock(settings.clock_offset_seconds)
+        self.catalog = load(settings.catalog) if catalog is None else catalog
+        self.engine = create_engine(settings)
+        self.repository = ExportRepository(self.engine)
+        self.queue = ExportQueue(celery or create_celery(settings))
+        self.storages: dict[str, Storage] = {"s3": create_s3(settings)}
+        self.exports = ExportService(
+            repository=self.repository,
+            queue=self.queue,
+            catalog=self.catalog,
+            clock=self.clock,
+            limits=ServiceLimits(max_attempts=settings.max_attempts),
+        )
+        self.cleanup = ResultCleanup(
+            repository=self.repository,
+            storages=self.storages,
+            clock=self.clock,
+            stale_upload_age=timedelta(hours=settings.stale_upload_hours),
+        )
+        self.sweeper = Sweeper(
+            repository=self.repository, queue=self.queue, cleanup=self.cleanup, settings=settings
+        )
+        self.runner = ExportRunner(
+            repository=self.repository,
+            catalog=self.catalog,
+            producer=ExportProducer(
+                source=PostgresSource(settings.source_url),
+                storage=self.storages["s3"],
+                settings=settings,
+            ),
+            storage=self.storages["s3"],
+            clock=self.clock,
+            settings=settings,
+            shutdown=shutdown,
+        )
+
+    def storage_of(self, job: ExportJob) -> Storage:
+        """Return the storage that holds a job's object."""
+        return self.storages[job.storage or "s3"]
+
+    async def check(self) -> dict[str, str]:
+        """Ask every dependency; ``ok``, or a word that is safe to show."""
+        names = ("database", "broker", "storage")
+        results = await asyncio.gather(
+            *(
+                asyncio.wait_for(check, _CHECK_SECONDS)
+                for check in (
+                    self._check_database(),
+                    self.queue.depth(),
+                    asyncio.to_thread(self.storages["s3"].check),
+                )
+            ),
+            return_exceptions=True,
+        )
+        return {name: _word(result) for name, result in zip(names, results, strict=True)}
+
+    async def _check_database(self) -> None:
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1 FROM export_jobs LIMIT 1"))
+
+    async def close(self) -> None:
+        """Close the connections of this process."""
+        await self.engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _word(result: object) -> str:
+    if isinstance(result, TimeoutError):
+        return "does not answer"
+    if isinstance(result, WaybillError):
+        return result.code
+    return "unavailable" if isinstance(result, BaseException) else "ok"
+
+
+def service_factory(
+    settings: Settings, *, celery: Celery | None = None, shutdown: ShutdownFlag | None = None
+) -> Callable[[], Services]:
+    """Return a function that builds the services, for processes that fork first."""
+    return lambda: Services(settings, celery=celery, shutdown=shutdown)
+
+
+def create_engine(settings: Settings) -> AsyncEngine:
+    """Return the engine of waybill's own database."""
+    return create_async_engine(
+        settings.sqlalchemy_url,
+        pool_size=10,
+        max_overflow=10,
+        # A restart of the database must not fail the first request after it.
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "keepalives": 1,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            # A peer that vanished without a word is noticed in 30 s, inside a lease of 60 s.
+            "tcp_user_timeout": 30_000,
+            "application_name": "waybill",
+            # Our own statements are small; one that waits is a fault to see, not to sit out.
+            "options": "-c statement_timeout=15000 -c lock_timeout=5000",
+        },
+    )
+
+
+def create_s3(settings: Settings) -> S3Storage:
+    """Return the S3 storage the settings name."""
+    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    return S3Storage(
+        S3Options(
+            bucket=settings.s3_bucket,
+            region=settings.s3_region,
+            endpoint_url=str(settings.s3_endpoint_url) if settings.s3_endpoint_url else None,
+            access_key_id=key_id.get_secret_value() if key_id else None,
+            secret_access_key=secret.get_secret_value() if secret else None,
+        )
+    )

@@ -1,0 +1,72 @@
+"""The service's own processes: api, worker, scheduler, and migrate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from waybill.config import load_settings
+from waybill.log import configure_logging
+
+_PANEL = "Run the service"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file to ``app``."""
+    app.command(rich_help_panel=_PANEL)(api)
+    app.command(rich_help_panel=_PANEL)(worker)
+    app.command(rich_help_panel=_PANEL)(scheduler)
+    app.command(rich_help_panel=_PANEL)(migrate)
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+) -> None:
+    """Serve the HTTP API.
+
+    Settings come from WAYBILL_… in the environment or .env; see docs/configuration.md.
+    """
+    from waybill.api.serve import serve
+
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    serve(settings, host=host, port=port)
+
+
+def worker(
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Exports at a time; WAYBILL_WORKER_CONCURRENCY by default."),
+    ] = None,
+) -> None:
+    """Run exports (a Celery worker).
+
+    SIGTERM is kind: exports that do not finish within the grace period go back to the queue and
+    no attempt is spent.
+    """
+    from waybill.worker.main import run_worker
+
+    settings = load_settings(**({"worker_concurrency": concurrency} if concurrency else {}))
+    configure_logging(settings.log_level)
+    run_worker(settings)
+
+
+def scheduler() -> None:
+    """Run the sweeper (Celery beat): lost jobs, retries, expiry. Run one; two do no harm."""
+    from waybill.worker.main import run_scheduler
+
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    run_scheduler(settings)
+
+
+def migrate(
+    revision: Annotated[str, typer.Argument(help="The revision to go to.")] = "head",
+) -> None:
+    """Bring waybill's database to this version's schema. Safe to run again."""
+    from waybill.migrations.run import migrate as apply
+
+    apply(load_settings(), revision)
+    typer.echo(f"The database is at {revision}.")

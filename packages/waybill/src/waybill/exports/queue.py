@@ -1,0 +1,64 @@
+"""The doorbell: Celery messages that carry a job's id and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from waybill.errors import QueueUnavailable
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+RUN_EXPORT = "export.run"
+QUEUE_NAME = "waybill.exports"
+
+
+class ExportQueue:
+    """Publishes job ids. Losing a message loses nothing: the sweeper rings again."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery: Any = celery
+
+    async def publish(self, export_id: UUID) -> None:
+        """Announce a committed job.
+
+        Raises:
+            QueueUnavailable: the broker did not take the message.
+        """
+        # Celery's producer blocks (up to socket_connect_timeout), so it gets a thread.
+        await asyncio.to_thread(self._publish, export_id)
+
+    def _publish(self, export_id: UUID) -> None:
+        from kombu.exceptions import OperationalError
+
+        try:
+            self._celery.send_task(
+                RUN_EXPORT,
+                args=[str(export_id)],
+                queue=QUEUE_NAME,
+                # The row is committed and the sweeper is the retry: the caller must not wait.
+                retry=False,
+                ignore_result=True,
+            )
+        except OperationalError as exc:
+            raise QueueUnavailable("The broker does not answer.") from exc
+
+    async def depth(self) -> int:
+        """Return how many messages wait in the broker.
+
+        Raises:
+            QueueUnavailable: the broker does not answer.
+        """
+        return await asyncio.to_thread(self._depth)
+
+    def _depth(self) -> int:
+        from kombu.exceptions import OperationalError
+        from redis.exceptions import RedisError
+
+        try:
+            with self._celery.connection_for_write() as connection:
+                return int(connection.default_channel.client.llen(QUEUE_NAME))
+        except (OperationalError, RedisError, OSError) as exc:
+            raise QueueUnavailable("The broker does not answer.") from exc

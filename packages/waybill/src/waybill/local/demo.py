@@ -1,0 +1,81 @@
+"""The demo: users from PostgreSQL through HTTP, queue, worker and S3 to a verified file."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from waybill.cli.progress import download_progress, export_progress, verify_progress
+from waybill.client import ClientError, ExportClient
+from waybill.local.sample import create_users, sample_catalog_toml
+from waybill.local.service_stack import running_service
+from waybill.local.signals import orderly_exit
+from waybill.local.stack import LocalStack
+from waybill.pipeline.encoders import get_encoder
+
+
+def run_demo(*, users: int, format: str, data_dir: Path, console: Console) -> str:
+    """Run the demo and return its last line.
+
+    Raises:
+        WaybillError: anything at all fell short.
+    """
+    extension = get_encoder(format).extension  # an unknown format ends here, before anything starts
+    with orderly_exit():
+        console.print("Starting PostgreSQL, Valkey and S3 ...")
+        with LocalStack(data_dir) as stack:
+            make_users(stack.addresses.postgres_dsn, users, console)
+            catalog = write_sample_catalog(stack.data_dir)
+            console.print("Starting API, worker and scheduler ...")
+            with running_service(stack, catalog=str(catalog)) as service:
+                target = data_dir / f"users.{extension}"
+                with ExportClient(service.endpoint.url, service.endpoint.token) as client:
+                    rows, seconds = _export(client, format, target, console)
+            console.print("Stopping everything ...")
+    if rows != users:
+        raise ClientError(f"The file holds {rows} users instead of {users}.")
+    return f"waybill demo: {rows} users, {format}, {seconds:.1f} s, verified, {target}"
+
+
+def make_users(dsn: str, users: int, console: Console) -> None:
+    """Make the sample users, with a progress bar; those already there are kept."""
+    columns = (
+        TextColumn("{task.description:>11}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:>11,.0f} users"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("users", total=users)
+        create_users(dsn, users, lambda done, _count: progress.update(task, completed=done))
+        progress.update(task, completed=users)
+
+
+def write_sample_catalog(data_dir: Path) -> Path:
+    """Write the catalog of the sample users and return where."""
+    path = data_dir / "sample.toml"
+    path.write_text(sample_catalog_toml(), encoding="utf-8")
+    return path
+
+
+def _export(
+    client: ExportClient,
+    format: str,  # noqa: A002
+    target: Path,
+    console: Console,
+) -> tuple[int, float]:
+    started = time.monotonic()
+    job = export_progress(client, client.request("users", format=format), console)
+    seconds = time.monotonic() - started
+    manifest = client.manifest(job.id)
+    target.with_name(f"{target.name}.manifest.json").write_text(
+        json.dumps(manifest, indent=2) + "\n", encoding="utf-8"
+    )
+    download_progress(client, job, target, console)
+    report = verify_progress(target, manifest, console)
+    return report.rows or 0, seconds

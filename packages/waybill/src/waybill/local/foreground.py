@@ -1,0 +1,76 @@
+"""``waybill local``: the whole service in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from waybill.catalog import load
+from waybill.errors import ConfigurationError
+from waybill.local.demo import make_users, write_sample_catalog
+from waybill.local.service_stack import RunningService, running_service
+from waybill.local.signals import orderly_exit
+from waybill.local.stack import LocalStack
+
+_CATALOG = Path("waybill.toml")
+_SAMPLE_USERS = 100_000
+
+
+def run_in_foreground(
+    *,
+    catalog: str | None,
+    source_dsn: str | None,
+    host: str,
+    port: int | None,
+    concurrency: int,
+    data_dir: Path,
+    console: Console,
+) -> None:
+    """Run until told to stop. Without a catalog and a ``waybill.toml``, sample users are served.
+
+    Raises:
+        WaybillError: something does not come up, or a process ended by itself.
+    """
+    if catalog is None and _CATALOG.is_file():
+        catalog = str(_CATALOG)
+    if catalog is not None:
+        load(catalog)  # a mistake in it ends the command before anything is started
+    elif source_dsn is not None:
+        raise ConfigurationError(
+            "There is no catalog for that database. Write one first: "
+            "waybill init --dsn … (it inspects the database and writes waybill.toml)."
+        )
+    with orderly_exit():
+        console.print("Starting PostgreSQL, Valkey and S3 ...")
+        with LocalStack(data_dir, source_dsn=source_dsn) as stack:
+            if catalog is None:
+                console.print("No waybill.toml here: serving sample users. See `waybill init`.")
+                make_users(stack.addresses.postgres_dsn, _SAMPLE_USERS, console)
+                catalog = str(write_sample_catalog(stack.data_dir))
+            console.print("Starting API, worker and scheduler ...")
+            with running_service(
+                stack, catalog=catalog, host=host, port=port, concurrency=concurrency
+            ) as service:
+                _print_welcome(service, catalog, console)
+                service.processes.wait()
+
+
+def _print_welcome(service: RunningService, catalog: str, console: Console) -> None:
+    first = next(iter(load(catalog)), "users")
+    here = service.endpoint
+    for line in (
+        "",
+        f"waybill is ready at {here.url} (API documentation at {here.url}/docs)",
+        "",
+        f"  waybill export {first} --format csv",
+        "",
+        "or",
+        "",
+        f"  curl -i -X POST {here.url}/api/{first}/export \\",
+        f"    -H 'Authorization: Bearer {here.token}' \\",
+        "    -H 'Content-Type: application/json' -d '{\"format\": \"csv\"}'",
+        "",
+        f"Logs: {service.stack.log_dir}. Ctrl-C stops everything.",
+    ):
+        console.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,88 @@
+"""The whole service on one machine: the embedded stack, migrated, with API, worker, scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from waybill.config import Settings, load_settings
+from waybill.local import endpoint
+from waybill.local.endpoint import Endpoint
+from waybill.local.services import ServiceProcesses
+from waybill.local.stack import LocalStack
+from waybill.migrations.run import migrate
+
+_TOKEN_FILE = "development-token"  # noqa: S105 - a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A service that answers at ``endpoint``."""
+
+    endpoint: Endpoint
+    stack: LocalStack
+    processes: ServiceProcesses
+
+
+def development_token(data_dir: Path) -> str:
+    """Return the data directory's own token, made on first use and readable by its owner alone."""
+    path = data_dir / _TOKEN_FILE
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="ascii").strip()
+    token = secrets.token_urlsafe(24)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(token)
+    return token
+
+
+@contextlib.contextmanager
+def running_service(
+    stack: LocalStack,
+    *,
+    catalog: str,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    concurrency: int = 2,
+) -> Iterator[RunningService]:
+    """Migrate the running ``stack`` and run the service's processes on it for the block.
+
+    Raises:
+        ConfigurationError: the catalog or a setting does not hold (before anything starts).
+        LocalStackError: a process does not come up, or a port is taken.
+    """
+    token = development_token(stack.data_dir)
+    environment = {
+        **stack.as_environment(),
+        "WAYBILL_CATALOG": catalog,
+        "WAYBILL_DEVELOPMENT_TOKEN": token,
+    }
+    migrate(settings_of(stack, catalog=catalog))
+    processes = ServiceProcesses(
+        environment,
+        log_dir=stack.log_dir,
+        guard=stack.guard,
+        host=host,
+        port=port,
+        concurrency=concurrency,
+    )
+    with processes:
+        here = Endpoint(processes.url, token, os.getpid())
+        endpoint.publish(here, stack.data_dir)
+        try:
+            yield RunningService(here, stack, processes)
+        finally:
+            endpoint.withdraw(stack.data_dir)
+
+
+def settings_of(stack: LocalStack, **overrides: object) -> Settings:
+    """Return settings that point at ``stack``, for use inside this process."""
+    prefix = "WAYBILL_"
+    values: dict[str, object] = {
+        name.removeprefix(prefix).lower(): value for name, value in stack.as_environment().items()
+    }
+    return load_settings(**(values | overrides))

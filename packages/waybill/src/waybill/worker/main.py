@@ -1,0 +1,77 @@
+"""Starts the Celery processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import signals
+
+from waybill.bootstrap import service_factory
+from waybill.config import Settings
+from waybill.log import get_logger
+from waybill.worker.celery_app import create_celery
+from waybill.worker.runtime import ProcessRuntime
+from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
+from waybill.worker.shutdown import ShutdownFlag
+from waybill.worker.tasks import register_export_task, register_sweeper_tasks
+
+log = get_logger(__name__)
+
+
+def run_worker(settings: Settings) -> None:
+    """Run exports until told to stop."""
+    app = create_celery(settings)
+    # Made before the fork and shared by it: the parent raises it, the children see it.
+    shutdown = ShutdownFlag()
+    build = service_factory(settings, celery=app, shutdown=shutdown)
+    build()  # connects to nothing; a wrong catalog ends the command here, not in every child
+    runtime = ProcessRuntime(build)
+    register_export_task(app, runtime)
+
+    def on_shutdown(**_: Any) -> None:
+        shutdown.set()
+
+    def on_process_shutdown(**_: Any) -> None:
+        runtime.close()
+
+    def on_ready(**_: Any) -> None:
+        log.info("worker.ready", concurrency=settings.worker_concurrency)
+
+    # A receiver of this signal keeps Celery from replacing our logging.
+    signals.setup_logging.connect(_keep_our_logging, weak=False)
+    signals.worker_shutting_down.connect(on_shutdown, weak=False)
+    signals.worker_process_shutdown.connect(on_process_shutdown, weak=False)
+    signals.worker_ready.connect(on_ready, weak=False)
+    app.Worker(
+        loglevel=settings.log_level,
+        concurrency=settings.worker_concurrency,
+        without_gossip=True,
+        without_mingle=True,
+        # Queues come from the settings; nobody else's messages are ours.
+        queues=[app.conf.task_default_queue],
+        quiet=True,
+    ).start()
+
+
+def _keep_our_logging(**_: Any) -> None:
+    pass
+
+
+def run_scheduler(settings: Settings) -> None:
+    """Run the sweeper until told to stop."""
+    app = create_celery(settings)
+    runtime = ProcessRuntime(service_factory(settings, celery=app))
+    register_sweeper_tasks(app, runtime)
+    schedule_sweeper(app, settings)
+    signals.setup_logging.connect(_keep_our_logging, weak=False)
+    log.info("scheduler.ready")
+    try:
+        app.Beat(
+            scheduler_cls=InProcessScheduler,
+            loglevel=settings.log_level,
+            max_interval=settings.sweep_seconds,
+            quiet=True,
+            redirect_stdouts=False,
+        ).run()
+    finally:
+        runtime.close()

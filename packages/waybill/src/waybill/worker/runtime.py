@@ -1,0 +1,48 @@
+"""One event loop and one set of services per process, made on first use and after any fork."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from waybill.bootstrap import Services
+
+T = TypeVar("T")
+
+
+class ProcessRuntime:
+    """Runs coroutines from Celery's synchronous tasks.
+
+    No connection, pool or loop crosses a fork: the first task in a child builds its own.
+    """
+
+    def __init__(self, build: Callable[[], Services]) -> None:
+        self._build = build
+        self._pid: int | None = None
+        self._runner: asyncio.Runner | None = None
+        self._services: Services | None = None
+
+    def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
+        """Run ``work(services)`` to its end and return its result."""
+        runner, services = self._here()
+
+        async def main() -> T:
+            return await work(services)
+
+        return runner.run(main())
+
+    def close(self) -> None:
+        """Close what this process opened; harmless where nothing was."""
+        if self._runner is not None and self._services is not None and self._pid == os.getpid():
+            self._runner.run(self._services.close())
+            self._runner.close()
+        self._runner = self._services = self._pid = None
+
+    def _here(self) -> tuple[asyncio.Runner, Services]:
+        if self._runner is None or self._services is None or self._pid != os.getpid():
+            self._runner = asyncio.Runner()
+            self._services = self._build()
+            self._pid = os.getpid()
+        return self._runner, self._services

@@ -1,0 +1,81 @@
+"""Mends whatever was lost between the row and the queue, and clears what is over.
+
+Every method is idempotent and safe to run in several processes at once.
+"""
+
+from __future__ import annotations
+
+from waybill.config import Settings
+from waybill.errors import QueueUnavailable, WorkerLost
+from waybill.exports.cleanup import ResultCleanup
+from waybill.exports.job import ExportStatus
+from waybill.exports.queue import ExportQueue
+from waybill.exports.repository import ExportRepository
+from waybill.log import get_logger
+
+log = get_logger(__name__)
+
+_BATCH = 500
+
+
+class Sweeper:
+    """What the scheduler runs."""
+
+    def __init__(
+        self,
+        *,
+        repository: ExportRepository,
+        queue: ExportQueue,
+        cleanup: ResultCleanup,
+        settings: Settings,
+    ) -> None:
+        self._repository = repository
+        self._queue = queue
+        self._cleanup = cleanup
+        self._settings = settings
+
+    async def sweep(self) -> None:
+        """Free the jobs of lost workers, then announce every due job."""
+        await self._release_lost_workers()
+        await self._publish_due()
+
+    async def clean(self) -> None:
+        """Expire files past their time and delete what is out of reach."""
+        await self._cleanup.expire()
+        await self._cleanup.remove_leftovers()
+
+    async def clean_uploads(self) -> None:
+        """Abort uploads that nobody will finish."""
+        await self._cleanup.abort_stale_uploads()
+
+    async def _release_lost_workers(self) -> None:
+        released = await self._repository.release_expired_leases(
+            backoff_seconds=self._settings.retry_backoff_seconds,
+            code=WorkerLost.code,
+            message="The worker stopped while it ran this export.",
+        )
+        for job in released:
+            log.warning(
+                "export.worker_lost",
+                export_id=str(job.id),
+                attempt=job.attempt,
+                dead_letter=job.status is ExportStatus.FAILED,
+            )
+
+    async def _publish_due(self) -> None:
+        due = list(await self._repository.unannounced(limit=_BATCH))
+        try:
+            # A message that nobody answered is lost only when the broker holds none any more;
+            # otherwise the workers are busy, and more messages would only pile up.
+            if not due and await self._queue.depth() == 0:
+                due += await self._repository.unanswered(
+                    older_than_seconds=self._settings.republish_after_seconds, limit=_BATCH
+                )
+            for export_id in due:
+                await self._queue.publish(export_id)
+                await self._repository.mark_published([export_id])
+        except QueueUnavailable:
+            log.warning("sweeper.broker_unavailable", waiting=len(due))
+            return
+        if due:
+            log.info("sweeper.published", count=len(due))

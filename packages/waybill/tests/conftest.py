@@ -1,0 +1,150 @@
+"""Fixtures on the session's one embedded stack. Real servers throughout; no mock of any."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from waybill.bootstrap import Services
+from waybill.catalog import Catalog, ExportType, TableSource
+from waybill.clock import SystemClock
+from waybill.config import Settings
+from waybill.local.sample import create_users
+from waybill.local.service_stack import RunningService, running_service, settings_of
+from waybill.local.stack import LocalStack
+from waybill.local.testing import local_stack, make_template, temporary_database
+from waybill.migrations.run import migrate
+
+__all__ = ["local_stack"]
+
+SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
+SAMPLE_USERS = 2_000
+
+
+@pytest.fixture
+def pagila_dump() -> Path:
+    """The Pagila dump, which lies beside the checkout and never in it."""
+    path = SHARED_DATA / "pagila.sql.gz"
+    if not path.is_file():
+        pytest.skip(f"needs the Pagila dump at {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def template(local_stack: LocalStack) -> str:
+    """A database with waybill's tables and 2,000 sample users, to be copied per test."""
+
+    def prepare(dsn: str) -> None:
+        migrate(settings_of(local_stack, database_url=dsn))
+        create_users(dsn, SAMPLE_USERS)
+
+    return make_template(local_stack, prepare)
+
+
+@pytest.fixture
+def database(local_stack: LocalStack, template: str) -> Iterator[str]:
+    """The DSN of a migrated database of the test's own."""
+    with temporary_database(local_stack, template) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def execute(database: str) -> Iterator[Callable[..., list[tuple[object, ...]]]]:
+    """Run SQL in the test's database; returns the rows, if there are any."""
+    with psycopg.connect(database, autocommit=True) as connection:
+
+        def run(statement: str, *values: object) -> list[tuple[object, ...]]:
+            # The tests' own text, never anybody's input.
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+        yield run
+
+
+@pytest.fixture
+def settings(local_stack: LocalStack, database: str) -> Settings:
+    """Settings of a service on the test's own database, bucket prefix and Redis database."""
+    return settings_of(
+        local_stack,
+        database_url=database,
+        source_dsn=database,
+        s3_prefix=f"test-{secrets.token_hex(6)}",
+        development_token="test-token",
+        log_level="WARNING",
+    )
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """The sample users."""
+    return Catalog([ExportType("users", TableSource("public", "users"), key=("id",))])
+
+
+class MovableClock(SystemClock):
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset_seconds = 0.0
+
+    def advance(self, *, days: float = 0, seconds: float = 0) -> None:
+        """Let time pass."""
+        self.offset_seconds += days * 86_400 + seconds
+        super().__init__(self.offset_seconds)
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+async def services(
+    settings: Settings, catalog: Catalog, clock: MovableClock, local_stack: LocalStack
+) -> AsyncIterator[Services]:
+    """The services of one process, in this process."""
+    async with Services(settings, catalog=catalog, clock=clock) as services:
+        yield services
+
+
+@dataclasses.dataclass(frozen=True)
+class RunningProcesses:
+    """A whole service: processes, address, token."""
+
+    service: RunningService
+    dsn: str = dataclasses.field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.service.endpoint.url
+
+    @property
+    def token(self) -> str:
+        return self.service.endpoint.token
+
+
+@pytest.fixture(scope="session")
+def running(local_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
+    RunningProcesses
+]:
+    """API, worker and scheduler as real processes on the stack's main database, with the sample
+    users as ``users`` and an empty table as ``nobody``."""
+    dsn = local_stack.addresses.postgres_dsn
+    create_users(dsn, SAMPLE_USERS)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS nobody (id int PRIMARY KEY, name text)")
+    path = tmp_path_factory.mktemp("catalog") / "waybill.toml"
+    path.write_text(
+        '[exports.users]\ntable = "public.users"\nkey = "id"\n\n'
+        '[exports.nobody]\ntable = "public.nobody"\nkey = "id"\n',
+        encoding="utf-8",
+    )
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(running_service(local_stack, catalog=str(path)))
+        yield RunningProcesses(service, dsn)
