@@ -1,0 +1,189 @@
+"""The embedded S3: SeaweedFS, whose gateway checks signatures, part sizes and digests for real.
+
+One process holds master, volume server, filer and S3 gateway, each with an HTTP and a gRPC port.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from waybill.local.binaries import weed_binary
+from waybill.local.data_directory import write_private
+from waybill.local.ports import LOOPBACK
+from waybill.local.process import SupervisedProcess
+from waybill.local.service import Service, ServiceContext, service_environment
+
+REGION = "us-east-1"
+_PROBE_BUCKET = "waybill-readiness"
+_PROBE_KEY = "probe"
+
+# The volume server writes its files out within a tenth of a second of SIGTERM; the filer then
+# waits 15 s and longer for its own components to hang up. What it has acknowledged is in its
+# files by then, so killing it loses nothing. (Measured on SeaweedFS 4.48.)
+_STOP_GRACE_SECONDS = 0.3
+
+_GRPC_COMPONENTS = ("master", "volume", "filer", "s3")
+
+
+class SeaweedfsService(Service):
+    """SeaweedFS with its S3 gateway."""
+
+    name = "seaweedfs"
+    port_names = (
+        "s3",
+        "s3_grpc",
+        "seaweedfs_master",
+        "seaweedfs_master_grpc",
+        "seaweedfs_volume",
+        "seaweedfs_volume_grpc",
+        "seaweedfs_filer",
+        "seaweedfs_filer_grpc",
+    )
+
+    def __init__(self, context: ServiceContext) -> None:
+        super().__init__(context)
+        self._program = weed_binary()
+        self._client: Any = None
+
+    @property
+    def endpoint_url(self) -> str:
+        """The S3 gateway's address."""
+        return f"http://{LOOPBACK}:{self.port('s3')}"
+
+    def client(self) -> Any:
+        """A new boto3 S3 client."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=self._context.credentials.s3_access_key,
+            aws_secret_access_key=self._context.credentials.s3_secret_key,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"total_max_attempts": 1},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={"addressing_style": "path"},
+                proxies={},
+            ),
+        )
+
+    def ensure_bucket(self, name: str) -> None:
+        """Create the bucket ``name`` unless it exists."""
+        client = self.client()
+        try:
+            client.create_bucket(Bucket=name)
+        except (
+            client.exceptions.BucketAlreadyExists,
+            client.exceptions.BucketAlreadyOwnedByYou,
+        ):
+            pass
+        finally:
+            client.close()
+
+    # -- start ----------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        credentials = self._context.credentials
+        identity = {
+            "name": "waybill",
+            "credentials": [
+                {
+                    "accessKey": credentials.s3_access_key,
+                    "secretKey": credentials.s3_secret_key,
+                }
+            ],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        write_private(self.directory / "s3.json", json.dumps({"identities": [identity]}))
+        # Without these, the filer's and the volume server's own ports answer to anybody on the
+        # machine, whatever the S3 gateway asks for.
+        sections = ("signing", "signing.read", "filer_signing", "filer_signing.read")
+        key = credentials.seaweedfs_signing_key
+        write_private(
+            self.directory / "security.toml",
+            "".join(f'[jwt.{section}]\nkey = "{key}-{section}"\n' for section in sections),
+        )
+        (self.directory / "data").mkdir(exist_ok=True, mode=0o700)
+
+    def _sockets(self) -> tuple[Path, ...]:
+        # Their directory is compiled in; a killed server leaves them behind.
+        directory = Path("/tmp")  # noqa: S108
+        ports = [self.port("s3_grpc" if c == "s3" else f"seaweedfs_{c}_grpc")
+                 for c in _GRPC_COMPONENTS]  # fmt: skip
+        return tuple(
+            directory / f"seaweedfs-{component}-grpc-{port}.sock"
+            for component, port in zip(_GRPC_COMPONENTS, ports, strict=True)
+        )
+
+    def _make_process(self) -> SupervisedProcess:
+        # Names are relative to the working directory: socket paths are limited to 107 bytes.
+        return SupervisedProcess(
+            self.name,
+            [
+                self._program,
+                "-logtostderr=true",
+                "-config_dir=.",
+                "server",
+                "-dir=data",
+                f"-ip={LOOPBACK}",
+                f"-ip.bind={LOOPBACK}",
+                # One master, and it knows: no election, which takes a second and more.
+                "-master.peers=none",
+                "-master.telemetry=false",
+                f"-master.port={self.port('seaweedfs_master')}",
+                f"-master.port.grpc={self.port('seaweedfs_master_grpc')}",
+                # Volumes grow as they fill: small disks do, and nothing is reserved.
+                "-master.volumePreallocate=false",
+                "-master.volumeSizeLimitMB=1024",
+                "-volume.max=1000",
+                "-volume.minFreeSpace=64MiB",
+                "-volume.preStopSeconds=0",
+                f"-volume.port={self.port('seaweedfs_volume')}",
+                f"-volume.port.grpc={self.port('seaweedfs_volume_grpc')}",
+                "-filer",
+                "-filer.localSocket=filer.sock",
+                f"-filer.port={self.port('seaweedfs_filer')}",
+                f"-filer.port.grpc={self.port('seaweedfs_filer_grpc')}",
+                "-s3",
+                "-s3.config=s3.json",
+                "-s3.iam=false",
+                "-s3.autoCreateBucket=false",
+                "-s3.localSocket=s3.sock",
+                f"-s3.port={self.port('s3')}",
+                f"-s3.port.grpc={self.port('s3_grpc')}",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+            ],
+            log_path=self.log_path,
+            guard=self._context.guard,
+            cwd=self.directory,
+            # Two volumes a bucket instead of seven.
+            env=service_environment(self.directory, WEED_MASTER_VOLUME_GROWTH_COPY_1="2"),
+            grace_seconds=_STOP_GRACE_SECONDS,
+            remove=self._sockets(),
+        )
+
+    def _missing(self) -> str | None:
+        """Write, read and delete an object with signed requests: the gateway answers well before
+        there is a volume to write to."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if self._client is None or self._client.meta.endpoint_url != self.endpoint_url:
+            self._client = self.client()
+        client = self._client
+        try:
+            client.list_buckets()
+            self.ensure_bucket(_PROBE_BUCKET)
+            client.put_object(Bucket=_PROBE_BUCKET, Key=_PROBE_KEY, Body=b"ready?")
+            client.get_object(Bucket=_PROBE_BUCKET, Key=_PROBE_KEY)["Body"].read()
+            client.delete_object(Bucket=_PROBE_BUCKET, Key=_PROBE_KEY)
+        except (BotoCoreError, ClientError) as exc:
+            return f"does not store objects: {type(exc).__name__}"
+        return None
