@@ -51,7 +51,7 @@ class Upload(Protocol):
     @property
     def upload_id(self) -> str: ...
 
-    def write_part(self, number: int, data: bytes, sha256: str) -> PartReceipt:
+    def write_part(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
         """Store one part; may run in several threads at once. ``sha256`` is the hex digest of
         ``data``, so that nothing is hashed twice. Verifies what storage says it received."""
         ...

@@ -1,0 +1,42 @@
+"""The formats. A new one is a file here and a line in ``ENCODERS``; the contract suite does the
+rest (``tests/contracts``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from waybill.errors import UnknownFormat
+from waybill.pipeline.encoders.base import CopyChunk, Encoder, Encoding, RowCounter
+from waybill.pipeline.encoders.csv import CsvEncoder
+from waybill.pipeline.encoders.json import JsonEncoder
+from waybill.pipeline.encoders.ndjson import NdjsonEncoder
+from waybill.pipeline.plan import FormatOptions
+
+ENCODERS: dict[str, Encoder] = {
+    encoder.name: encoder for encoder in (CsvEncoder(), JsonEncoder(), NdjsonEncoder())
+}
+
+
+def get_encoder(name: str) -> Encoder:
+    """Return the encoder called ``name``; raises ``UnknownFormat``."""
+    try:
+        return ENCODERS[name]
+    except KeyError:
+        raise UnknownFormat(name, tuple(ENCODERS)) from None
+
+
+def read_options(format_name: str, raw: Mapping[str, Any]) -> FormatOptions:
+    """Return a format's options; raises ``UnknownFormat`` or ``InvalidOption``."""
+    return get_encoder(format_name).parse_options(raw)
+
+
+__all__ = [
+    "ENCODERS",
+    "CopyChunk",
+    "Encoder",
+    "Encoding",
+    "RowCounter",
+    "get_encoder",
+    "read_options",
+]

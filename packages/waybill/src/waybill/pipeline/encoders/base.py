@@ -1,0 +1,120 @@
+"""The encoder port: how a format asks for rows and what it makes of them.
+
+Nothing here says that the server formats the rows. Today's encoders let it (one COPY, no value is
+touched in Python); a typed encoder (Parquet, XLSX) may ask for ``FORMAT binary``, hold rows back in
+``encode`` and write them in ``footer``. Compression is a later stage over the bytes given out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from psycopg import sql
+from pydantic import ValidationError
+
+from waybill.errors import InvalidOption
+from waybill.pipeline.plan import ExportPlan, FormatOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CopyChunk:
+    """Whole rows as COPY sent them: ``data`` holds ``rows`` messages, in order."""
+
+    data: bytearray
+    rows: int
+
+
+class Encoding(Protocol):
+    """One file being written. Used by one thread; ``header``, ``encode``…, ``footer``, in order."""
+
+    @property
+    def statement(self) -> sql.Composed:
+        """The COPY … TO STDOUT to run."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows found in what ``encode`` was given: counted in the data, not believed."""
+        ...
+
+    def header(self) -> bytes: ...
+
+    def encode(self, chunk: CopyChunk) -> bytes | bytearray:
+        """Return the file's next bytes, perhaps none yet.
+
+        Raises:
+            IncompleteExport: the chunk does not hold the rows it claims.
+        """
+        ...
+
+    def footer(self) -> bytes: ...
+
+
+class RowCounter(Protocol):
+    """Counts the rows of a finished file, fed in pieces cut anywhere."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    @property
+    def rows(self) -> int: ...
+
+
+class Encoder(Protocol):
+    """A format. Stateless; a file in the making is an ``Encoding``."""
+
+    @property
+    def name(self) -> str:
+        """The registry name (``csv``)."""
+        ...
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def extension(self) -> str:
+        """Without the dot."""
+        ...
+
+    @property
+    def options_model(self) -> type[FormatOptions]: ...
+
+    def parse_options(self, raw: Mapping[str, Any]) -> FormatOptions:
+        """Return the options from their JSON form, defaults filled in.
+
+        Raises:
+            InvalidOption: an option is unknown to the format or does not hold.
+        """
+        return parse_options(self.name, self.options_model, raw)
+
+    def open(self, plan: ExportPlan) -> Encoding: ...
+
+    def row_counter(self, options: FormatOptions) -> RowCounter: ...
+
+
+def parse_options(
+    format_name: str, model: type[FormatOptions], raw: Mapping[str, Any]
+) -> FormatOptions:
+    """See ``Encoder.parse_options``."""
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "options"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields) or "none"
+            reason = f"format {format_name!r} has no such option; it has: {known}"
+        else:
+            reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidOption(name, reason) from exc
+
+
+def join_header(cells: Sequence[str], *, delimiter: str, terminator: bytes) -> bytes:
+    """Return an RFC 4180 record of ``cells``, quoted only where it must be, as COPY does."""
+    special = (delimiter, '"', "\r", "\n")
+    quoted = (
+        '"' + cell.replace('"', '""') + '"' if any(s in cell for s in special) else cell
+        for cell in cells
+    )
+    return delimiter.join(quoted).encode() + terminator

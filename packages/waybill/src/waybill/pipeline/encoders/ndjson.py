@@ -1,0 +1,56 @@
+"""NDJSON: one object per line, each ended by LF (application/x-ndjson)."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from waybill.pipeline.encoders.base import CopyChunk, Encoder
+from waybill.pipeline.encoders.json_lines import to_lines
+from waybill.pipeline.plan import ExportPlan, FormatOptions
+from waybill.pipeline.statement import copy_json
+
+
+class NdjsonOptions(FormatOptions):
+    """None yet."""
+
+
+class NdjsonEncoding:
+    def __init__(self, plan: ExportPlan) -> None:
+        self._rows = 0
+        self.statement: sql.Composed = copy_json(plan)
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    def header(self) -> bytes:
+        return b""
+
+    def encode(self, chunk: CopyChunk) -> bytearray:
+        lines = to_lines(chunk)
+        self._rows += chunk.rows
+        return lines
+
+    def footer(self) -> bytes:
+        return b""
+
+
+class NdjsonRowCounter:
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def feed(self, data: bytes) -> None:
+        self.rows += data.count(b"\n")
+
+
+class NdjsonEncoder(Encoder):
+    name = "ndjson"
+    media_type = "application/x-ndjson"
+    extension = "ndjson"
+    options_model: type[FormatOptions] = NdjsonOptions
+
+    def open(self, plan: ExportPlan) -> NdjsonEncoding:
+        return NdjsonEncoding(plan)
+
+    def row_counter(self, options: FormatOptions) -> NdjsonRowCounter:
+        return NdjsonRowCounter()

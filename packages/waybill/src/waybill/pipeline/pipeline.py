@@ -1,0 +1,139 @@
+"""One attempt: a plan's rows from a snapshot into a committed object, proven or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from waybill import __version__
+from waybill.errors import IncompleteExport, StorageCorrupted
+from waybill.exports.manifest import (
+    Manifest,
+    ManifestColumn,
+    ManifestGenerator,
+    ManifestPart,
+    ManifestSnapshot,
+    export_file_name,
+)
+from waybill.pipeline.control import RunControl
+from waybill.pipeline.encoders import get_encoder
+from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
+from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.source import PostgresSnapshot
+from waybill.storage.base import Storage, StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Exists only for an object that is committed, and whose rows, bytes and digests agree."""
+
+    manifest: Manifest
+    stored: StoredObject
+
+
+def run_pipeline(
+    plan: ExportPlan,
+    snapshot: PostgresSnapshot,
+    storage: Storage,
+    key: str,
+    control: RunControl,
+    *,
+    export_id: str,
+    created_at: datetime,
+    part_sizes: PartSizes | None = None,
+) -> Completion:
+    """Copy, encode, hash and upload at once; commit under ``key`` when all counts agree.
+
+    Any exception, from wherever, aborts the upload and stops the threads before it leaves; the
+    caller's ``open_snapshot`` block then closes the connection.
+
+    Raises:
+        RetryableError, PermanentError: by source, storage or the final comparison.
+        LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``.
+    """
+    encoder = get_encoder(plan.format)
+    encoding = encoder.open(plan)
+    with storage.open_upload(key, content_type=encoder.media_type) as upload:
+        with PartWriter(upload, control.check, part_sizes) as writer:
+            writer.write(encoding.header())
+            for chunk in snapshot.copy(encoding.statement):
+                writer.write(encoding.encode(chunk))
+                control.progress(encoding.rows, writer.bytes_written)
+                control.check()
+            writer.write(encoding.footer())
+            written = writer.finish()
+        if encoding.rows != snapshot.copied_rows:
+            raise IncompleteExport(
+                f"{encoding.rows} rows were written where PostgreSQL sent {snapshot.copied_rows}."
+            )
+        _check_parts(written)
+        control.progress(encoding.rows, written.bytes)
+        control.check()
+        stored = upload.complete(list(written.receipts))
+    if stored.bytes != written.bytes:
+        storage.delete(key)
+        raise StorageCorrupted(
+            f"Storage holds {stored.bytes} bytes where {written.bytes} were sent."
+        )
+    manifest = _manifest(
+        plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
+    )
+    return Completion(manifest, stored)
+
+
+def _check_parts(written: WrittenParts) -> None:
+    numbers = [receipt.number for receipt in written.receipts]
+    confirmed = sum(receipt.bytes for receipt in written.receipts)
+    if numbers != list(range(1, len(numbers) + 1)) or confirmed != written.bytes:
+        raise IncompleteExport(
+            f"Storage confirmed {confirmed} bytes in {len(numbers)} parts of {written.bytes} sent."
+        )
+
+
+def _manifest(
+    plan: ExportPlan,
+    snapshot: PostgresSnapshot,
+    written: WrittenParts,
+    *,
+    rows: int,
+    export_id: str,
+    created_at: datetime,
+) -> Manifest:
+    encoder = get_encoder(plan.format)
+    parts: list[ManifestPart] = []
+    offset = 0
+    for receipt in written.receipts:
+        parts.append(
+            ManifestPart(
+                number=receipt.number, offset=offset, bytes=receipt.bytes, sha256=receipt.sha256
+            )
+        )
+        offset += receipt.bytes
+    facts = snapshot.facts
+    return Manifest(
+        export_id=export_id,
+        export_type=plan.export_type.name,
+        format=plan.format,
+        options=plan.options.model_dump(mode="json"),
+        columns=tuple(
+            ManifestColumn(name=c.name, header=c.header, type=c.type_name) for c in plan.columns
+        ),
+        key=plan.export_type.key,
+        order_by=plan.order_by,
+        snapshot=ManifestSnapshot(
+            id=facts.id,
+            taken_at=facts.taken_at,
+            wal_lsn=facts.wal_lsn,
+            server_version=facts.server_version,
+        ),
+        rows=rows,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        parts=tuple(parts),
+        media_type=encoder.media_type,
+        file_name=export_file_name(
+            plan.export_type.name, encoder.extension, created_at=created_at, export_id=export_id
+        ),
+        created_at=created_at,
+        generator=ManifestGenerator(version=__version__),
+    )

@@ -1,0 +1,404 @@
+"""The source database: one connection, one REPEATABLE READ READ ONLY snapshot per attempt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from waybill.catalog.model import Column, ExportType, TableSource
+from waybill.errors import (
+    ConfigurationError,
+    KeyNotUnique,
+    RunError,
+    SourceRejected,
+    SourceUnavailable,
+)
+from waybill.pipeline.encoders.base import CopyChunk
+from waybill.pipeline.libpq import Session, error_from_sqlstate
+from waybill.pipeline.plan import ResolvedColumn
+from waybill.pipeline.statement import from_source, source_column
+
+EXACT_COUNT_ROWS = 200_000
+EXACT_COUNT_COST = 50_000.0
+"""Count before exporting only what counts in some tens of milliseconds: at most this many rows and
+this planner's cost by EXPLAIN. Beyond it the planner's estimate serves and says that it is one."""
+
+_SESSION_SETTINGS = {
+    # What makes a value's text depend on the data alone and not on the server's configuration.
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "1",  # the shortest text that reads back as the same float
+    "bytea_output": "hex",
+    # A sequential scan would else begin where another one is, and the order would vary.
+    "synchronize_seqscans": "off",
+    # Compiling pays off for arithmetic, not for printing; with 1,600 columns it costs seconds.
+    "jit": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Bounds for the source connection. ``statement_timeout_seconds`` 0 means none."""
+
+    connect_timeout_seconds: int = 5
+    lock_timeout_seconds: float = 5.0
+    statement_timeout_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """What the manifest says of the snapshot: ``pg_current_snapshot()``, the server's time when it
+    was taken, the WAL position (``None`` where the role may not ask)."""
+
+    id: str
+    taken_at: datetime
+    wal_lsn: str | None
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows to expect; ``is_exact`` only when counted inside the snapshot."""
+
+    rows: int
+    is_exact: bool
+
+
+class PostgresSource:
+    """Where exports read from. Holds no connection; safe to share and to fork with."""
+
+    def __init__(self, dsn: str, settings: SourceSettings | None = None) -> None:
+        self._dsn = dsn
+        self._settings = settings or SourceSettings()
+
+    @contextmanager
+    def open_snapshot(
+        self,
+        check: Callable[[], None],
+        *,
+        application_name: str = "waybill export",
+        statement_timeout_seconds: float | None = None,
+    ) -> Iterator[PostgresSnapshot]:
+        """Connect and hold one snapshot for the block; the connection closes with it.
+
+        ``check`` is called while waiting for PostgreSQL and stops the wait by raising.
+
+        Raises:
+            SourceUnavailable: no connection, or it broke.
+            SourceRejected: the server refuses the role or the database.
+            ConfigurationError: the DSN is malformed.
+        """
+        session = Session(self._connect(application_name), check)
+        try:
+            timeout = (
+                self._settings.statement_timeout_seconds
+                if statement_timeout_seconds is None
+                else statement_timeout_seconds
+            )
+            yield PostgresSnapshot(session, _begin(session, self._settings, timeout))
+        finally:
+            session.close()
+
+    def _connect(self, application_name: str) -> psycopg.Connection[tuple[object, ...]]:
+        try:
+            return psycopg.connect(
+                self._dsn,
+                autocommit=True,
+                application_name=application_name[:63],
+                connect_timeout=self._settings.connect_timeout_seconds,
+                client_encoding="UTF8",
+                # A vanished server is noticed within 30 s even while it is silent.
+                keepalives=1,
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=4,
+                tcp_user_timeout=30_000,
+            )
+        except psycopg.ProgrammingError as exc:
+            raise ConfigurationError(
+                "The source DSN is malformed. Write it as postgresql://user:password@host:5432/name"
+            ) from exc
+        except psycopg.OperationalError as exc:
+            if exc.sqlstate is not None:
+                raise error_from_sqlstate(exc.sqlstate) from exc
+            raise SourceUnavailable(
+                f"No connection to the source database at {_address(self._dsn)}. Check that it "
+                "runs, that it accepts this role, and WAYBILL_SOURCE_DSN."
+            ) from exc
+
+
+class PostgresSnapshot:
+    """The source as it was at one instant. Not thread-safe."""
+
+    def __init__(self, session: Session, facts: SnapshotFacts) -> None:
+        self._session = session
+        self.facts = facts
+        # Such a database stores bytes, and PostgreSQL converts nothing.
+        self._must_check_text = session.parameter("server_encoding") == "SQL_ASCII"
+
+    @property
+    def copied_rows(self) -> int | None:
+        """The rows PostgreSQL says the finished ``copy`` sent; ``None`` until it has finished."""
+        return self._session.copied_rows
+
+    def resolve(
+        self, export_type: ExportType, columns: Sequence[Column] = ()
+    ) -> tuple[ResolvedColumn, ...]:
+        """Return ``columns`` (else the type's declared ones, else all) with their types.
+
+        Raises:
+            SourceRejected: the relation, a column or a key column does not exist.
+        """
+        found = (
+            self._table_columns(export_type.source)
+            if isinstance(export_type.source, TableSource)
+            else self._query_columns(export_type)
+        )
+        wanted = tuple(columns) or export_type.columns or tuple(Column(c.name) for c in found)
+        by_name = {column.name: column for column in found}
+        names = [column.name for column in found]
+        for name in (*(column.name for column in wanted), *export_type.key):
+            if name not in by_name:
+                raise SourceRejected(
+                    f"The source of {export_type.name!r} has no column {name!r}. It has: "
+                    f"{', '.join(names)}."
+                )
+            if names.count(name) > 1:
+                raise SourceRejected(
+                    f"The query of {export_type.name!r} has more than one column {name!r}. "
+                    "Give each its own name with AS."
+                )
+        if not wanted:
+            raise SourceRejected(f"The source of {export_type.name!r} has no columns.")
+        return tuple(
+            ResolvedColumn(
+                name=column.name,
+                header=column.header,
+                type_name=by_name[column.name].type_name,
+                type_oid=by_name[column.name].type_oid,
+                base_type_oid=by_name[column.name].base_type_oid,
+                nullable=by_name[column.name].nullable,
+            )
+            for column in wanted
+        )
+
+    def count_rows(self, export_type: ExportType) -> RowCount:
+        """Return how many rows to expect: counted when that is cheap, else the estimate."""
+        source = from_source(export_type.source)
+        plan_text = self._session.fetch(
+            sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 {}").format(source)
+        )[0][0]
+        plan = json.loads(plan_text or "[{}]")[0]["Plan"]
+        estimate, cost = int(plan["Plan Rows"]), float(plan["Total Cost"])
+        if estimate > EXACT_COUNT_ROWS or cost > EXACT_COUNT_COST:
+            return RowCount(estimate, is_exact=False)
+        counted = self._session.fetch(
+            sql.SQL("SELECT pg_catalog.count(*) FROM (SELECT 1 {}) AS rows").format(source)
+        )
+        return RowCount(int(counted[0][0] or 0), is_exact=True)
+
+    def check_key(self, export_type: ExportType) -> None:
+        """Make sure that the key identifies each row: by a unique index, else by the data.
+
+        Raises:
+            KeyNotUnique: two rows share a key, or a part of one is NULL.
+        """
+        key = export_type.key
+        if not key or self._has_unique_index(export_type):
+            return
+        parts = [source_column(name) for name in key]
+        duplicate = self._session.fetch(
+            sql.SQL(
+                "SELECT 1 {source} GROUP BY {parts} "
+                "HAVING pg_catalog.count(*) > 1 OR {nulls} LIMIT 1"
+            ).format(
+                source=from_source(export_type.source),
+                parts=sql.SQL(", ").join(parts),
+                nulls=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(part) for part in parts),
+            )
+        )
+        if duplicate:
+            raise KeyNotUnique(export_type.name, key)
+
+    def copy(self, statement: sql.Composable) -> Iterator[CopyChunk]:
+        """Run a COPY of this snapshot; see ``Session.copy``.
+
+        Raises:
+            SourceRejected: a text of a SQL_ASCII database is not UTF-8.
+        """
+        chunks = self._session.copy(statement)
+        return _check_text(chunks) if self._must_check_text else chunks
+
+    def _table_columns(self, table: TableSource) -> list[ResolvedColumn]:
+        rows = self._session.fetch(_TABLE_COLUMNS, (table.schema, table.table))
+        if not rows:
+            raise SourceRejected(
+                f"There is no table or view {table.table!r} in schema {table.schema!r}. Correct "
+                "the catalog (names are exact, case included)."
+            )
+        return [
+            ResolvedColumn(
+                name=name,
+                header=name,
+                type_name=type_name or "",
+                type_oid=int(type_oid or 0),
+                base_type_oid=int(base_oid or 0),
+                nullable=not_null != "t",
+            )
+            for name, type_oid, type_name, base_oid, not_null in rows
+            # A relation without columns is one row of NULLs.
+            if name is not None
+        ]
+
+    def _query_columns(self, export_type: ExportType) -> list[ResolvedColumn]:
+        fields = self._session.describe(
+            sql.SQL("SELECT * {} LIMIT 0").format(from_source(export_type.source))
+        )
+        type_names = self._session.fetch(
+            sql.SQL(
+                "SELECT pg_catalog.format_type(t.oid, t.modifier) "
+                "FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS t (oid, modifier, n) "
+                "ORDER BY t.n"
+            ),
+            (
+                "{" + ",".join(str(field.type_oid) for field in fields) + "}",
+                "{" + ",".join(str(field.type_modifier) for field in fields) + "}",
+            ),
+        )
+        return [
+            ResolvedColumn(
+                name=field.name,
+                header=field.name,
+                type_name=type_name or "",
+                type_oid=field.type_oid,
+                base_type_oid=field.type_oid,  # a result's description has domains taken off
+            )
+            for field, (type_name,) in zip(fields, type_names, strict=True)
+        ]
+
+    def _has_unique_index(self, export_type: ExportType) -> bool:
+        source = export_type.source
+        if not isinstance(source, TableSource):
+            return False
+        key = json.dumps(export_type.key)
+        return self._session.fetch(_UNIQUE_INDEX, (source.schema, source.table, key)) == [("t",)]
+
+
+def _begin(session: Session, settings: SourceSettings, timeout_seconds: float) -> SnapshotFacts:
+    values = {
+        **_SESSION_SETTINGS,
+        "lock_timeout": str(round(settings.lock_timeout_seconds * 1000)),
+        "statement_timeout": str(round(timeout_seconds * 1000)),
+    }
+    # Settings unknown to an old server are left out (``jit`` came with PostgreSQL 11).
+    session.fetch(
+        sql.SQL(
+            "SELECT pg_catalog.set_config(s.name, w.value, false) "
+            "FROM json_each_text($1::json) AS w (name, value) "
+            "JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)"
+        ),
+        (json.dumps(values),),
+    )
+    # Asked beforehand, since a refusal inside the transaction would end it.
+    may_read_lsn = session.fetch(
+        sql.SQL("""
+        SELECT has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
+           AND has_function_privilege('pg_catalog.pg_last_wal_replay_lsn()', 'EXECUTE')""")
+    ) == [("t",)]
+    session.fetch(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    # The first query takes the snapshot.
+    lsn = (
+        sql.SQL(
+            "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+            "ELSE pg_current_wal_lsn() END)::text"
+        )
+        if may_read_lsn
+        else sql.SQL("NULL::text")
+    )
+    identity, taken_at, wal_lsn, version = session.fetch(
+        sql.SQL(
+            "SELECT pg_current_snapshot()::text, to_json(statement_timestamp()) #>> '{{}}', {lsn}, "
+            "current_setting('server_version')"
+        ).format(lsn=lsn)
+    )[0]
+    return SnapshotFacts(
+        id=identity or "",
+        taken_at=datetime.fromisoformat(taken_at or ""),
+        wal_lsn=wal_lsn,
+        server_version=version or "",
+    )
+
+
+def _check_text(chunks: Iterator[CopyChunk]) -> Iterator[CopyChunk]:
+    rows = 0
+    for chunk in chunks:
+        try:
+            chunk.data.decode("utf-8")
+        except UnicodeDecodeError:
+            # Not chained: the exception holds the bytes, which are data.
+            raise _invalid_text(rows + 1, rows + chunk.rows) from None
+        rows += chunk.rows
+        yield chunk
+
+
+def _invalid_text(first_row: int, last_row: int) -> RunError:
+    return SourceRejected(
+        f"A text between rows {first_row} and {last_row} is not valid UTF-8, and the database's "
+        "encoding is SQL_ASCII, which stores any bytes. Repair the data, or convert the database."
+    )
+
+
+def _address(dsn: str) -> str:
+    """Return ``host:port/name`` of a DSN, without its user and password."""
+    parts = conninfo_to_dict(dsn)
+    host = parts.get("host") or parts.get("hostaddr") or "the local socket"
+    return f"{host}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+
+
+_TABLE_COLUMNS = sql.SQL("""
+    SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod),
+           (WITH RECURSIVE stripped (oid, typtype, typbasetype) AS (
+                SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type AS t
+                WHERE t.oid = a.atttypid
+                UNION ALL
+                SELECT t.oid, t.typtype, t.typbasetype
+                FROM pg_catalog.pg_type AS t JOIN stripped AS s ON s.typbasetype = t.oid
+                WHERE s.typtype = 'd'
+            ) SELECT s.oid FROM stripped AS s WHERE s.typtype <> 'd'),
+           a.attnotnull
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_attribute AS a
+           ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    ORDER BY a.attnum""")
+
+# A unique index proves the key when all its columns are NOT NULL and in the key. It must be valid,
+# whole (no predicate), over plain columns, enforced at once, a real unique index and not an
+# exclusion (WITHOUT OVERLAPS), and its table must have no inheritance children, which an index of
+# the parent does not cover. A partitioned table's index does cover its partitions.
+_UNIQUE_INDEX = sql.SQL("""
+    SELECT EXISTS (
+        SELECT 1
+        FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid
+        WHERE n.nspname = $1 AND c.relname = $2
+          AND i.indisunique AND i.indisvalid AND i.indimmediate AND NOT i.indisexclusion
+          AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND (c.relkind = 'p' OR NOT c.relhassubclass)
+          AND NOT EXISTS (
+              SELECT 1
+              FROM generate_series(0, i.indnkeyatts - 1) AS position
+              JOIN pg_catalog.pg_attribute AS a
+                ON a.attrelid = c.oid AND a.attnum = i.indkey[position]
+              WHERE NOT a.attnotnull
+                 OR NOT a.attname = ANY (ARRAY(SELECT json_array_elements_text($3::json)))))""")

@@ -1,0 +1,146 @@
+"""The COPY statements. Built with ``psycopg.sql`` alone: a name is an ``Identifier``, a text a
+``Literal``; the only SQL taken as it stands is the operator's own query from the catalog.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from waybill.catalog.model import QuerySource, TableSource
+from waybill.pipeline.plan import ExportPlan, ResolvedColumn
+
+_SOURCE = sql.Identifier("waybill_source")
+_ROW = sql.Identifier("waybill_row")
+
+TIMESTAMP_OID = 1114
+TIMESTAMPTZ_OID = 1184
+
+_NAME_BYTES = 63
+"""NAMEDATALEN - 1: PostgreSQL cuts a longer column alias, and so a longer JSON key, silently."""
+
+_CONCAT_ARGUMENTS = 90
+"""A function takes at most 100 arguments (FUNC_MAX_ARGS); nested calls take any number."""
+
+# Writers of JSON may not put a control character into it unescaped (RFC 8259, section 7), and
+# PostgreSQL's json input refuses one. So with these bytes as quote and delimiter FORMAT csv passes
+# a JSON text through as it is, but for newlines between tokens (see ``encoders.json_lines``).
+JSON_QUOTE = b"\x01"
+JSON_DELIMITER = b"\x02"
+
+
+def from_source(source: TableSource | QuerySource) -> sql.Composed:
+    """Return ``FROM …`` with the source under its alias."""
+    if isinstance(source, TableSource):
+        relation: sql.Composable = sql.Identifier(source.schema, source.table)
+    else:
+        # The newline ends a trailing ``-- comment`` of the operator's query. The statement goes
+        # out by the extended protocol, which refuses a second statement after a ``;``.
+        text = source.sql.strip().removesuffix(";")
+        relation = sql.Composed([sql.SQL("("), sql.SQL(text), sql.SQL("\n)")])
+    return sql.SQL(" ").join([sql.SQL("FROM"), relation, sql.SQL("AS"), _SOURCE])
+
+
+def source_column(name: str) -> sql.Composed:
+    """Return the qualified column. Qualified, because in ORDER BY a bare name would mean the
+    output column of that name, which a label may have put on another column."""
+    return sql.SQL(".").join([_SOURCE, sql.Identifier(name)])
+
+
+def _order_by(names: Sequence[str]) -> sql.Composable:
+    if not names:
+        return sql.SQL("")
+    return sql.SQL(" ORDER BY ") + sql.SQL(", ").join(map(source_column, names))
+
+
+def _csv_value(column: ResolvedColumn) -> sql.Composable:
+    """Return the column as CSV should print it: ISO 8601 with ``T`` and ``+00:00``.
+
+    ``to_json`` writes exactly that and is right for every value, but costs 0.66 µs a value where
+    the cast and ``replace`` cost 0.2 (2,000,000 rows of two columns, PostgreSQL 18). So it is
+    left the values that the cheap expression gets wrong: infinity and years BC. Under the
+    session's ``TimeZone=UTC`` the cast always ends in ``+00``.
+    """
+    value = source_column(column.name)
+    if column.base_type_oid == TIMESTAMPTZ_OID:
+        text = sql.SQL("{}::pg_catalog.text || ':00'").format(value)
+        type_name = sql.SQL("timestamptz '0001-01-01 00:00:00+00'")
+        end = sql.SQL("timestamptz 'infinity'")
+    elif column.base_type_oid == TIMESTAMP_OID:
+        text = sql.SQL("{}::pg_catalog.text").format(value)
+        type_name = sql.SQL("timestamp '0001-01-01 00:00:00'")
+        end = sql.SQL("timestamp 'infinity'")
+    else:
+        return value
+    return sql.SQL(
+        "CASE WHEN {value} >= {start} AND {value} < {end} "
+        "THEN pg_catalog.replace({text}, ' ', 'T') "
+        "ELSE pg_catalog.btrim(pg_catalog.to_json({value})::pg_catalog.text, '\"') END"
+    ).format(value=value, start=type_name, end=end, text=text)
+
+
+def copy_csv(plan: ExportPlan, *, delimiter: str, null_text: str) -> sql.Composed:
+    """Return a COPY that sends RFC 4180 records, each ended by a bare LF, without a header."""
+    return sql.SQL(
+        "COPY (SELECT {values} {source}{order}) TO STDOUT "
+        "(FORMAT csv, DELIMITER {delimiter}, NULL {null}, ENCODING 'UTF8')"
+    ).format(
+        values=sql.SQL(", ").join(map(_csv_value, plan.columns)),
+        source=from_source(plan.export_type.source),
+        order=_order_by(plan.order_by),
+        delimiter=sql.Literal(delimiter),
+        null=sql.Literal(null_text),
+    )
+
+
+def copy_json(plan: ExportPlan) -> sql.Composed:
+    """Return a COPY that sends one JSON object per row, headers as keys, in order.
+
+    ``row_to_json`` over a subquery: 6.0 s where ``json_build_object`` takes 10.2 s (2,000,000
+    rows of 12 columns) and no limit of 100 arguments. Labels that do not fit a column alias are
+    assembled from ``to_json`` of each value instead.
+    """
+    source = from_source(plan.export_type.source)
+    order = _order_by(plan.order_by)
+    if any(len(column.header.encode()) > _NAME_BYTES for column in plan.columns):
+        select = sql.SQL("SELECT {} {}{}").format(_json_object(plan.columns), source, order)
+    else:
+        values = sql.SQL(", ").join(
+            sql.SQL("{} AS {}").format(source_column(c.name), sql.Identifier(c.header))
+            for c in plan.columns
+        )
+        # ``waybill_row.*``, since a bare ``waybill_row`` would mean a column of that name.
+        select = sql.SQL(
+            "SELECT pg_catalog.row_to_json({row}.*) FROM (SELECT {values} {source}{order}) AS {row}"
+        ).format(row=_ROW, values=values, source=source, order=order)
+    return sql.SQL(
+        "COPY ({select}) TO STDOUT (FORMAT csv, QUOTE {quote}, DELIMITER {delimiter}, "
+        "ENCODING 'UTF8')"
+    ).format(
+        select=select,
+        quote=sql.Literal(JSON_QUOTE.decode()),
+        delimiter=sql.Literal(JSON_DELIMITER.decode()),
+    )
+
+
+def _json_object(columns: Iterable[ResolvedColumn]) -> sql.Composable:
+    pieces: list[sql.Composable] = []
+    for index, column in enumerate(columns):
+        opening = "{" if index == 0 else ","
+        pieces.append(sql.Literal(f"{opening}{json.dumps(column.header, ensure_ascii=False)}:"))
+        pieces.append(
+            sql.SQL("coalesce(pg_catalog.to_json({})::pg_catalog.text, 'null')").format(
+                source_column(column.name)
+            )
+        )
+    pieces.append(sql.Literal("}"))
+    while len(pieces) > 1:
+        pieces = [
+            sql.SQL("pg_catalog.concat({})").format(
+                sql.SQL(", ").join(pieces[start : start + _CONCAT_ARGUMENTS])
+            )
+            for start in range(0, len(pieces), _CONCAT_ARGUMENTS)
+        ]
+    return pieces[0]
