@@ -115,10 +115,13 @@ def plan_renumber(
             if any(span in edit.span for edit in changes) or (title and span in title):
                 continue
             line = source.line_of(span.start)
-            if own or not rivals or evidence.meant(path, line):
+            if path in evidence.rivals:
+                continue  # another record of that number speaks of itself
+            meant = True if own or not rivals else evidence.meant(path, line)
+            if meant:
                 text = source.text[span.start : span.end]
                 changes.append(Edit(span, _renumbered(text, number)))
-            elif not _is_rival_link(source, span):
+            elif meant is None and not _is_rival_link(source, span):
                 ambiguous.append(Citation(path, line, source.line_text(line).strip()))
         if not changes:
             continue
@@ -274,6 +277,7 @@ class _Evidence:
 
     def __init__(self, git: Git | None, record: Path, rivals: Sequence[Path]) -> None:
         self.git = git
+        self.rivals = {path.resolve() for path in rivals}
         self._ours: set[str] = set()
         self._theirs: set[str] = set()
         self._blamed: dict[Path, dict[int, str]] = {}
@@ -288,13 +292,15 @@ class _Evidence:
         names = [git.relative(path) for path in paths]
         return {change.commit for change in git.changes(*names, revisions=("HEAD",))}
 
-    def meant(self, path: Path, line: int) -> bool:
+    def meant(self, path: Path, line: int) -> bool | None:
+        """True for this record, False for another one, None when nobody can tell."""
         if self.git is None:
-            return False
+            return None
         if path not in self._blamed:
             self._blamed[path] = self._blame(self.git, path)
         commit = self._blamed[path].get(line)
-        return commit in self._ours and commit not in self._theirs
+        ours, theirs = commit in self._ours, commit in self._theirs
+        return None if ours == theirs else ours
 
     @staticmethod
     def _blame(git: Git, path: Path) -> dict[int, str]:

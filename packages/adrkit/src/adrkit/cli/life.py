@@ -59,7 +59,7 @@ def deprecate(
 
 
 @app.command()
-def supersede(  # noqa: PLR0917 - options of a command, Typer passes them by name
+def supersede(
     ctx: typer.Context,
     record: RecordArgument,
     by: Annotated[str, typer.Option("--by", metavar="RECORD", help="The record that replaces it.")],

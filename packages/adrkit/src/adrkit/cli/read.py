@@ -30,7 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_records(  # noqa: PLR0917 - options of a command, Typer passes them by name
+def list_records(
     ctx: typer.Context,
     status: Annotated[
         list[str] | None,

@@ -8,68 +8,15 @@ from typing import Annotated
 
 import typer
 
-from adrkit.authoring import NewRecord, create_record
+from adrkit.authoring import NewRecord, create_record, file_name
 from adrkit.cli.app import Workspace, app, is_interactive, print_json, say, warn, workspace
 from adrkit.cli.editor import editor_command, open_editor
 from adrkit.errors import InvalidInput
 from adrkit.model import Status, status_kind
 from adrkit.record import Record
+from adrkit.templates import TemplateValues, render_first_record
 
-_ARTICLE = "https://cognitect.com/blog/2011/11/15/documenting-architecture-decisions"
 _FIRST_TITLE = "Record Architecture Decisions"
-_FIRST_RECORD = """\
-# ADR-{number:04d}: {title}
-
-**Date:** {date}
-**Status:** Accepted
-**Context:** [Documenting Architecture Decisions]({article})
-
-## Decision
-
-Record every architecturally significant decision of this project as a numbered Markdown file.
-
-## Context
-
-Decisions outlive the people and the discussions that made them. Without a record, those who come
-later can only follow a decision blindly or reverse it blindly.
-
-## Alternatives Considered
-
-| Approach | Pros | Cons | Verdict |
-|----------|------|------|---------|
-| **In the repository** | Versioned and reviewed like code | A file per decision | ✅ **Chosen** - travels with the code |
-| **Wiki** | Easy to edit | Drifts from the code, no review | ❌ Rejected - goes stale unseen |
-| **Nothing** | No effort | The reasons are lost | ❌ Rejected - discussions return |
-
-## Decision Rationale
-
-A record that is reviewed together with the change it explains is read when it matters, and the
-history shows which decisions were in force at any time.
-
-## Consequences
-
-### Positive
-
-- Newcomers find out why things are as they are.
-
-### Negative
-
-- Each significant decision costs the time to write one to two pages.
-
-### Risks & Mitigations
-
-| Risk | Impact | Likelihood | Mitigation |
-|------|--------|------------|------------|
-| Records go stale | Med | Med | Supersede instead of editing, and link both ways |
-
-## Implementation Notes
-
-`adr new "Title"` writes the next record; `adr list` shows them all.
-
-## Related
-
-- **TDD:** none
-"""
 
 
 @app.command()
@@ -101,16 +48,15 @@ def init(
         say(f"{space.shown(target)} holds {len(space.repository.paths)} records already")
         return
     number = space.ledger.next()
-    path = target / f"{number:04d}-record-architecture-decisions.md"
-    text = _FIRST_RECORD.format(
-        number=number, title=_FIRST_TITLE, date=today().isoformat(), article=_ARTICLE
-    )
+    path = target / file_name(number, _FIRST_TITLE)
+    values = TemplateValues(number=number, title=_FIRST_TITLE, date=today().isoformat())
+    text = render_first_record(values)
     path.write_text(text, encoding="utf-8", newline="\n")
     say(f"wrote {space.shown(path)}")
 
 
 @app.command()
-def new(  # noqa: PLR0917 - options of a command, Typer passes them by name
+def new(
     ctx: typer.Context,
     title: Annotated[
         str | None, typer.Argument(help='Title in Title Case, e.g. "Use PostgreSQL for Orders".')

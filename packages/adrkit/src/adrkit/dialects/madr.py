@@ -37,9 +37,10 @@ _HEADINGS = {
     "context and problem statement", "considered options", "decision outcome",
     "pros and cons of the options",
 }  # fmt: skip
+# The option ends at its closing quote, else at ", because" or the end of the sentence.
 _CHOSEN = re.compile(
-    r"Chosen option(?:s)?:\s*(?P<quote>[\"“'`*_\[]*)(?P<option>.+?)"
-    r"(?:[\"”'`*_\]]+|(?=,? because)|(?=\.\s)|\Z)",
+    r"Chosen option(?:s)?:\s*"
+    r"(?:\"(?P<quoted>[^\"]+)\"|“(?P<curly>[^”]+)”|(?P<bare>.+?)(?=,?\s+because|\.\s|\Z))",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -183,11 +184,10 @@ def _chosen(document: Document, decision: Section | None) -> Verdict | None:
         return None
     for paragraph in Document.within(document.paragraphs, decision.body):
         if match := _CHOSEN.search(paragraph.text):
-            rest = re.sub(
-                r"^[\"”'`*_\])(\s,.;:-]*(?:because\b)?", "", paragraph.text[match.end() :]
-            )
+            option = match["quoted"] or match["curly"] or match["bare"]
+            rest = re.sub(r"^[\s,.;:*_-]*(?:because\b)?", "", paragraph.text[match.end() :])
             return Verdict(
-                VerdictKind.CHOSEN, "", plain(match["option"]), rest.strip(), paragraph.text,
+                VerdictKind.CHOSEN, "", plain(option), rest.strip(), paragraph.text,
                 paragraph.span, paragraph.line,
             )  # fmt: skip
     return None

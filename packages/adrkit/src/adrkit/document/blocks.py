@@ -108,7 +108,10 @@ class _FirstCharacterRuler:
                 position = state.bMarks[line] + state.tShift[line]
                 character = state.src[position : position + 1]
                 candidates = special.get(character, plain)
-            return any(rule(state, line, end, silent) for rule in candidates)
+            for rule in candidates:  # noqa: SIM110 - the hottest loop; any() is a fifth slower
+                if rule(state, line, end, silent):
+                    return True
+            return False
 
         return dispatch
 

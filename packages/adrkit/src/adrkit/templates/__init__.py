@@ -54,8 +54,16 @@ def template_source(path: Path | None) -> str:
 
 def render(path: Path | None, values: TemplateValues) -> str:
     """A record's first text. Raises TemplateError for a broken template or unknown variable."""
-    name = str(path) if path else HOUSE
-    source = template_source(path)
+    return _render(str(path) if path else HOUSE, template_source(path), values)
+
+
+def render_first_record(values: TemplateValues) -> str:
+    """The record with which `adr init` begins: to record decisions."""
+    source = files(__package__).joinpath("first-record.md.j2").read_text(encoding="utf-8")
+    return _render("first-record", source, values)
+
+
+def _render(name: str, source: str, values: TemplateValues) -> str:
     newline = "\r\n" if "\r\n" in source else "\n"
     # Records are Markdown, not HTML: escaping would corrupt them.
     environment = SandboxedEnvironment(

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adrkit.testing import GitProject
+
+REPOSITORY = Path(__file__).parents[3]
+CORPORA = REPOSITORY.parent / "shared" / "data" / "adr-corpora.tar.gz"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> GitProject:
+    return GitProject(tmp_path / "project")
+
+
+@pytest.fixture
+def write_record(tmp_path: Path) -> Callable[..., Path]:
+    """Writes records into one directory without git."""
+    directory = tmp_path / "records"
+    directory.mkdir()
+
+    def write(name: str, content: str | bytes) -> Path:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """170 real records of three projects, unpacked into a temporary directory."""
+    if not CORPORA.exists():
+        pytest.skip(f"the record corpora are not there: {CORPORA}")
+    directory = tmp_path_factory.mktemp("corpora")
+    with tarfile.open(CORPORA) as archive:
+        archive.extractall(directory, filter="data")
+    return directory

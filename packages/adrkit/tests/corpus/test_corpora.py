@@ -1,0 +1,103 @@
+"""170 records that three projects wrote: nothing crashes, no byte changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from adrkit.document import Document
+from adrkit.document.blocks import block_tokens, normalised
+from adrkit.model import Status
+from adrkit.record import Record
+from adrkit.repository import RecordRepository
+
+
+def records(corpora: Path) -> list[Record]:
+    return [Record.read(path) for path in sorted(corpora.rglob("*.md"))]
+
+
+def test_every_record_is_written_back_byte_for_byte(corpora: Path) -> None:
+    paths = sorted(corpora.rglob("*.md"))
+    assert len(paths) >= 170
+    for path in paths:
+        document = Document.read(path)
+        _ = document.sections, document.links
+        assert document.to_bytes() == path.read_bytes(), path.name
+
+
+def test_every_part_of_every_record_is_read(corpora: Path) -> None:
+    for record in records(corpora):
+        _ = (
+            record.titles, record.sections, record.decision, record.consequences, record.risks,
+            record.related, record.references, record.relations, record.cited_paths,
+        )  # fmt: skip
+        for option in record.alternatives:
+            assert 1 <= option.line <= record.document.source.line_count
+
+
+def test_blocks_are_those_of_the_stock_parser(corpora: Path) -> None:
+    stock = MarkdownIt("commonmark").enable("table")
+    for record in records(corpora):
+        expected: list[Token] = []
+        stock.block.parse(normalised(record.document.text), stock, {}, expected)
+        kinds = ("heading_open", "fence", "list_item_open", "paragraph_open", "html_block")
+        tokens, _ = block_tokens(record.document.text)
+        ours = [(t.type, t.map, t.level) for t in tokens if t.type in kinds]
+        theirs = [(t.type, t.map, t.level) for t in expected if t.type in kinds]
+        assert ours == theirs, record.path
+
+
+def test_links_and_code_are_those_of_the_stock_parser(
+    corpora: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
+    # Targets as they are written, whatever their scheme.
+    monkeypatch.setattr(stock, "normalizeLink", str)
+    monkeypatch.setattr(stock, "validateLink", bool)
+    for record in records(corpora):
+        document = record.document
+        front = document.front_matter
+        text = document.text
+        if front:
+            text = text[front.span.end :]
+        links: Counter[str] = Counter()
+        codes: Counter[str] = Counter()
+        todo = [token for token in stock.parse(text) if token.type == "inline"]
+        while todo:
+            token = todo.pop()
+            todo += token.children or []
+            if token.type in ("link_open", "image"):
+                links[str(token.attrGet("href") or token.attrGet("src") or "")] += 1
+            elif token.type == "code_inline":
+                codes[token.content] += 1
+        assert Counter(link.target for link in document.links) == links, record.path
+        # In table cells GitHub takes the backslash of `\|` away first.
+        ours = Counter(code.content.replace("\\|", "|") for code in document.code_spans)
+        assert ours == Counter({k.replace("\\|", "|"): v for k, v in codes.items()}), record.path
+
+
+def test_formats_and_statuses_of_the_three_projects_are_recognised(corpora: Path) -> None:
+    found = {
+        name: Counter(
+            (r.dialect.name, r.status_kind) for r in RecordRepository(corpora / name).list()
+        )
+        for name in ("abicheck", "govuk-aws", "jabref")
+    }
+    assert found["abicheck"][("house", Status.ACCEPTED)] >= 50
+    assert found["govuk-aws"][("nygard", Status.ACCEPTED)] == 29
+    assert found["govuk-aws"][("nygard", Status.SUPERSEDED)] == 1
+    assert sum(n for (name, _), n in found["jabref"].items() if name == "madr") >= 70
+
+
+def test_successor_named_by_title_alone_is_found_through_its_link(corpora: Path) -> None:
+    record = RecordRepository(corpora / "govuk-aws").get(4)
+    assert record.superseded_by == (15,)
+
+
+def test_chosen_option_is_found_in_most_madr_records(corpora: Path) -> None:
+    found = [r for r in RecordRepository(corpora / "jabref").list() if r.alternatives]
+    assert sum(1 for record in found if record.chosen) >= 0.8 * len(found)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adrkit.errors import (
+    GitCommandFailed,
+    GitNotFound,
+    NotARepository,
+    ShallowClone,
+    UnknownRevision,
+)
+from adrkit.git import Git
+from adrkit.testing import GitProject
+
+
+def test_directory_without_repository_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(NotARepository):
+        Git.discover(tmp_path)
+    assert Git.find(tmp_path) is None
+
+
+def test_missing_git_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GitNotFound):
+        Git.discover(tmp_path)
+
+
+def test_hook_variables_do_not_redirect_to_another_repository(
+    project: GitProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = GitProject(tmp_path / "other")
+    monkeypatch.setenv("GIT_DIR", str(other.root / ".git"))
+    assert Git.discover(project.root).root == project.root
+
+
+def test_head_of_empty_branch_and_detached_repositories(project: GitProject) -> None:
+    git = Git(project.root)
+    assert (git.head().commit, git.head().branch) == (None, "main")
+    first = project.commit()
+    assert (git.head().commit, git.head().detached) == (first, False)
+    project("checkout", "-q", "--detach")
+    assert (git.head().commit, git.head().detached) == (first, True)
+
+
+def test_odd_file_names_survive(project: GitProject) -> None:
+    names = ["with space.md", 'quo"te.md', "tab\tname.md", "new\nline.md", "ümlaut.md"]
+    for name in names:
+        project.write(name, name)
+    project.commit()
+    git = Git(project.root)
+    assert sorted(git.files_at("HEAD")) == sorted(names)
+    assert {change.path for change in git.changes()} == set(names)
+    contents = git.read([f"HEAD:{name}" for name in names])
+    assert contents == {f"HEAD:{name}": name.encode() for name in names}
+
+
+def test_read_gives_none_for_absent_paths_and_directories(project: GitProject) -> None:
+    project.write("docs/a.md", "a\n")
+    project.commit()
+    found = Git(project.root).read(["HEAD:docs/a.md", "HEAD:no.md", "HEAD:docs"])
+    assert found == {"HEAD:docs/a.md": b"a\n", "HEAD:no.md": None, "HEAD:docs": None}
+
+
+def test_renames_are_followed_to_where_the_file_is_now(project: GitProject) -> None:
+    project.write("a.py", "content\n" * 20)
+    project.commit()
+    project("mv", "a.py", "b.py")
+    project.commit()
+    project.write("src/x.txt", "")
+    project("mv", "b.py", "src/c.py")
+    project.commit()
+    git = Git(project.root)
+    assert git.renamed_to("a.py") == "src/c.py"
+    assert git.renamed_to("never.py") is None
+
+
+def test_deleted_file_went_nowhere(project: GitProject) -> None:
+    project.write("a.py", "content\n")
+    project.commit()
+    project("rm", "-q", "a.py")
+    project.commit()
+    assert Git(project.root).renamed_to("a.py") is None
+
+
+def test_merge_base_and_unrelated_histories(project: GitProject) -> None:
+    base = project.commit()
+    project("checkout", "-q", "-b", "side")
+    project.commit()
+    project("checkout", "-q", "--orphan", "lonely")
+    project.commit("another root")
+    git = Git(project.root)
+    assert git.merge_base("main", "side") == base
+    assert git.merge_base("main", "lonely") is None
+    with pytest.raises(UnknownRevision):
+        git.merge_base("main", "no-such-branch")
+
+
+def test_option_like_revision_is_unknown_and_not_an_option(project: GitProject) -> None:
+    project.commit()
+    with pytest.raises(UnknownRevision):
+        Git(project.root).resolve("--all")
+
+
+def test_dirty_names_changed_and_untracked_paths(project: GitProject) -> None:
+    project.write("a.md", "a")
+    project.commit()
+    git = Git(project.root)
+    assert git.dirty() == ()
+    project.write("a.md", "b")
+    project.write("new file.md", "c")
+    assert git.dirty() == ("a.md", "new file.md")
+
+
+def test_shallow_clone_is_known_and_refused_where_history_counts(
+    project: GitProject, tmp_path: Path
+) -> None:
+    project.commit()
+    project.commit()
+    project("clone", "-q", "--depth", "1", f"file://{project.root}", str(tmp_path / "clone"))
+    git = Git.discover(tmp_path / "clone")
+    assert git.is_shallow
+    with pytest.raises(ShallowClone, match="shallow"):
+        git.require_history()
+
+
+def test_refs_list_local_and_remote_branches_without_symbolic_ones(
+    project: GitProject, tmp_path: Path
+) -> None:
+    commit = project.commit()
+    project("branch", "side")
+    project("clone", "-q", str(project.root), str(tmp_path / "clone"))
+    refs = Git(tmp_path / "clone").refs()
+    assert [(ref.short, ref.commit) for ref in refs] == [
+        ("main", commit), ("origin/main", commit), ("origin/side", commit),
+    ]  # fmt: skip
+
+
+def test_failed_command_carries_its_arguments_and_output(project: GitProject) -> None:
+    with pytest.raises(GitCommandFailed) as caught:
+        Git(project.root).run("cat-file", "blob", "nothing")
+    assert caught.value.command[0] == "cat-file"
+    assert caught.value.exit_code == 128
+    assert "nothing" in caught.value.stderr
