@@ -1,0 +1,196 @@
+"""Requests, good and bad. Every refusal is an RFC 9457 problem, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from waybill.bootstrap import Services
+from waybill.config import Settings
+
+Execute = Callable[..., list[tuple[Any, ...]]]
+
+
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["type"].endswith(code)
+    assert body["detail"]
+    return body
+
+
+async def test_request_is_accepted_with_a_job_and_where_to_watch_it(api: httpx.AsyncClient) -> None:
+    response = await api.post("/api/users/export", json={"format": "ndjson"})
+    assert response.status_code == 202
+    job = response.json()
+    assert job["status"] == "queued"
+    assert job["format"] == "ndjson"
+    assert response.headers["location"] == job["links"]["self"]
+    assert int(response.headers["retry-after"]) >= 1
+    watched = await api.get(response.headers["location"])
+    assert watched.json()["id"] == job["id"]
+
+
+async def test_request_without_a_body_takes_the_defaults(api: httpx.AsyncClient) -> None:
+    response = await api.post("/api/users/export")
+    assert response.status_code == 202
+    assert response.json()["format"] == "csv"
+
+
+async def test_unknown_type_names_the_known_ones(api: httpx.AsyncClient) -> None:
+    body = assert_problem(await api.post("/api/usres/export"), 404, "unknown_export_type")
+    assert body["known"] == ["users"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"format": "docx"}, "unknown_format"),
+        ({"columns": ["id", "shoe_size"]}, "unknown_column"),
+        ({"columns": ["id", "id"]}, "invalid_option"),
+        ({"options": {"delimeter": ";"}}, "invalid_option"),
+        ({"options": {"delimiter": ";;"}}, "invalid_option"),
+        ({"columns": []}, "invalid_request"),
+        ({"fromat": "csv"}, "invalid_request"),
+        ({"format": 7}, "invalid_request"),
+        ([], "invalid_request"),
+        ("csv", "invalid_request"),
+    ],
+)
+async def test_body_that_does_not_fit_is_refused_and_stores_nothing(
+    api: httpx.AsyncClient, execute: Execute, body: object, code: str
+) -> None:
+    assert_problem(await api.post("/api/users/export", json=body), 422, code)
+    assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
+
+
+async def test_body_that_is_not_json_is_refused(api: httpx.AsyncClient) -> None:
+    response = await api.post(
+        "/api/users/export", content=b"{format:", headers={"Content-Type": "application/json"}
+    )
+    assert_problem(response, 400, "malformed_json")
+
+
+async def test_body_that_is_announced_too_large_is_refused_unread(
+    api: httpx.AsyncClient, settings: Settings
+) -> None:
+    response = await api.post("/api/users/export", content=b" " * (settings.max_body_bytes + 1))
+    assert_problem(response, 413, "body_too_large")
+
+
+async def test_body_that_only_turns_out_too_large_is_refused(
+    api: httpx.AsyncClient, settings: Settings
+) -> None:
+    async def endless() -> Any:
+        for _ in range(settings.max_body_bytes // 1024 + 2):
+            yield b" " * 1024
+
+    response = await api.post("/api/users/export", content=endless())
+    assert_problem(response, 413, "body_too_large")
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic dGVzdC10b2tlbg==", "Bearer"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/users/export"),
+        ("GET", "/api/exports"),
+        ("GET", f"/api/exports/{uuid4()}"),
+        ("GET", f"/api/exports/{uuid4()}/download"),
+        ("GET", f"/api/exports/{uuid4()}/manifest"),
+        ("DELETE", f"/api/exports/{uuid4()}"),
+    ],
+)
+async def test_route_without_valid_credentials_is_refused(
+    api: httpx.AsyncClient, method: str, path: str, header: str | None
+) -> None:
+    api.headers.pop("Authorization")
+    headers = {} if header is None else {"Authorization": header}
+    response = await api.request(method, path, headers=headers)
+    assert_problem(response, 401, "authentication_required")
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_unknown_export_and_another_persons_export_answer_alike(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    theirs = (await api.post("/api/users/export")).json()["id"]
+    execute("UPDATE export_jobs SET requested_by = 'somebody-else', tenant = 'other'")
+    # The development principal is an administrator; an ordinary person is what is asked here.
+    from waybill.exports.principal import READ, REQUEST, Principal
+
+    class Ordinary:
+        async def authenticate(self, _request: object, _token: str | None) -> Principal:
+            return Principal("ann", scopes=frozenset({READ, REQUEST}))
+
+    app = api._transport.app  # type: ignore[attr-defined]
+    app.state.authenticator = Ordinary()
+    answers = [await api.get(f"/api/exports/{each}") for each in (theirs, str(uuid4()))]
+    for answer in answers:
+        assert_problem(answer, 404, "export_not_found")
+    assert answers[0].content == answers[1].content
+
+
+async def test_export_that_has_no_file_yet_is_a_conflict(api: httpx.AsyncClient) -> None:
+    job = (await api.post("/api/users/export")).json()
+    for what in ("download", "manifest"):
+        response = await api.get(f"/api/exports/{job['id']}/{what}")
+        assert_problem(response, 409, "export_not_ready")
+
+
+async def test_cancelled_job_stays_cancelled_and_can_be_cancelled_again(
+    api: httpx.AsyncClient,
+) -> None:
+    job = (await api.post("/api/users/export")).json()
+    for _ in range(2):
+        response = await api.delete(f"/api/exports/{job['id']}")
+        assert response.status_code == 200
+        assert response.json()["status"] == "cancelled"
+
+
+async def test_list_pages_through_all_jobs_once(api: httpx.AsyncClient, services: Services) -> None:
+    for _ in range(5):
+        await services.repository.add(
+            export_type="users",
+            format="csv",
+            options={},
+            requested_by="local-developer",
+            tenant=None,
+            max_attempts=3,
+        )
+    seen: list[str] = []
+    address: str | None = "/api/exports?limit=2"
+    while address:
+        page = (await api.get(address)).json()
+        assert len(page["items"]) <= 2
+        seen += [item["id"] for item in page["items"]]
+        address = page["next"]
+    assert len(seen) == len(set(seen)) == 5
+
+
+async def test_malformed_id_is_refused(api: httpx.AsyncClient) -> None:
+    assert_problem(await api.get("/api/exports/not-an-id"), 422, "invalid_request")
+
+
+async def test_unknown_route_is_a_problem_too(api: httpx.AsyncClient) -> None:
+    assert_problem(await api.get("/api/nothing/here"), 404, "not_found")
+
+
+async def test_readiness_names_each_dependency(api: httpx.AsyncClient) -> None:
+    response = await api.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "checks": {"database": "ok", "broker": "ok", "storage": "ok"},
+    }
+
+
+async def test_liveness_asks_nobody(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/healthz")).json() == {"status": "ok"}
