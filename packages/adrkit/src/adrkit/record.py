@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -293,16 +294,19 @@ class Record:
             [*links, title, *(code.span for code in self.document.code_spans)],
             key=lambda span: span.start,
         )
-        for span in self.document.prose_spans:
-            for match in _CITATION.finditer(self.document.text, span.start, span.end):
-                at = Span(match.start(), match.end())
-                if not any(at in other for other in skipped):
-                    found.append(
-                        RecordReference(
-                            int(match.group(1)), ReferenceKind.CITATION, match.group(), None, at,
-                            self.document.line_of(at.start),
-                        )
-                    )  # fmt: skip
+        prose = self.document.prose_spans
+        starts = [span.start for span in prose]
+        for match in _CITATION.finditer(self.document.text):
+            at = Span(match.start(), match.end())
+            place = bisect_right(starts, at.start) - 1
+            if place < 0 or at not in prose[place] or any(at in other for other in skipped):
+                continue
+            found.append(
+                RecordReference(
+                    int(match.group(1)), ReferenceKind.CITATION, match.group(), None, at,
+                    self.document.line_of(at.start),
+                )
+            )  # fmt: skip
         return tuple(sorted(found, key=lambda reference: reference.span))
 
     @cached_property

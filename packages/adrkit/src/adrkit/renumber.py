@@ -65,7 +65,6 @@ class RenumberPlan:
     edits: tuple[FileEdit, ...]  # of other files
     content: bytes  # of the record at its new path
     ambiguous: tuple[Citation, ...]
-    title_edited: bool
 
 
 def plan_renumber(
@@ -94,7 +93,7 @@ def plan_renumber(
     evidence = _Evidence(ledger.git, old_path, [r.path for r in rivals if r.path])
     edits: list[FileEdit] = []
     ambiguous: list[Citation] = []
-    content = record.document.to_bytes()
+    content = record.document.edit(*_title_edit(record, number)).to_bytes()
     for path in _citing_files(config, ledger.git):
         try:
             data = path.read_bytes()
@@ -108,20 +107,19 @@ def plan_renumber(
         except DocumentError:
             continue  # not text: nothing cites from there
         changes = list(_link_edits(source, path, old_path, new_path))
-        title = record.title.span if own and record.title and record.title_number == old else None
-        if title is not None and record.title:
+        if own:
             changes += _title_edit(record, number)
         for span in _citations(source, old) if old is not None else ():
-            if any(span in edit.span for edit in changes) or (title and span in title):
+            if any(span in edit.span for edit in changes):
                 continue
-            line = source.line_of(span.start)
-            if path in evidence.rivals:
-                continue  # another record of that number speaks of itself
-            meant = True if own or not rivals else evidence.meant(path, line)
+            if own and record.title and span in record.title.span:
+                continue
+            meant = own or evidence.meant(path, source.line_of(span.start))
             if meant:
                 text = source.text[span.start : span.end]
                 changes.append(Edit(span, _renumbered(text, number)))
             elif meant is None and not _is_rival_link(source, span):
+                line = source.line_of(span.start)
                 ambiguous.append(Citation(path, line, source.line_text(line).strip()))
         if not changes:
             continue
@@ -131,12 +129,8 @@ def plan_renumber(
         else:
             lines = tuple(sorted({source.line_of(edit.span.start) for edit in changes}))
             edits.append(FileEdit(path, data, after, lines))
-    if content == record.document.to_bytes() and record.title and record.title_number == old:
-        # The record lies outside of the files that were looked through.
-        content = record.document.edit(*_title_edit(record, number)).to_bytes()
     return RenumberPlan(
-        record, old, number, old_path, new_path, tuple(edits), content, tuple(ambiguous),
-        record.title is not None and record.title_number is not None,
+        record, old, number, old_path, new_path, tuple(edits), content, tuple(ambiguous)
     )  # fmt: skip
 
 
@@ -159,8 +153,9 @@ def _renamed(path: Path, number: int) -> str:
 
 
 def _title_edit(record: Record, number: int) -> list[Edit]:
+    """Empty when the title has no number, or not the file's: then it is for the author to mend."""
     title = record.title
-    if title is None or title.number is None:
+    if title is None or title.number is None or title.number != record.number:
         return []
     digits = re.search(r"\d+[a-z]?", title.prefix, re.IGNORECASE)
     if digits is None:
@@ -294,6 +289,10 @@ class _Evidence:
 
     def meant(self, path: Path, line: int) -> bool | None:
         """True for this record, False for another one, None when nobody can tell."""
+        if not self.rivals:
+            return True
+        if path in self.rivals:
+            return False  # another record of that number speaks of itself
         if self.git is None:
             return None
         if path not in self._blamed:

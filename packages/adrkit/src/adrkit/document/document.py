@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 import yaml
 
-from adrkit.document.blocks import block_tokens
+from adrkit.document.blocks import BlockKind
 from adrkit.document.inline import CodeSpan, Link, plain, scan_inline
+from adrkit.document.scan import read_blocks
 from adrkit.document.source import Edit, Position, Source, Span
 from adrkit.document.tables import Table, read_table
 from adrkit.errors import UnreadableFile
@@ -317,7 +318,7 @@ def _read_structure(source: Source, front_matter: FrontMatter | None) -> _Struct
     if front_matter:  # the parser sees blank lines there, so that line numbers stay
         blank = "\n" * (source.line_of(front_matter.span.end - 1) - 1)
         text = blank + text[front_matter.span.end :]
-    tokens, references = block_tokens(text)
+    blocks, references = read_blocks(text)
     headings: list[Heading] = []
     fences: list[Fence] = []
     tables: list[Table] = []
@@ -326,34 +327,28 @@ def _read_structure(source: Source, front_matter: FrontMatter | None) -> _Struct
     html: list[Span] = []
     inline: list[Span] = []
     item_depth = 0
-    for token in tokens:
-        kind = token.type
-        if kind == "list_item_close":
+    for kind, first, after, nested, level, info, content in blocks:
+        if kind is BlockKind.ITEM_END:
             item_depth -= 1
-            continue
-        if token.map is None:
-            continue
-        first, after = token.map[0] + 1, token.map[1] + 1
-        nested = token.level > 0
-        if kind == "heading_open":
-            heading = _read_heading(source, int(token.tag[1]), first, after, nested)
+        elif kind is BlockKind.HEADING:
+            heading = _read_heading(source, level, first, after, nested)
             headings.append(heading)
             inline.append(heading.text_span)
-        elif kind == "paragraph_open":
+        elif kind is BlockKind.PARAGRAPH:
             span = _trimmed(source, first, after)
             paragraphs.append(Paragraph(source.text[span.start : span.end], span, first, nested))
             inline.append(span)
-        elif kind == "fence":
+        elif kind is BlockKind.FENCE:
             span = _trimmed(source, first, after)
-            fences.append(Fence(token.info, token.content, span, first, first + 1, nested))
-        elif kind == "table":
+            fences.append(Fence(info, content, span, first, first + 1, nested))
+        elif kind is BlockKind.TABLE:
             table = read_table(source, first, after, nested)
             tables.append(table)
             inline += (cell.span for row in (table.header, *table.rows) for cell in row.cells)
-        elif kind == "list_item_open":
+        elif kind is BlockKind.ITEM:
             items.append(_read_item(source, first, after, item_depth))
             item_depth += 1
-        elif kind == "html_block":
+        elif kind is BlockKind.HTML:
             html.append(_trimmed(source, first, after))
     return _Structure(
         tuple(headings), tuple(fences), tuple(tables), tuple(paragraphs), tuple(items),
@@ -364,8 +359,11 @@ def _read_structure(source: Source, front_matter: FrontMatter | None) -> _Struct
 def _trimmed(source: Source, first: int, after_last: int) -> Span:
     """Span of the lines without trailing blank lines and final line ending."""
     whole = source.lines_span(first, after_last)
-    body = source.text[whole.start : whole.end]
-    return Span(whole.start, whole.start + len(body.rstrip()))
+    end = whole.end
+    text = source.text
+    while end > whole.start and text[end - 1].isspace():
+        end -= 1
+    return Span(whole.start, end)
 
 
 def _read_heading(source: Source, level: int, first: int, after: int, nested: bool) -> Heading:

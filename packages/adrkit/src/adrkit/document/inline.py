@@ -56,6 +56,8 @@ class _Opener:
 
 @dataclass(slots=True)
 class InlineScan:
+    """What one scan found; shared when empty, so read-only for callers."""
+
     codes: list[tuple[str, Span]] = field(default_factory=list)
     links: list[tuple[LinkKind, str, str, Span, Span | None]] = field(default_factory=list)
 
@@ -221,13 +223,20 @@ class _Scanner:
         return None if target is None else (LinkKind.REFERENCE, target, None, end)
 
 
+_CODE_OR_LINK = re.compile(r"[`<\]]")  # every code span and link has one of these
+_NOTHING_FOUND = InlineScan()
+
+
 def scan_inline(text: str, span: Span, references: Mapping[str, str]) -> InlineScan:
     """Code spans and links of ``text`` inside ``span`` (one paragraph, heading or cell)."""
+    if _CODE_OR_LINK.search(text, span.start, span.end) is None:
+        return _NOTHING_FOUND
     return _Scanner(text, span, references).scan()
 
 
 _EMPHASIS = re.compile(r"(\*\*|__|~~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\*)")
 _LINK_TEXT = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
+_MARKED = re.compile(r"[*_~`\[\\\x00]")
 _CODE = re.compile(r"(`+)(.+?)\1")
 
 
@@ -236,6 +245,8 @@ def plain(markdown: str) -> str:
 
     White space is collapsed. Approximate by design: for display and comparison, not for edits.
     """
+    if _MARKED.search(markdown) is None:
+        return " ".join(markdown.split())
     kept: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
