@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from typer.testing import CliRunner
 
+from adrkit.cli import app
+from adrkit.dialects import Successor
 from adrkit.document import Document
 from adrkit.document.blocks import Block, blocks_of, normalised
 from adrkit.document.scan import read_blocks
+from adrkit.lifecycle import superseded_document
 from adrkit.model import Status
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
@@ -107,3 +112,51 @@ def test_successor_named_by_title_alone_is_found_through_its_link(corpora: Path)
 def test_chosen_option_is_found_in_most_madr_records(corpora: Path) -> None:
     found = [r for r in RecordRepository(corpora / "jabref").list() if r.alternatives]
     assert sum(1 for record in found if record.chosen) >= 0.8 * len(found)
+
+
+def test_any_accepted_record_can_be_superseded_touching_few_lines(corpora: Path) -> None:
+    seen = 0
+    for record in records(corpora):
+        if record.status_kind not in (Status.ACCEPTED, Status.PROPOSED):
+            continue
+        seen += 1
+        assert record.path is not None
+        successor = Successor(999, "New", record.path.with_name("0999-new.md"))
+        after = Record(superseded_document(record, successor, "better"))
+        assert after.status_kind is Status.SUPERSEDED, record.path
+        assert 999 in after.superseded_by, record.path
+        before_lines = record.document.text.splitlines(keepends=True)
+        after_lines = after.document.text.splitlines(keepends=True)
+        assert record.status is not None
+        status_lines = len(record.document.slice(record.status.span).splitlines())
+        kept = sum(
+            block.size
+            for block in SequenceMatcher(
+                a=before_lines, b=after_lines, autojunk=False
+            ).get_matching_blocks()
+        )
+        assert len(before_lines) - kept <= status_lines, record.path
+        assert len(after_lines) - kept <= 6, record.path
+    assert seen >= 90
+
+
+@pytest.mark.parametrize("project", ["abicheck", "govuk-aws", "jabref"])
+@pytest.mark.parametrize(
+    "command", [["list"], ["list", "--json"], ["search", "the"], ["template", "show"]]
+)
+def test_no_command_crashes_on_real_records(
+    corpora: Path, project: str, command: list[str]
+) -> None:
+    result = CliRunner().invoke(app, ["--dir", str(corpora / project), *command])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout
+
+
+def test_every_real_record_is_shown(corpora: Path) -> None:
+    for path in sorted(corpora.rglob("*.md")):
+        if path not in RecordRepository(path.parent).paths:
+            continue
+        arguments = ["--dir", str(path.parent), "show", str(path)]
+        for options in ([], ["--json"]):
+            result = CliRunner().invoke(app, [*arguments, *options])
+            assert result.exit_code == 0, (path, result.stderr)

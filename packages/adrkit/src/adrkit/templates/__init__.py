@@ -24,7 +24,12 @@ from adrkit.errors import TemplateError
 HOUSE = "house"
 CONTEXT_PLACEHOLDER = "[Link to ticket, epic, or TDD]"
 
-_PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\](?![(\[:])")
+_PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\](?![(\[])")
+# In the specification's text but not in the house template, which adds those lines when needed.
+_SPECIFICATION_ONLY = (
+    "[Link to ADR this replaces, if applicable]",
+    "[Link to ADR that replaces this, if deprecated]",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +96,6 @@ def _render(name: str, source: str, values: TemplateValues) -> str:
 
 @cache
 def house_placeholders() -> frozenset[str]:
-    """All ``[bracketed]`` placeholders of the house template: left over in a record, a fault."""
-    return frozenset(_PLACEHOLDER.findall(render(None, TemplateValues())))
+    """All ``[bracketed]`` placeholders of the specification: left over in a record, a fault."""
+    found = _PLACEHOLDER.findall(render(None, TemplateValues()))
+    return frozenset((*found, *_SPECIFICATION_ONLY))
