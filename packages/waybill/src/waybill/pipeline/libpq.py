@@ -121,15 +121,15 @@ class Session:
         if started is None or started.status != pq.ExecStatus.COPY_OUT:
             raise _failure(started)
         get_message = self._pgconn.get_copy_data
-        data, rows = bytearray(), 0
+        data, ends = bytearray(), list[int]()
         while True:
             size, message = get_message(1)
             if size > 0:
                 data += message
-                rows += 1
-                if rows >= CHUNK_ROWS or len(data) >= CHUNK_BYTES:
-                    yield CopyChunk(data, rows)
-                    data, rows = bytearray(), 0
+                ends.append(len(data))
+                if len(ends) >= CHUNK_ROWS or len(data) >= CHUNK_BYTES:
+                    yield CopyChunk(data, ends)
+                    data, ends = bytearray(), []
             elif size == 0:
                 self._wait_for_input()
             else:
@@ -138,8 +138,8 @@ class Session:
         if ended is None or ended.status != pq.ExecStatus.COMMAND_OK:
             raise _failure(ended)
         self._drain()
-        if rows:
-            yield CopyChunk(data, rows)
+        if ends:
+            yield CopyChunk(data, ends)
         self._copied_rows = ended.command_tuples
 
     def close(self) -> None:

@@ -20,10 +20,14 @@ from waybill.pipeline.plan import ExportPlan, FormatOptions
 
 @dataclass(frozen=True, slots=True)
 class CopyChunk:
-    """Whole rows as COPY sent them: ``data`` holds ``rows`` messages, in order."""
+    """Whole rows as COPY sent them, one message each; ``ends`` are the offsets where they end."""
 
     data: bytearray
-    rows: int
+    ends: list[int]
+
+    @property
+    def rows(self) -> int:
+        return len(self.ends)
 
 
 class Encoding(Protocol):

@@ -27,6 +27,7 @@ from waybill.pipeline.plan import ExportPlan, FormatOptions
 from waybill.pipeline.statement import copy_csv
 
 _BOM = b"\xef\xbb\xbf"
+_COUNT_BYTES = 64 * 1024
 _TERMINATORS = {"crlf": b"\r\n", "lf": b"\n"}
 
 
@@ -75,17 +76,20 @@ class CsvEncoding:
     def encode(self, chunk: CopyChunk) -> bytes | bytearray:
         data = chunk.data
         self._rows += chunk.rows
-        if data.count(b"\n") == chunk.rows and data.endswith(b"\n"):
-            # Every row ends in an LF, so there is none inside a cell: one C loop does it.
-            return data if self._terminator == b"\n" else data.replace(b"\n", self._terminator)
-        # Cells with line breaks are quoted, and a quote inside a cell is doubled. So cutting at
-        # the quotes leaves what is outside of cells at the even places.
-        segments = data.split(b'"')
-        outside = segments[::2]
-        if sum(segment.count(b"\n") for segment in outside) != chunk.rows:
-            raise IncompleteExport("PostgreSQL's rows do not parse as CSV records.")
-        segments[::2] = [segment.replace(b"\n", self._terminator) for segment in outside]
-        return bytearray(b'"').join(segments)
+        if not data.endswith(b"\n"):
+            raise IncompleteExport("PostgreSQL's rows do not end like CSV records.")
+        if self._terminator == b"\n":
+            return data
+        if data.count(b"\n") == chunk.rows:
+            # As many as rows, so there is none inside a cell: one C loop does it.
+            return data.replace(b"\n", self._terminator)
+        records = bytearray()
+        start = 0
+        for end in chunk.ends:
+            records += data[start : end - 1]
+            records += self._terminator
+            start = end
+        return records
 
     def footer(self) -> bytes:
         return b""
@@ -100,10 +104,12 @@ class CsvRowCounter:
         self._header_lines = 1 if options.header else 0
 
     def feed(self, data: bytes) -> None:
-        segments = data.split(b'"')
-        self._lines += sum(segment.count(b"\n") for segment in segments[self._is_quoted :: 2])
-        if len(segments) % 2 == 0:
-            self._is_quoted = not self._is_quoted
+        # Small pieces, since a piece of nothing but quotes splits into as many objects.
+        for start in range(0, len(data), _COUNT_BYTES):
+            segments = data[start : start + _COUNT_BYTES].split(b'"')
+            self._lines += sum(segment.count(b"\n") for segment in segments[self._is_quoted :: 2])
+            if len(segments) % 2 == 0:
+                self._is_quoted = not self._is_quoted
 
     @property
     def rows(self) -> int:

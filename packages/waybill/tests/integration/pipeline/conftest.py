@@ -1,0 +1,141 @@
+"""Real PostgreSQL, real S3: a table goes in, a verified file comes out."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
+from waybill.exports.manifest import Manifest
+from waybill.exports.verify import verify_file
+from waybill.local.stack import LocalStack
+from waybill.local.testing import temporary_database
+from waybill.pipeline.encoders import read_options
+from waybill.pipeline.parts import PartSizes
+from waybill.pipeline.pipeline import Completion, run_pipeline
+from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.source import PostgresSource
+from waybill.storage.s3 import S3Options, S3Storage
+
+
+class RecordingControl:
+    """A ``RunControl`` that keeps what it is told and stops when told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+        self.reason: Exception | None = None
+        self.checked = threading.Event()
+
+    def progress(self, rows: int, bytes_done: int) -> None:
+        self.calls.append((rows, bytes_done))
+
+    def check(self) -> None:
+        self.checked.set()
+        if self.reason is not None:
+            raise self.reason
+
+
+@pytest.fixture
+def control() -> RecordingControl:
+    return RecordingControl()
+
+
+@pytest.fixture
+def dsn(local_stack: LocalStack) -> Iterator[str]:
+    with temporary_database(local_stack) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def run_sql(dsn: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """Run a statement and return its rows, in a session set as an export's is."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET IntervalStyle = 'iso_8601'")
+
+        def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+        yield run
+
+
+@pytest.fixture
+def storage(local_stack: LocalStack) -> S3Storage:
+    """A storage of the test's own: nobody else's keys lie below its prefix."""
+    addresses = local_stack.addresses
+    return S3Storage(
+        S3Options(
+            bucket=addresses.s3_bucket,
+            region=addresses.s3_region,
+            endpoint_url=addresses.s3_endpoint_url,
+            access_key_id=addresses.s3_access_key,
+            secret_access_key=addresses.s3_secret_key,
+            prefix=f"test-{secrets.token_hex(6)}",
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished export and its bytes as storage gives them."""
+
+    data: bytes = field(repr=False)
+    completion: Completion
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.completion.manifest
+
+
+@pytest.fixture
+def export(
+    dsn: str, storage: S3Storage, control: RecordingControl, tmp_path: Path
+) -> Callable[..., Exported]:
+    """Export a table (by name) or a query, download the object and verify it."""
+
+    def run(
+        source: TableSource | QuerySource,
+        format_name: str = "csv",
+        *,
+        key: tuple[str, ...] = (),
+        columns: tuple[Column, ...] = (),
+        options: dict[str, Any] | None = None,
+        part_bytes: int = 8 * 1024 * 1024,
+    ) -> Exported:
+        export_type = ExportType("things", source, key=key, columns=columns)
+        with PostgresSource(dsn).open_snapshot(control.check) as snapshot:
+            plan = ExportPlan(
+                export_type,
+                snapshot.resolve(export_type),
+                format_name,
+                read_options(format_name, options or {}),
+            )
+            snapshot.check_key(export_type)
+            completion = run_pipeline(
+                plan,
+                snapshot,
+                storage,
+                f"{secrets.token_hex(6)}/file",
+                control,
+                export_id="11111111-2222-3333-4444-555555555555",
+                created_at=datetime.now(UTC),
+                part_sizes=PartSizes(first_bytes=part_bytes),
+            )
+        data = b"".join(storage.read(completion.stored.key))
+        path = tmp_path / f"{secrets.token_hex(6)}"
+        path.write_bytes(data)
+        report = verify_file(path, completion.manifest)
+        report.raise_if_failed()
+        assert report.rows == completion.manifest.rows
+        return Exported(data, completion)
+
+    return run
