@@ -26,7 +26,6 @@ class Notifications:
     outbox: NotificationOutbox
     deliveries: DeliveryRepository
     dispatcher: NotificationDispatcher
-    clock: Clock
     retention: timedelta
 
     async def housekeep(self) -> None:
@@ -34,7 +33,7 @@ class Notifications:
         scheduler, every half minute or so."""
         await self.outbox.enqueue_expiring()
         await self.outbox.forget_contacts()
-        await self.deliveries.purge(settled_before=self.clock.now() - self.retention)
+        await self.deliveries.purge(older_than=self.retention)
 
 
 def build_notifications(
@@ -76,6 +75,5 @@ def build_notifications(
             schedule=settings.retry_schedule(),
             clock=clock,
         ),
-        clock=clock,
         retention=timedelta(days=settings.notify_retention_days),
     )

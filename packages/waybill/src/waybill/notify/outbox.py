@@ -27,7 +27,7 @@ from waybill.notify.mail_address import parse_address
 from waybill.notify.tables import disabled_webhooks as disabled
 from waybill.notify.tables import notification_contacts as contacts
 from waybill.notify.tables import notifications
-from waybill.notify.webhook import WebhookEndpoint
+from waybill.notify.targets import WebhookEndpoint
 
 log = get_logger(__name__)
 
@@ -84,7 +84,8 @@ class NotificationOutbox:
             log.warning("notification.bad_address", export_id=str(export_id))
             return False
         statement = insert(contacts).values(export_id=export_id, email=address)
-        return await self._guarded(connection, [statement.on_conflict_do_nothing()], export_id)
+        written = statement.on_conflict_do_nothing().returning(contacts.c.export_id)
+        return await self._guarded(connection, [written], export_id)
 
     async def enqueue(
         self, connection: AsyncConnection, job: ExportJob, event: EventType | None = None
@@ -221,7 +222,8 @@ class NotificationOutbox:
         }
         columns = [notifications.c[name] for name in values]
         source = select(*_literals(values)).select_from(jobs).where(jobs.c.id == job.id, condition)
-        return insert(notifications).from_select(columns, source).on_conflict_do_nothing()
+        statement = insert(notifications).from_select(columns, source).on_conflict_do_nothing()
+        return statement.returning(notifications.c.id)
 
     @staticmethod
     async def _guarded(
@@ -231,7 +233,7 @@ class NotificationOutbox:
             async with connection.begin_nested():
                 written = 0
                 for statement in statements:
-                    written += (await connection.execute(statement)).rowcount
+                    written += len((await connection.execute(statement)).all())
         except SQLAlchemyError as exc:
             # The class alone: a database's message may quote the row.
             log.error(  # noqa: TRY400

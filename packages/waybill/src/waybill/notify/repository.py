@@ -170,10 +170,12 @@ class DeliveryRepository:
             result = await connection.execute(delete(disabled).where(disabled.c.name == name))
             return result.rowcount > 0
 
-    async def purge(self, *, settled_before: datetime) -> int:
-        """Delete settled notifications that old. Returns how many."""
+    async def purge(self, *, older_than: timedelta) -> int:
+        """Delete notifications settled that long ago, by the server's clock: a rehearsed one would
+        delete the memory of what was announced a moment ago. Returns how many."""
         statement = delete(table).where(
-            table.c.status != DeliveryStatus.PENDING.value, table.c.settled_at < settled_before
+            table.c.status != DeliveryStatus.PENDING.value,
+            table.c.settled_at < func.now() - older_than,
         )
         async with self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount

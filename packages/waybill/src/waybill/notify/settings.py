@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from email.headerregistry import Address
-from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from waybill.notify.egress import EgressPolicy
@@ -17,8 +24,7 @@ from waybill.notify.events import EventType
 from waybill.notify.mail_address import parse_address
 from waybill.notify.retry import RETRY_JITTER, RETRY_SECONDS, RetrySchedule
 from waybill.notify.signing import signing_key
-from waybill.notify.smtp import SmtpOptions, SmtpSecurity
-from waybill.notify.webhook import WebhookEndpoint
+from waybill.notify.targets import SmtpOptions, SmtpSecurity, WebhookEndpoint
 
 _MAX_SECRETS = 2
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -82,7 +88,7 @@ class NotificationSettings(BaseModel):
     webhook_timeout_seconds: float = Field(20.0, gt=0, le=30)
     webhook_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """When set, only these hosts: ``hooks.example.com,*.example.org``."""
-    webhook_ca_file: Path | None = None
+    webhook_ca_file: FilePath | None = None
     """Certificates to trust instead of the public ones."""
     webhook_allow_http: bool = False
     webhook_allow_private_networks: bool = False
@@ -113,7 +119,7 @@ class NotificationSettings(BaseModel):
         except ValueError:
             # Not chained: the decoder's error holds the text, and the text holds secrets.
             raise ValueError(
-                'give a JSON list like [{"name": "crm", "url": "https://…", "secrets": ["whsec_…"]}]'
+                'give JSON like [{"name": "crm", "url": "https://…", "secrets": ["whsec_…"]}]'
             ) from None
 
     @field_validator("notify_retry_seconds")

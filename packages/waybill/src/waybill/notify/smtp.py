@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-from dataclasses import dataclass, field
-from email.headerregistry import Address
 from email.message import EmailMessage
-from enum import StrEnum
 
 import aiosmtplib
 
@@ -17,31 +13,10 @@ from waybill.notify.delivery import Delivery
 from waybill.notify.errors import DeliveryError, DeliveryFailed, DeliveryRefused
 from waybill.notify.mail import compose
 from waybill.notify.mail_address import parse_address
+from waybill.notify.targets import SmtpOptions, SmtpSecurity
+from waybill.notify.transport import is_tls_failure
 
 _QUIT_SECONDS = 2.0
-
-
-class SmtpSecurity(StrEnum):
-    """``starttls`` insists on it (port 587); ``tls`` speaks TLS from the first byte (port 465);
-    ``none`` is for a relay on this machine or a test."""
-
-    STARTTLS = "starttls"
-    TLS = "tls"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpOptions:
-    """How to reach the mail server. ``port`` ``None`` is the usual one of ``security``."""
-
-    host: str
-    sender: Address
-    port: int | None = None
-    security: SmtpSecurity = SmtpSecurity.STARTTLS
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    timeout_seconds: float = 30.0
-    tls_context: ssl.SSLContext | None = field(default=None, repr=False)
 
 
 class EmailChannel:
@@ -115,7 +90,7 @@ def _translated(exc: Exception) -> DeliveryError:
         return error(f"smtp_{what}_{exc.code}", f"The mail server refuses the {what}.")
     if isinstance(exc, aiosmtplib.SMTPResponseException):
         return DeliveryFailed(f"smtp_{exc.code}", "The mail server refuses us.")
-    if isinstance(exc, ssl.SSLError) or isinstance(exc.__cause__, ssl.SSLError):
+    if is_tls_failure(exc):
         return DeliveryFailed("smtp_tls_failed", "TLS with the mail server fails.")
     if isinstance(exc, TimeoutError):
         return DeliveryFailed("smtp_timed_out", "The mail server does not answer in time.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -37,10 +38,15 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
     redirect is ever consulted below it.
     """
 
-    def __init__(self, policy: EgressPolicy, resolve: Resolver = resolve_with_system) -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        resolve: Resolver = resolve_with_system,
+        network: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
         self._policy = policy
         self._resolve = resolve
-        self._network = httpcore.AnyIOBackend()
+        self._network = network or httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -84,3 +90,12 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def is_tls_failure(exc: BaseException | None) -> bool:
+    """Return whether a TLS error is at the root of ``exc``: libraries wrap it several times."""
+    while exc is not None:
+        if isinstance(exc, ssl.SSLError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False

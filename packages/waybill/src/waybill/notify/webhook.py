@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import httpcore
 
@@ -21,30 +19,15 @@ from waybill.notify.errors import (
     DeliveryRefused,
     EndpointGone,
 )
-from waybill.notify.events import EventType
 from waybill.notify.retry import parse_retry_after
 from waybill.notify.signing import signed_headers
-from waybill.notify.transport import PinnedBackend, Resolver, resolve_with_system
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookEndpoint:
-    """A receiver the operator declared.
-
-    Args:
-        url: may hold a token in its path, so it prints nowhere.
-        keys: from ``signing_key``; two while a secret is rotated.
-    """
-
-    name: str
-    url: str = field(repr=False)
-    keys: tuple[bytes, ...] = field(repr=False)
-    events: frozenset[EventType] = frozenset(EventType)
-
-    @property
-    def fingerprint(self) -> str:
-        """A name for the URL that gives it away to nobody."""
-        return hashlib.sha256(self.url.encode()).hexdigest()
+from waybill.notify.targets import WebhookEndpoint
+from waybill.notify.transport import (
+    PinnedBackend,
+    Resolver,
+    is_tls_failure,
+    resolve_with_system,
+)
 
 
 class WebhookChannel:
@@ -171,10 +154,12 @@ def _header(response: httpcore.Response, name: bytes) -> str | None:
 def _translated(exc: Exception) -> DeliveryError:
     if isinstance(exc, httpcore.TimeoutException):
         return DeliveryFailed("timed_out", "The receiver does not answer in time.")
-    if isinstance(exc.__cause__, ssl.SSLError):
+    if is_tls_failure(exc):
         return DeliveryFailed("tls_failed", "TLS with the receiver fails.")
     if isinstance(exc, httpcore.ConnectError):
         return DeliveryFailed("unreachable", "The receiver cannot be reached.")
+    if isinstance(exc, httpcore.NetworkError):
+        return DeliveryFailed("connection_lost", "The receiver hung up.")
     if isinstance(exc, OSError):
         return DeliveryFailed("not_resolved", "The receiver's name does not resolve.")
     return DeliveryFailed("protocol_error", "The receiver does not speak HTTP as expected.")
