@@ -17,15 +17,21 @@ from waybill.catalog import Catalog, load
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.errors import WaybillError
-from waybill.exports.cleanup import ResultCleanup
+from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
+from waybill.exports.dead_letters import DeadLetters
 from waybill.exports.job import ExportJob
+from waybill.exports.leases import LeaseRepository
+from waybill.exports.monitor import ExportMonitor, MonitorBounds
+from waybill.exports.orphans import OrphanSweep
 from waybill.exports.queue import ExportQueue
 from waybill.exports.repository import ExportRepository
+from waybill.exports.rows import JobListener
 from waybill.exports.service import ExportService, ServiceLimits
 from waybill.pipeline.source import PostgresSource
 from waybill.storage.base import Storage
 from waybill.storage.s3 import S3Options, S3Storage
 from waybill.worker.celery_app import create_celery
+from waybill.worker.identity import new_family
 from waybill.worker.produce import ExportProducer
 from waybill.worker.runner import ExportRunner
 from waybill.worker.shutdown import ShutdownFlag
@@ -45,12 +51,16 @@ class Services:
         clock: Clock | None = None,
         celery: Celery | None = None,
         shutdown: ShutdownFlag | None = None,
+        family: str | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock(settings.clock_offset_seconds)
         self.catalog = load(settings.catalog) if catalog is None else catalog
         self.engine = create_engine(settings)
-        self.repository = ExportRepository(self.engine)
+        # Told of every job that ends, in the transaction that ends it.
+        listeners: list[JobListener] = []
+        self.repository = ExportRepository(self.engine, listeners=listeners)
+        self.leases = LeaseRepository(self.engine, listeners=listeners)
         self.queue = ExportQueue(celery or create_celery(settings))
         self.storages: dict[str, Storage] = {"s3": create_s3(settings)}
         self.exports = ExportService(
@@ -64,22 +74,49 @@ class Services:
             repository=self.repository,
             storages=self.storages,
             clock=self.clock,
+            policy=CleanupPolicy(
+                download_grace=timedelta(seconds=settings.download_grace_seconds),
+                job_retention=timedelta(days=settings.job_retention_days),
+            ),
+        )
+        self.orphans = OrphanSweep(
+            repository=self.repository,
+            storages=self.storages,
+            clock=self.clock,
+            prefix=settings.s3_prefix,
             stale_upload_age=timedelta(hours=settings.stale_upload_hours),
+            rest_seconds=settings.storage_sweep_seconds,
         )
         self.sweeper = Sweeper(
-            repository=self.repository, queue=self.queue, cleanup=self.cleanup, settings=settings
+            repository=self.repository,
+            leases=self.leases,
+            queue=self.queue,
+            cleanup=self.cleanup,
+            orphans=self.orphans,
+            settings=settings,
+        )
+        self.monitor = ExportMonitor(
+            self.engine,
+            MonitorBounds(
+                queued_seconds=settings.stuck_queued_seconds,
+                running_seconds=settings.stuck_running_seconds,
+            ),
+        )
+        self.dead_letters = DeadLetters(
+            self.repository, self.queue, max_attempts=settings.max_attempts
         )
         self.runner = ExportRunner(
-            repository=self.repository,
+            leases=self.leases,
             catalog=self.catalog,
             producer=ExportProducer(
                 source=PostgresSource(settings.source_url),
                 storage=self.storages["s3"],
                 settings=settings,
             ),
-            storage=self.storages["s3"],
+            storages=self.storages,
             clock=self.clock,
             settings=settings,
+            family=family or new_family(),
             shutdown=shutdown,
         )
 
@@ -135,7 +172,8 @@ def service_factory(
     settings: Settings, *, celery: Celery | None = None, shutdown: ShutdownFlag | None = None
 ) -> Callable[[], Services]:
     """Return a function that builds the services, for processes that fork first."""
-    return lambda: Services(settings, celery=celery, shutdown=shutdown)
+    family = new_family()
+    return lambda: Services(settings, celery=celery, shutdown=shutdown, family=family)
 
 
 def create_engine(settings: Settings) -> AsyncEngine:

@@ -75,6 +75,18 @@ class Settings(BaseSettings):
     """Retries wait 1, 2 and 4 s, so due rows are looked for every second (an indexed query)."""
     republish_after_seconds: float = Field(15.0, gt=0)
     stale_upload_hours: float = Field(24.0, gt=0)
+    storage_sweep_seconds: float = Field(600.0, gt=0)
+    """How long to rest between two searches of storage for objects that no job refers to."""
+    download_grace_seconds: float = Field(3600.0, ge=60)
+    """How long an expired file outlives its last link (60 s), for downloads under way."""
+    job_retention_days: float = Field(90.0, gt=0)
+    """How long the rows of jobs that are over are kept, counted from their last change."""
+    monitor_seconds: float = Field(30.0, gt=0)
+    """How often the monitor looks for jobs that are stuck."""
+    stuck_queued_seconds: float = Field(300.0, gt=0)
+    """A job that waits longer than this for a worker is an alert (too few workers, or none)."""
+    stuck_running_seconds: float = Field(60.0, gt=0)
+    """A lease that is over for longer than this is an alert (no scheduler frees it)."""
 
     # -- the worker ---------------------------------------------------------------------------
     worker_concurrency: int = Field(2, ge=1)

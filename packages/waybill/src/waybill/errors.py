@@ -75,6 +75,136 @@ class InvalidOption(RequestError):
         super().__init__(f"Option {option!r}: {reason}")
 
 
+class UnknownFilter(RequestError):
+    code = "unknown_filter"
+
+    def __init__(self, name: str, export_type: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.export_type = export_type
+        self.known = known
+        offered = ", ".join(known) if known else "none"
+        super().__init__(f"Export type {export_type!r} has no filter {name!r}. Known: {offered}.")
+
+
+class InvalidFilter(RequestError):
+    """A filter is used with an operator or a value that it does not take."""
+
+    code = "invalid_filter"
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"Filter {name!r}: {reason}.")
+
+
+class InvalidHeader(RequestError):
+    """A header of the request is malformed."""
+
+    code = "invalid_header"
+
+    def __init__(self, header: str, reason: str) -> None:
+        self.header = header
+        self.reason = reason
+        super().__init__(f"Header {header}: {reason}.")
+
+
+class IdempotencyKeyInUse(RequestError):
+    """Another request with the same key is being answered at this moment."""
+
+    code = "idempotency_key_in_use"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is being answered. Send the same one again."
+        )
+
+
+class IdempotencyKeyReused(RequestError):
+    """The key was used for a request that asked for something else."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key came with another request before. Make a new key for each "
+            "request; only repetitions of the same one share it."
+        )
+
+
+class QuotaExceeded(RequestError):
+    """A person has used up their exports. ``retry_after_seconds`` is when one is free again."""
+
+    code = "quota_exceeded"
+
+    def __init__(
+        self, policy: str, *, limit: int, window_seconds: int, retry_after_seconds: int
+    ) -> None:
+        self.policy = policy
+        self.limit = limit
+        self.window_seconds = window_seconds
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"You have used your {limit} exports of the last {window_seconds / 3600:g} hours "
+            f"(quota {policy!r}). The next is possible in {_duration(retry_after_seconds)}. "
+            "Exports that failed, or that you cancelled before they began, do not count."
+        )
+
+
+class TooManyRequests(RequestError):
+    """A principal asks faster than the service answers one."""
+
+    code = "too_many_requests"
+
+    def __init__(self, *, per_second: float, burst: int, retry_after_seconds: int) -> None:
+        self.per_second = per_second
+        self.burst = burst
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"Too many requests: {per_second:g} a second are answered, {burst} at once. "
+            f"Wait {_duration(retry_after_seconds)}, as Retry-After says."
+        )
+
+
+class TenantRequired(RequestError):
+    """The rows of this type are limited to a tenant, and the caller belongs to none."""
+
+    code = "tenant_required"
+
+    def __init__(self, export_type: str) -> None:
+        self.export_type = export_type
+        super().__init__(
+            f"Export type {export_type!r} gives each tenant its own rows, and your credentials "
+            "name no tenant."
+        )
+
+
+class PersonalDataDenied(RequestError):
+    """The request reads personal data that the caller has no right to."""
+
+    code = "personal_data_denied"
+
+    def __init__(self, columns: tuple[str, ...], scope: str) -> None:
+        self.columns = columns
+        self.scope = scope
+        super().__init__(
+            f"Personal data ({', '.join(columns)}) needs the scope {scope!r}. Get it, or name "
+            "other columns and filters."
+        )
+
+
+class SourceUnreadable(RequestError):
+    """A preview could not be read from the source database."""
+
+    code = "source_unreadable"
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(
+            f"The source database could not answer in time or refused ({cause}). Try again, or "
+            "request the export itself."
+        )
+
+
 class AuthenticationRequired(RequestError):
     """No credentials, or credentials that do not hold."""
 
@@ -119,6 +249,16 @@ class ExportGone(RequestError):
         super().__init__(
             f"The file of this export is gone (status {status!r}). Request a new export."
         )
+
+
+class NotADeadLetter(RequestError):
+    """Only a job that failed can be replayed."""
+
+    code = "not_a_dead_letter"
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        super().__init__(f"The export is {status}; only one that failed can be replayed.")
 
 
 class ResultUnreadable(RequestError):
@@ -229,3 +369,11 @@ class QueueUnavailable(WaybillError):
     """The broker did not take the message. The sweeper publishes again; nothing is lost."""
 
     code = "queue_unavailable"
+
+
+def _duration(seconds: int) -> str:
+    """Return ``seconds`` as people say it: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = -(-seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -28,6 +28,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.ExportNotFound: HTTPStatus.NOT_FOUND,
     errors.ExportNotReady: HTTPStatus.CONFLICT,
     errors.ExportGone: HTTPStatus.GONE,
+    errors.NotADeadLetter: HTTPStatus.CONFLICT,
     errors.ResultUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

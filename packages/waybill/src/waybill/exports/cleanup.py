@@ -1,14 +1,16 @@
 """The end of files: out of reach first, then the object, then the row's memory of it.
 
 Each step can be killed and run again. The row keeps ``object_key`` until the object is gone, so
-that a kill between the two leaves work to do, never an object nobody knows.
+that a kill between the two leaves work to do, never an object nobody knows. Jobs are cleaned up
+by what their rows say: whether the catalog still has their type does not matter.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
 from waybill.clock import Clock
 from waybill.errors import RunError
@@ -16,15 +18,28 @@ from waybill.exports.job import ExportJob
 from waybill.exports.manifest import manifest_key
 from waybill.exports.repository import ExportRepository
 from waybill.log import get_logger
-from waybill.storage.base import StaleUpload, Storage
+from waybill.storage.base import Storage
 
 log = get_logger(__name__)
 
 _BATCH = 100
 
 
+@dataclass(frozen=True, slots=True)
+class CleanupPolicy:
+    """How long things are kept once nobody can ask for them any more.
+
+    ``download_grace``: an expired file is out of reach at once, but its object stays this long, so
+    that a download under way can end. A file that a person deleted goes at once.
+    ``job_retention``: rows of jobs that are over, counted from their last change.
+    """
+
+    download_grace: timedelta
+    job_retention: timedelta
+
+
 class ResultCleanup:
-    """Expires, deletes and sweeps the results of exports."""
+    """Expires and deletes the results of exports, and at last their rows."""
 
     def __init__(
         self,
@@ -32,12 +47,12 @@ class ResultCleanup:
         repository: ExportRepository,
         storages: Mapping[str, Storage],
         clock: Clock,
-        stale_upload_age: timedelta,
+        policy: CleanupPolicy,
     ) -> None:
         self._repository = repository
         self._storages = storages
         self._clock = clock
-        self._stale_upload_age = stale_upload_age
+        self._policy = policy
 
     async def expire(self) -> int:
         """Take every file past its time to live out of reach. Returns how many."""
@@ -49,7 +64,9 @@ class ResultCleanup:
     async def remove_leftovers(self) -> int:
         """Delete the objects of files that are out of reach. Returns how many."""
         removed = 0
-        for job in await self._repository.leftovers(limit=_BATCH):
+        for job in await self._repository.leftovers(
+            expired_before=self._clock.now() - self._policy.download_grace, limit=_BATCH
+        ):
             removed += await self.remove_object(job)
         return removed
 
@@ -67,18 +84,11 @@ class ResultCleanup:
             return False
         return await self._repository.clear_object(job.id)
 
-    async def abort_stale_uploads(self) -> int:
-        """Abort uploads that were begun long ago and never completed. Returns how many."""
-        older_than = self._clock.now() - self._stale_upload_age
-        aborted = 0
-        for storage in self._storages.values():
-            for upload in await asyncio.to_thread(_stale_uploads, storage, older_than):
-                await asyncio.to_thread(storage.abort_upload, upload.key, upload.upload_id)
-                aborted += 1
-        if aborted:
-            log.info("uploads.aborted", count=aborted)
-        return aborted
-
-
-def _stale_uploads(storage: Storage, older_than: datetime) -> list[StaleUpload]:
-    return list(storage.stale_uploads(older_than=older_than))
+    async def purge(self) -> int:
+        """Delete the rows of jobs that were over long ago. Returns how many."""
+        purged = await self._repository.purge(
+            ended_before=self._clock.now() - self._policy.job_retention, limit=_BATCH
+        )
+        if purged:
+            log.info("exports.purged", count=purged)
+        return purged

@@ -135,6 +135,7 @@ class ExportJob:
     manifest: dict[str, Any] | None = field(default=None, repr=False)
     error_code: str | None = None
     error_message: str | None = None
+    error_cause: str | None = None
 
     def percent(self) -> float | None:
         """Return how much is done, 0 to 100; ``None`` while nothing is known.

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -18,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
+from waybill.exports.attempts import AttemptOutcome, Cause
 from waybill.exports.job import ExportStatus
 
 metadata = MetaData(
@@ -30,6 +32,8 @@ metadata = MetaData(
 )
 
 _STATUSES = ", ".join(f"'{status.value}'" for status in ExportStatus)
+_OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in AttemptOutcome)
+_CAUSES = ", ".join(f"'{cause.value}'" for cause in Cause)
 _TIMESTAMP = DateTime(timezone=True)
 
 export_jobs = Table(
@@ -68,6 +72,7 @@ export_jobs = Table(
     Column("manifest", JSONB),
     Column("error_code", Text),
     Column("error_message", Text),
+    Column("error_cause", Text),
     CheckConstraint(f"status IN ({_STATUSES})", name="status"),
     # What the code promises, the database holds as well.
     CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease_when_running"),
@@ -77,6 +82,7 @@ export_jobs = Table(
         name="completed_has_result",
     ),
     CheckConstraint("attempt >= 0 AND attempt <= max_attempts", name="attempt_bounded"),
+    CheckConstraint(f"error_cause IN ({_CAUSES})", name="error_cause"),
 )
 
 Index(
@@ -100,3 +106,56 @@ Index(
     postgresql_where=text("status IN ('expired', 'deleted') AND object_key IS NOT NULL"),
 )
 Index("ix_export_jobs_requested_by", export_jobs.c.requested_by, export_jobs.c.created_at.desc())
+
+# What the dead-letter list shows, newest first.
+Index(
+    "ix_export_jobs_dead_letters",
+    export_jobs.c.finished_at,
+    postgresql_where=text("status = 'failed'"),
+)
+# What the retention of old rows deletes.
+Index(
+    "ix_export_jobs_retention",
+    export_jobs.c.updated_at,
+    postgresql_where=text(
+        "status IN ('failed', 'cancelled', 'expired', 'deleted') AND object_key IS NULL"
+    ),
+)
+
+# One row per lease. It is written in the transactions that take and end the lease, so it also
+# tells a worker what became of a write whose answer it never got.
+export_attempts = Table(
+    "export_attempts",
+    metadata,
+    Column("lease_token", UUID(as_uuid=True), primary_key=True),
+    Column(
+        "export_id",
+        UUID(as_uuid=True),
+        ForeignKey("export_jobs.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # Not unique per job: an attempt that is given back is not spent, and its number comes again.
+    Column("attempt", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("started_at", _TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("ended_at", _TIMESTAMP),
+    Column("outcome", Text),
+    Column("cause", Text),
+    Column("error_code", Text),
+    # For operators: our own text, never a vendor's, but it may name hosts and settings.
+    Column("message", Text),
+    Column("rows_done", BigInteger, nullable=False, server_default="0"),
+    Column("bytes_done", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint(f"outcome IN ({_OUTCOMES})", name="outcome"),
+    CheckConstraint(f"cause IN ({_CAUSES})", name="cause"),
+    CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="outcome_when_ended"),
+)
+
+Index("ix_export_attempts_export_id", export_attempts.c.export_id, export_attempts.c.started_at)
+# Two live leases on one job are impossible, whatever the code does.
+Index(
+    "uq_export_attempts_open",
+    export_attempts.c.export_id,
+    unique=True,
+    postgresql_where=text("ended_at IS NULL"),
+)

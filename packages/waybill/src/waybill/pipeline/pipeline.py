@@ -29,6 +29,8 @@ class Completion:
 
     manifest: Manifest
     stored: StoredObject
+    storage: str
+    """The name of the storage that holds it."""
 
 
 def run_pipeline(
@@ -78,7 +80,7 @@ def run_pipeline(
     manifest = _manifest(
         plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
     )
-    return Completion(manifest, stored)
+    return Completion(manifest, stored, storage.name)
 
 
 def _check_parts(written: WrittenParts) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import signals
+from celery import Celery, signals
 
 from waybill.bootstrap import service_factory
 from waybill.config import Settings
@@ -12,7 +12,7 @@ from waybill.log import get_logger
 from waybill.worker.celery_app import create_celery
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
-from waybill.worker.shutdown import ShutdownFlag
+from waybill.worker.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.tasks import register_export_task, register_sweeper_tasks
 
 log = get_logger(__name__)
@@ -23,13 +23,17 @@ def run_worker(settings: Settings) -> None:
     app = create_celery(settings)
     # Made before the fork and shared by it: the parent raises it, the children see it.
     shutdown = ShutdownFlag()
+    termination = ChildTermination(shutdown)
     build = service_factory(settings, celery=app, shutdown=shutdown)
     build()  # connects to nothing; a wrong catalog ends the command here, not in every child
     runtime = ProcessRuntime(build)
-    register_export_task(app, runtime)
+    register_export_task(app, runtime, shutdown, termination)
 
     def on_shutdown(**_: Any) -> None:
         shutdown.set()
+
+    def on_process_init(**_: Any) -> None:
+        termination.install()
 
     def on_process_shutdown(**_: Any) -> None:
         runtime.close()
@@ -40,9 +44,10 @@ def run_worker(settings: Settings) -> None:
     # A receiver of this signal keeps Celery from replacing our logging.
     signals.setup_logging.connect(_keep_our_logging, weak=False)
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
+    signals.worker_process_init.connect(on_process_init, weak=False)
     signals.worker_process_shutdown.connect(on_process_shutdown, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
-    app.Worker(
+    _worker_class(app, shutdown)(
         loglevel=settings.log_level,
         concurrency=settings.worker_concurrency,
         without_gossip=True,
@@ -51,6 +56,18 @@ def run_worker(settings: Settings) -> None:
         queues=[app.conf.task_default_queue],
         quiet=True,
     ).start()
+
+
+def _worker_class(app: Celery, shutdown: ShutdownFlag) -> Any:
+    """Return Celery's worker, which in a cold shutdown (SIGQUIT, a second Ctrl-C) tells nobody
+    before its waiting time is over: exports are to use that time to get back to the queue."""
+
+    class ExportWorker(app.Worker):  # type: ignore[misc]
+        def wait_for_soft_shutdown(self) -> None:
+            shutdown.set()
+            super().wait_for_soft_shutdown()
+
+    return ExportWorker
 
 
 def _keep_our_logging(**_: Any) -> None:

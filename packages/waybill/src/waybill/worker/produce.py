@@ -9,6 +9,7 @@ from waybill.config import Settings
 from waybill.errors import RunError
 from waybill.exports.job import ExportJob, Lease
 from waybill.exports.manifest import manifest_key
+from waybill.exports.object_keys import object_key
 from waybill.exports.request import ExportRequest
 from waybill.pipeline.encoders import read_options
 from waybill.pipeline.parts import PartSizes
@@ -59,7 +60,7 @@ class ExportProducer:
                 plan,
                 snapshot,
                 self._storage,
-                self.object_key(job, lease),
+                object_key(self._settings.s3_prefix, lease),
                 control,
                 export_id=str(job.id),
                 created_at=job.created_at,
@@ -77,7 +78,3 @@ class ExportProducer:
                 self._storage.delete(completion.stored.key)
             raise
         return completion
-
-    def object_key(self, job: ExportJob, lease: Lease) -> str:
-        """Return a key that no other attempt can have: a zombie overwrites nothing."""
-        return f"{self._settings.s3_prefix}/{job.id}/{lease.attempt}-{lease.token}"

@@ -14,12 +14,12 @@ from celery.beat import ScheduleEntry, Scheduler
 
 from waybill.config import Settings
 from waybill.log import get_logger
-from waybill.worker.tasks import CLEAN, CLEAN_UPLOADS, SWEEP
+from waybill.worker.tasks import CLEAN, MONITOR, SWEEP, SWEEP_STORAGE
 
 log = get_logger(__name__)
 
 _CLEAN_SECONDS = 30
-_CLEAN_UPLOADS_SECONDS = 3600
+_STORAGE_SECONDS = 30
 
 
 def schedule_sweeper(app: Celery, settings: Settings) -> None:
@@ -29,7 +29,9 @@ def schedule_sweeper(app: Celery, settings: Settings) -> None:
         for name, task, seconds in (
             ("sweep", SWEEP, settings.sweep_seconds),
             ("clean", CLEAN, _CLEAN_SECONDS),
-            ("clean-uploads", CLEAN_UPLOADS, _CLEAN_UPLOADS_SECONDS),
+            # A share of a search each time, so that sweeps are not held up by a large bucket.
+            ("sweep-storage", SWEEP_STORAGE, min(_STORAGE_SECONDS, settings.storage_sweep_seconds)),
+            ("monitor", MONITOR, settings.monitor_seconds),
         )
     }
 

@@ -1,8 +1,16 @@
-"""One bit that a parent process and its forked children share."""
+"""The order to stop, which a parent process shares with its forked children."""
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+_WITHIN_GRACE = 1
+_NOW = 2
 
 
 class ShutdownFlag:
@@ -16,7 +24,58 @@ class ShutdownFlag:
         self._memory = mmap.mmap(-1, 1)
 
     def set(self) -> None:
-        self._memory[0] = 1
+        """Order every process to stop; exports under way may use the grace period."""
+        self._memory[0] = max(self._memory[0], _WITHIN_GRACE)
+
+    def hurry(self) -> None:
+        """Order every process to give its export back at once."""
+        self._memory[0] = _NOW
 
     def is_set(self) -> bool:
-        return self._memory[0] == 1
+        """Return whether the order was given, in either form."""
+        return self._memory[0] >= _WITHIN_GRACE
+
+    def is_urgent(self) -> bool:
+        """Return whether there is no grace."""
+        return self._memory[0] == _NOW
+
+
+class ChildTermination:
+    """Has a pool child give its export back when SIGTERM comes to the child itself.
+
+    Celery resets SIGTERM to "die at once" in its children. They get it when an operator's tool
+    signals the whole process group (systemd's ``KillMode=control-group``) and in Celery's own cold
+    shutdown; dying in the middle would spend an attempt, and could land inside a commit.
+    """
+
+    def __init__(self, flag: ShutdownFlag) -> None:
+        self._flag = flag
+        self._is_busy = False
+        self._is_due = False
+
+    def install(self) -> None:
+        """Catch the signal in this process, from its main thread; after the fork."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    @contextlib.contextmanager
+    def postponed(self) -> Iterator[None]:
+        """Let the block end, in a hurry, should the signal come; then die of it."""
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+            if self._is_due:
+                _die()
+
+    def _on_sigterm(self, _signum: int, _frame: FrameType | None) -> None:
+        if not self._is_busy:
+            _die()
+        self._is_due = True
+        self._flag.hurry()
+
+
+def _die() -> None:
+    # As Celery expects of its children: no cleanup, the message goes back to the queue.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from waybill.config import Settings
 from waybill.errors import QueueUnavailable, WorkerLost
+from waybill.exports.attempts import AttemptFailure, RetryPolicy
 from waybill.exports.cleanup import ResultCleanup
 from waybill.exports.job import ExportStatus
+from waybill.exports.leases import LeaseRepository
+from waybill.exports.orphans import OrphanSweep
 from waybill.exports.queue import ExportQueue
 from waybill.exports.repository import ExportRepository
 from waybill.log import get_logger
@@ -16,6 +19,7 @@ from waybill.log import get_logger
 log = get_logger(__name__)
 
 _BATCH = 500
+_LOST = AttemptFailure.of(WorkerLost("The worker stopped renewing its lease."))
 
 
 class Sweeper:
@@ -25,13 +29,18 @@ class Sweeper:
         self,
         *,
         repository: ExportRepository,
+        leases: LeaseRepository,
         queue: ExportQueue,
         cleanup: ResultCleanup,
+        orphans: OrphanSweep,
         settings: Settings,
     ) -> None:
         self._repository = repository
+        self._leases = leases
         self._queue = queue
         self._cleanup = cleanup
+        self._orphans = orphans
+        self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
         self._settings = settings
 
     async def sweep(self) -> None:
@@ -40,20 +49,17 @@ class Sweeper:
         await self._publish_due()
 
     async def clean(self) -> None:
-        """Expire files past their time and delete what is out of reach."""
+        """Expire files past their time, delete what is out of reach, forget what is long over."""
         await self._cleanup.expire()
         await self._cleanup.remove_leftovers()
+        await self._cleanup.purge()
 
-    async def clean_uploads(self) -> None:
-        """Abort uploads that nobody will finish."""
-        await self._cleanup.abort_stale_uploads()
+    async def sweep_storage(self) -> None:
+        """Go on looking for objects and uploads that belong to no job."""
+        await self._orphans.step()
 
     async def _release_lost_workers(self) -> None:
-        released = await self._repository.release_expired_leases(
-            backoff_seconds=self._settings.retry_backoff_seconds,
-            code=WorkerLost.code,
-            message="The worker stopped while it ran this export.",
-        )
+        released = await self._leases.release_expired(_LOST, self._retries)
         for job in released:
             log.warning(
                 "export.worker_lost",

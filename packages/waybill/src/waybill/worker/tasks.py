@@ -5,22 +5,39 @@ from __future__ import annotations
 from uuid import UUID
 
 from celery import Celery
+from celery.exceptions import Reject
 
 from waybill.exports.queue import RUN_EXPORT
+from waybill.log import get_logger
 from waybill.worker.runtime import ProcessRuntime
+from waybill.worker.shutdown import ChildTermination, ShutdownFlag
+
+log = get_logger(__name__)
 
 SWEEP = "sweeper.sweep"
 CLEAN = "sweeper.clean"
-CLEAN_UPLOADS = "sweeper.clean_uploads"
+SWEEP_STORAGE = "sweeper.sweep_storage"
+MONITOR = "sweeper.monitor"
 
 
-def register_export_task(app: Celery, runtime: ProcessRuntime) -> None:
+def register_export_task(
+    app: Celery, runtime: ProcessRuntime, shutdown: ShutdownFlag, termination: ChildTermination
+) -> None:
     """Let ``app`` run exports (the worker)."""
 
     @app.task(name=RUN_EXPORT)  # type: ignore[untyped-decorator]
     def run_export(export_id: str) -> None:
-        identifier = UUID(export_id)
-        runtime.run(lambda services: services.runner.run(identifier))
+        try:
+            identifier = UUID(export_id)
+        except ValueError:
+            # Nobody of ours sent this. Not echoed: it may be anything.
+            log.error("export.bad_message")  # noqa: TRY400
+            return
+        with termination.postponed():
+            if shutdown.is_set():
+                # Came in while the worker was being told to stop: another worker's, unclaimed.
+                raise Reject("The worker is stopping.", requeue=True)
+            runtime.run(lambda services: services.runner.run(identifier))
 
 
 def register_sweeper_tasks(app: Celery, runtime: ProcessRuntime) -> None:
@@ -34,6 +51,10 @@ def register_sweeper_tasks(app: Celery, runtime: ProcessRuntime) -> None:
     def clean() -> None:
         runtime.run(lambda services: services.sweeper.clean())
 
-    @app.task(name=CLEAN_UPLOADS)  # type: ignore[untyped-decorator]
-    def clean_uploads() -> None:
-        runtime.run(lambda services: services.sweeper.clean_uploads())
+    @app.task(name=SWEEP_STORAGE)  # type: ignore[untyped-decorator]
+    def sweep_storage() -> None:
+        runtime.run(lambda services: services.sweeper.sweep_storage())
+
+    @app.task(name=MONITOR)  # type: ignore[untyped-decorator]
+    def monitor() -> None:
+        runtime.run(lambda services: services.monitor.watch())

@@ -1,0 +1,64 @@
+"""What a person reads when an export failed: one sentence on what happened, one on what to do.
+
+Keyed by the stable code of the error. Nothing here names hosts, settings or data; what operators
+need beyond it stands in the attempt's own message.
+"""
+
+from __future__ import annotations
+
+EXPLANATIONS: dict[str, str] = {
+    "source_unavailable": (
+        "The database could not be reached, several times in a row. "
+        "Request the export again in a few minutes."
+    ),
+    "source_rejected": (
+        "The database refused to give out this data, so trying again will not help. "
+        "Ask your administrator to check this type of export."
+    ),
+    "key_not_unique": (
+        "This type of export is set up with a key that does not identify its rows. "
+        "Ask your administrator to correct it."
+    ),
+    "storage_unavailable": (
+        "The file storage could not be reached, several times in a row. "
+        "Request the export again in a few minutes."
+    ),
+    "storage_rejected": (
+        "The file storage refused to take the file. Ask your administrator to check the storage."
+    ),
+    "storage_corrupted": (
+        "The file was damaged on its way to storage, several times in a row, and was thrown away. "
+        "Request the export again; if it happens once more, tell your administrator."
+    ),
+    "incomplete_export": (
+        "The file turned out incomplete, several times in a row, and was thrown away. "
+        "Request the export again; if it happens once more, tell your administrator."
+    ),
+    "deadline_exceeded": (
+        "The export took longer than it may and was stopped. "
+        "Request fewer columns or rows, or ask your administrator for more time."
+    ),
+    "worker_lost": (
+        "The program that wrote the file stopped unexpectedly, several times in a row. "
+        "Request the export again; if it happens once more, tell your administrator."
+    ),
+    "unknown_export_type": (
+        "This type of export is not offered any more. Choose another type of export."
+    ),
+    "unknown_format": "This format is not offered any more. Request the export in another format.",
+    "unknown_column": (
+        "A column that you asked for does not exist any more. Request the export without it."
+    ),
+    "invalid_option": (
+        "An option of your request does not fit any more. Request the export without it."
+    ),
+    "internal_error": (
+        "Something failed on our side, and it was logged. "
+        "Request the export again; if it happens once more, tell your administrator."
+    ),
+}
+
+
+def explain(code: str) -> str:
+    """Return the sentences for ``code``; those of ``internal_error`` for a code without any."""
+    return EXPLANATIONS.get(code, EXPLANATIONS["internal_error"])
