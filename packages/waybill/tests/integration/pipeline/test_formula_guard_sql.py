@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from waybill.local.stack import LocalStack
-from waybill.local.testing import local_stack, temporary_database
+from waybill.local.testing import temporary_database
 from waybill.pipeline.csv_unguard import unguard_csv
 from waybill.pipeline.formula_guard import (
     HEAD_CHARACTERS,
@@ -22,8 +22,6 @@ from waybill.pipeline.formula_guard import (
     guard,
     guard_expression,
 )
-
-__all__ = ["local_stack"]
 
 BPCHAR, NAME, JSON, CHAR = 1042, 19, 114, 18
 
