@@ -130,19 +130,21 @@ class RunningProcesses:
 
 
 @pytest.fixture(scope="session")
-def running(local_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
-    RunningProcesses
-]:
+def running(
+    local_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningProcesses]:
     """API, worker and scheduler as real processes on the stack's main database, with the sample
-    users as ``users`` and an empty table as ``nobody``."""
+    users as ``users``, an empty table ``nobody``, and ``doubled``, whose key is not unique."""
     dsn = local_stack.addresses.postgres_dsn
     create_users(dsn, SAMPLE_USERS)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS nobody (id int PRIMARY KEY, name text)")
+        connection.execute("CREATE TABLE IF NOT EXISTS doubled AS SELECT 1 AS id FROM users")
     path = tmp_path_factory.mktemp("catalog") / "waybill.toml"
     path.write_text(
         '[exports.users]\ntable = "public.users"\nkey = "id"\n\n'
-        '[exports.nobody]\ntable = "public.nobody"\nkey = "id"\n',
+        '[exports.nobody]\ntable = "public.nobody"\nkey = "id"\n\n'
+        '[exports.doubled]\ntable = "public.doubled"\nkey = "id"\n',
         encoding="utf-8",
     )
     with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from waybill import __version__
-from waybill.cli import catalog, export, local, processes
+from waybill.cli import catalog, dead_letters, export, local, processes
 from waybill.errors import WaybillError
 
 EXIT_FAILED = 1
@@ -49,6 +49,7 @@ def _root(
 
 local.register(app)
 processes.register(app)
+dead_letters.register(app)
 catalog.register(app)
 export.register(app)
 
@@ -57,7 +58,7 @@ def main() -> None:
     """Run the command line; every expected error is one message and a non-zero status."""
     console = Console(stderr=True, highlight=False)
     try:
-        app()
+        app(prog_name="waybill")
     except WaybillError as exc:
         # markup off: a name with brackets in it must appear as it is.
         console.print("error:", style="bold red", end=" ")
