@@ -48,8 +48,11 @@ def working_directory_of(pid: int) -> Path | None:
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        # A zombie has ended; whether its parent collects it is not our concern.
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        if not process.is_running():
+            return False
+        # A zombie has ended, and whether its parent collects it is not our concern; unless only
+        # its first thread has ended, and the others still hold its files and ports.
+        return bool(process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False
 

@@ -5,6 +5,7 @@ One process holds master, volume server, filer and S3 gateway, each with an HTTP
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ from waybill.local.service import Service, ServiceContext, service_environment
 REGION = "us-east-1"
 _PROBE_BUCKET = "waybill-readiness"
 _PROBE_KEY = "probe"
+_PROBE_SECONDS = 2.0
+_REQUEST_SECONDS = 30.0
 
 # The volume server writes its files out within a tenth of a second of SIGTERM; the filer then
 # waits 15 s and longer for its own components to hang up. What it has acknowledged is in its
 # files by then, so killing it loses nothing. (Measured on SeaweedFS 4.48.)
 _STOP_GRACE_SECONDS = 0.3
 
-_GRPC_COMPONENTS = ("master", "volume", "filer", "s3")
+_GRPC_PORTS = {
+    "master": "seaweedfs_master_grpc",
+    "volume": "seaweedfs_volume_grpc",
+    "filer": "seaweedfs_filer_grpc",
+    "s3": "s3_grpc",
+}
 
 
 class SeaweedfsService(Service):
@@ -52,8 +60,12 @@ class SeaweedfsService(Service):
         """The S3 gateway's address."""
         return f"http://{LOOPBACK}:{self.port('s3')}"
 
-    def client(self) -> Any:
-        """A new boto3 S3 client."""
+    def client(self, *, timeout_seconds: float = _REQUEST_SECONDS) -> Any:
+        """A new boto3 S3 client.
+
+        Args:
+            timeout_seconds: how long to wait for an answer; nothing is tried twice.
+        """
         import boto3
         from botocore.config import Config
 
@@ -64,8 +76,8 @@ class SeaweedfsService(Service):
             aws_access_key_id=self._context.credentials.s3_access_key,
             aws_secret_access_key=self._context.credentials.s3_secret_key,
             config=Config(
-                connect_timeout=5,
-                read_timeout=30,
+                connect_timeout=timeout_seconds,
+                read_timeout=timeout_seconds,
                 retries={"total_max_attempts": 1},
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
@@ -74,18 +86,20 @@ class SeaweedfsService(Service):
             ),
         )
 
-    def ensure_bucket(self, name: str) -> None:
-        """Create the bucket ``name`` unless it exists."""
-        client = self.client()
-        try:
-            client.create_bucket(Bucket=name)
-        except (
+    def ensure_bucket(self, name: str, client: Any = None) -> None:
+        """Create the bucket ``name`` unless it exists.
+
+        Args:
+            name: the bucket.
+            client: the boto3 client to use; one of its own when ``None``.
+        """
+        client = client or self.client()
+        there_already = (
             client.exceptions.BucketAlreadyExists,
             client.exceptions.BucketAlreadyOwnedByYou,
-        ):
-            pass
-        finally:
-            client.close()
+        )
+        with contextlib.suppress(*there_already):
+            client.create_bucket(Bucket=name)
 
     # -- start ----------------------------------------------------------------------------------
 
@@ -114,12 +128,9 @@ class SeaweedfsService(Service):
 
     def _sockets(self) -> tuple[Path, ...]:
         # Their directory is compiled in; a killed server leaves them behind.
-        directory = Path("/tmp")  # noqa: S108
-        ports = [self.port("s3_grpc" if c == "s3" else f"seaweedfs_{c}_grpc")
-                 for c in _GRPC_COMPONENTS]  # fmt: skip
         return tuple(
-            directory / f"seaweedfs-{component}-grpc-{port}.sock"
-            for component, port in zip(_GRPC_COMPONENTS, ports, strict=True)
+            Path(f"/tmp/seaweedfs-{component}-grpc-{self.port(port_name)}.sock")  # noqa: S108
+            for component, port_name in _GRPC_PORTS.items()
         )
 
     def _make_process(self) -> SupervisedProcess:
@@ -176,11 +187,12 @@ class SeaweedfsService(Service):
         from botocore.exceptions import BotoCoreError, ClientError
 
         if self._client is None or self._client.meta.endpoint_url != self.endpoint_url:
-            self._client = self.client()
+            # A request that hangs in a gateway on its way up is better sent again.
+            self._client = self.client(timeout_seconds=_PROBE_SECONDS)
         client = self._client
         try:
             client.list_buckets()
-            self.ensure_bucket(_PROBE_BUCKET)
+            self.ensure_bucket(_PROBE_BUCKET, client)
             client.put_object(Bucket=_PROBE_BUCKET, Key=_PROBE_KEY, Body=b"ready?")
             client.get_object(Bucket=_PROBE_BUCKET, Key=_PROBE_KEY)["Body"].read()
             client.delete_object(Bucket=_PROBE_BUCKET, Key=_PROBE_KEY)

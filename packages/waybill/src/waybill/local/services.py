@@ -131,22 +131,23 @@ class ServiceProcesses:
             raise PortInUse(service="api", port=self.port)
         self._abort.clear()
         try:
-            start_together(
-                [self._start_api, self._start_worker, self._start_scheduler], self._abort
-            )
+            start_together([self.start_api, self.start_worker, self.start_scheduler], self._abort)
         except BaseException:
             self.stop()
             raise
 
-    def _start_api(self) -> None:
+    def start_api(self) -> None:
+        """Start the API alone and wait until it is ready; raises as ``start`` does."""
         self.api.start()
         self._wait(self.api, self._missing_api)
 
-    def _start_worker(self) -> None:
+    def start_worker(self) -> None:
+        """Start the worker alone and wait until it is ready; raises as ``start`` does."""
         self.worker.start()
         self._wait(self.worker, lambda: _missing_line(self.worker, "worker.ready"))
 
-    def _start_scheduler(self) -> None:
+    def start_scheduler(self) -> None:
+        """Start the scheduler alone and wait until it is ready; raises as ``start`` does."""
         self.scheduler.start()
         self._wait(self.scheduler, lambda: _missing_line(self.scheduler, "scheduler.ready"))
 
