@@ -327,7 +327,10 @@ other_curve = ec.generate_private_key(ec.SECP384R1())
         (jwk(OLD, "key", n=1), token(OLD, "key")),
         (jwk(OLD, "key", n="!"), token(OLD, "key")),
         (jwk(OLD, "key", kid=["key"]), token(OLD, "key")),
-        (RSAAlgorithm.to_jwk(OLD, as_dict=True) | {"kid": "key"}, token(OLD, "key")),
+        (
+            RSAAlgorithm.to_jwk(OLD, as_dict=True) | {"kid": "key", "key_ops": ["verify"]},
+            token(OLD, "key"),
+        ),
         (jwk(small, "key"), token(small, "key")),
         (jwk(other_curve, "key"), token(OLD, "key")),
         (jwk(other_curve, "key", crv="P-256"), token(OLD, "key")),

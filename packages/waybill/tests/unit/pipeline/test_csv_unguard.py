@@ -45,6 +45,11 @@ def test_quoted_fields_keep_their_quotes_and_line_ends() -> None:
     assert restore(data, 0, 1, 2, header=False) == expected
 
 
+def test_cells_of_several_lines_are_counted_as_the_columns_they_are() -> None:
+    data = b'"1\n2","3\n4","\'=x,y"\n'
+    assert restore(data, 2, header=False) == b'"1\n2","3\n4","=x,y"\n'
+
+
 def test_an_unquoted_null_text_is_null_whatever_it_looks_like() -> None:
     assert restore(b"'=x,a\n", 0, header=False, null_text="'=x") == b"'=x,a\n"
 
