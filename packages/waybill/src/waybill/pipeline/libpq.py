@@ -36,7 +36,8 @@ _REMEDIES = {
     "42P01": "A table is missing: correct the catalog or restore the table.",
     "42703": "A column is missing: correct the catalog or restore the column.",
     "42883": "A column's type has no ordering or no such function: choose another key.",
-    "22021": "A text is not valid in the database's encoding: repair the data.",
+    # PostgreSQL checks this itself on the way out, for a SQL_ASCII database too.
+    "22021": "A text is not valid UTF-8, or not valid in the database's encoding: repair the data.",
     "22P05": "A text has no UTF-8 form: repair the data, or leave the column out.",
     "54000": "A row or value is larger than PostgreSQL can print: leave the column out.",
     "54011": "PostgreSQL selects at most 1,664 columns: choose fewer.",
@@ -90,10 +91,6 @@ class Session:
     def copied_rows(self) -> int | None:
         """The row count of the last COPY's command tag; ``None`` until it ended well."""
         return self._copied_rows
-
-    def parameter(self, name: str) -> str:
-        """Return what the server reported for ``name`` (``server_encoding``)."""
-        return (self._pgconn.parameter_status(name.encode()) or b"").decode()
 
     def fetch(
         self, query: sql.Composable, parameters: Sequence[str | None] = ()

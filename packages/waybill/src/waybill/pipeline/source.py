@@ -16,7 +16,6 @@ from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.errors import (
     ConfigurationError,
     KeyNotUnique,
-    RunError,
     SourceRejected,
     SourceUnavailable,
 )
@@ -141,8 +140,6 @@ class PostgresSnapshot:
     def __init__(self, session: Session, facts: SnapshotFacts) -> None:
         self._session = session
         self.facts = facts
-        # Such a database stores bytes, and PostgreSQL converts nothing.
-        self._must_check_text = session.parameter("server_encoding") == "SQL_ASCII"
 
     @property
     def copied_rows(self) -> int | None:
@@ -229,13 +226,8 @@ class PostgresSnapshot:
             raise KeyNotUnique(export_type.name, key)
 
     def copy(self, statement: sql.Composable) -> Iterator[CopyChunk]:
-        """Run a COPY of this snapshot; see ``Session.copy``.
-
-        Raises:
-            SourceRejected: a text of a SQL_ASCII database is not UTF-8.
-        """
-        chunks = self._session.copy(statement)
-        return _check_text(chunks) if self._must_check_text else chunks
+        """Run a COPY of this snapshot; see ``Session.copy``."""
+        return self._session.copy(statement)
 
     def _table_columns(self, table: TableSource) -> list[ResolvedColumn]:
         rows = self._session.fetch(_TABLE_COLUMNS, (table.schema, table.table))
@@ -334,25 +326,6 @@ def _begin(session: Session, settings: SourceSettings, timeout_seconds: float) -
         taken_at=datetime.fromisoformat(taken_at or ""),
         wal_lsn=wal_lsn,
         server_version=version or "",
-    )
-
-
-def _check_text(chunks: Iterator[CopyChunk]) -> Iterator[CopyChunk]:
-    rows = 0
-    for chunk in chunks:
-        try:
-            chunk.data.decode("utf-8")
-        except UnicodeDecodeError:
-            # Not chained: the exception holds the bytes, which are data.
-            raise _invalid_text(rows + 1, rows + chunk.rows) from None
-        rows += chunk.rows
-        yield chunk
-
-
-def _invalid_text(first_row: int, last_row: int) -> RunError:
-    return SourceRejected(
-        f"A text between rows {first_row} and {last_row} is not valid UTF-8, and the database's "
-        "encoding is SQL_ASCII, which stores any bytes. Repair the data, or convert the database."
     )
 
 

@@ -36,10 +36,8 @@ def from_source(source: TableSource | QuerySource) -> sql.Composed:
     if isinstance(source, TableSource):
         relation: sql.Composable = sql.Identifier(source.schema, source.table)
     else:
-        # The newline ends a trailing ``-- comment`` of the operator's query. The statement goes
-        # out by the extended protocol, which refuses a second statement after a ``;``.
-        text = source.sql.strip().removesuffix(";")
-        relation = sql.Composed([sql.SQL("("), sql.SQL(text), sql.SQL("\n)")])
+        # One statement, as ``QuerySource`` makes sure. The newline ends a trailing comment.
+        relation = sql.Composed([sql.SQL("("), sql.SQL(source.sql), sql.SQL("\n)")])
     return sql.SQL(" ").join([sql.SQL("FROM"), relation, sql.SQL("AS"), _SOURCE])
 
 

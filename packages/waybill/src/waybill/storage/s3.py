@@ -75,7 +75,7 @@ class S3Storage:
     name = "s3"
 
     def __init__(self, options: S3Options) -> None:
-        self._options = options
+        self.options = options
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self._lock = threading.Lock()
@@ -216,16 +216,17 @@ class S3Storage:
         )
         return answer
 
-    def join_parts(
-        self, key: str, upload_id: str, parts: list[PartReceipt], *, with_checksums: bool
-    ) -> dict[str, Any]:
+    def join_parts(self, key: str, upload_id: str, parts: list[PartReceipt]) -> dict[str, Any]:
         """Ask S3 to commit the parts; for ``S3Upload``."""
-        listed: list[dict[str, Any]] = []
-        for part in parts:
-            entry: dict[str, Any] = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
-            if with_checksums:
-                entry["ChecksumSHA256"] = _base64(part.sha256)
-            listed.append(entry)
+        listed = [
+            {
+                "PartNumber": part.number,
+                "ETag": f'"{part.etag}"',
+                # Required of an upload that was begun with checksums.
+                "ChecksumSHA256": _base64(part.sha256),
+            }
+            for part in parts
+        ]
         answer: dict[str, Any] = self._s3().complete_multipart_upload(
             Bucket=self._bucket,
             Key=self._prefix + key,
@@ -250,7 +251,7 @@ class S3Storage:
         if self._client is None or self._client_pid != os.getpid():
             with self._lock:
                 if self._client is None or self._client_pid != os.getpid():
-                    self._client = _create_client(self._options)
+                    self._client = _create_client(self.options)
                     self._client_pid = os.getpid()
         return self._client
 
@@ -263,7 +264,6 @@ class S3Upload:
         self.key = key
         self.upload_id = upload_id
         self.is_complete = False
-        self._echoes_checksums = False
         self._has_md5_etags = True
 
     def write_part(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
@@ -287,9 +287,7 @@ class S3Upload:
         expected_bytes = sum(part.bytes for part in parts)
         expected_etag = self._expected_etag(parts)
         try:
-            answer = self._storage.join_parts(
-                self.key, self.upload_id, parts, with_checksums=self._echoes_checksums
-            )
+            answer = self._storage.join_parts(self.key, self.upload_id, parts)
             # A 200 may hold an error: botocore turns one it understands into an exception, and
             # what it does not understand has no ETag.
             answered: str | None = _etag(answer)
@@ -321,9 +319,11 @@ class S3Upload:
     def _check_part(self, answer: dict[str, Any], data: bytes | bytearray, checksum: str) -> None:
         if _is_encrypted_by_key(answer):
             self._has_md5_etags = False  # then an ETag is a number without meaning
-        if _check_echo(answer, checksum):
-            self._echoes_checksums = True
-        elif self._has_md5_etags and _MD5_ETAG.fullmatch(_etag(answer)):
+        if (
+            not _check_echo(answer, checksum)
+            and self._has_md5_etags
+            and _MD5_ETAG.fullmatch(_etag(answer))
+        ):
             # A server that ignores checksums: its ETag is the only word on what it received.
             received = hashlib.md5(data, usedforsecurity=False).hexdigest()
             if received != _etag(answer):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -139,3 +143,70 @@ def export(
         return Exported(data, completion)
 
     return run
+
+
+class S3Proxy:
+    """A TCP proxy in front of S3 that spoils traffic: what the network and a bad server do.
+
+    ``on_request`` and ``on_response`` are given each piece of traffic and return what to pass on
+    instead; ``None`` cuts the connection. Signatures stay valid, since nothing else is changed.
+    """
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.on_request: Callable[[bytes], bytes | None] = lambda data: data
+        self.on_response: Callable[[bytes], bytes | None] = lambda data: data
+        self._sockets: list[socket.socket] = [self._listener]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._sockets += [client, server]
+                for source, sink, request in ((client, server, True), (server, client, False)):
+                    thread = threading.Thread(
+                        target=self._pump, args=(source, sink, request), daemon=True
+                    )
+                    self._threads.append(thread)
+                    thread.start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_request: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                spoil = self.on_request if is_request else self.on_response
+                passed = spoil(data)
+                if passed is None:
+                    break
+                sink.sendall(passed)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def proxy(local_stack: LocalStack) -> Iterator[S3Proxy]:
+    address = urlsplit(local_stack.addresses.s3_endpoint_url)
+    assert address.hostname is not None
+    assert address.port is not None
+    proxy = S3Proxy((address.hostname, address.port))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def proxied(storage: S3Storage, proxy: S3Proxy) -> S3Storage:
+    """The test's storage, reached through ``proxy``."""
+    return S3Storage(dataclasses.replace(storage.options, endpoint_url=proxy.url))

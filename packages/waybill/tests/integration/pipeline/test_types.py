@@ -86,7 +86,7 @@ TIMES: list[tuple[str, list[str]]] = [
             "1900-01-01 00:00+00", "9999-12-31 23:59:59.999999+00",
         ],
     ),
-    ("timestamp", ["2024-05-01 12:00:00", "infinity", "0044-03-15 10:00 BC", "2024-01-01 0:0:0.000001"]),
+    ("timestamp", ["2024-05-01 12:00", "infinity", "0044-03-15 10:00 BC", "2024-01-01 0:0:0.25"]),
     ("moment", ["2024-05-01 12:00:00.25+02"]),
 ]  # fmt: skip
 TABLE = TableSource("public", "Every Type")
@@ -123,16 +123,16 @@ def test_csv_of_every_type_is_what_postgresql_prints(
 ) -> None:
     types = [type_name for type_name, _ in TYPES + NESTED + TIMES]
 
-    def expression(name: str, type_name: str) -> str:
-        quoted = '"' + name.replace('"', '""') + '"'
+    def expression(quoted: str, type_name: str) -> str:
         if type_name in {"timestamptz", "timestamp", "moment"}:
             return f"to_json({quoted}) #>> '{{}}'"
         # char(n)'s cast to text strips the padding that the column's own output keeps.
         return f"format('%s', {quoted})" if type_name != "boolean" else f"left({quoted}::text, 1)"
 
+    quoted = ['"' + name.replace('"', '""') + '"' for name in every_type]
     expressions = ", ".join(
-        f"CASE WHEN \"{n.replace(chr(34), chr(34) * 2)}\"::text IS NULL THEN '\\NULL' ELSE {expression(n, t)} END"
-        for n, t in zip(every_type, types, strict=True)
+        f"CASE WHEN {q}::text IS NULL THEN '\\NULL' ELSE {expression(q, t)} END"
+        for q, t in zip(quoted, types, strict=True)
     )
     expected = run_sql(f'SELECT id::text, {expressions} FROM "Every Type" ORDER BY id')
 

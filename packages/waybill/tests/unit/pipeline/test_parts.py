@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+
+import pytest
+
+from waybill.errors import LeaseLost, StorageUnavailable
+from waybill.pipeline.parts import MIB, PartSizes, PartWriter
+from waybill.storage.base import PartReceipt, StoredObject
+
+
+class MemoryUpload:
+    """An upload that keeps parts, and fails or hangs when told to."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, bytes] = {}
+        self.failure: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.most_at_once = 0
+        self._at_once = 0
+        self._lock = threading.Lock()
+
+    key = "key"
+    upload_id = "id"
+
+    def write_part(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        self.gate.wait(30)
+        if self.failure is not None:
+            raise self.failure
+        assert hashlib.sha256(data).hexdigest() == sha256
+        self.parts[number] = bytes(data)
+        with self._lock:
+            self._at_once -= 1
+        return PartReceipt(number, len(data), sha256, "etag")
+
+    def complete(self, parts: list[PartReceipt]) -> StoredObject:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        raise NotImplementedError
+
+
+def go_on() -> None:
+    pass
+
+
+SMALL = PartSizes(first_bytes=10)
+
+
+@pytest.mark.parametrize("total", [0, 1, 9, 10, 11, 20, 25, 999])
+@pytest.mark.parametrize("piece", [1, 3, 10, 64])
+def test_parts_add_up_to_what_was_written(total: int, piece: int) -> None:
+    data = bytes(n % 251 for n in range(total))
+    upload = MemoryUpload()
+
+    with PartWriter(upload, go_on, SMALL) as writer:
+        for start in range(0, total, piece):
+            writer.write(data[start : start + piece])
+        written = writer.finish()
+
+    assert b"".join(upload.parts[n] for n in sorted(upload.parts)) == data
+    assert written.sha256 == hashlib.sha256(data).hexdigest()
+    assert written.bytes == total == sum(r.bytes for r in written.receipts)
+    assert [r.number for r in written.receipts] == list(range(1, max(1, -(-total // 10)) + 1))
+    assert all(r.bytes == 10 for r in written.receipts[:-1])
+    assert upload.most_at_once <= 2
+
+
+def test_ten_thousand_parts_hold_400_gib_and_fit_in_memory() -> None:
+    sizes = PartSizes()
+
+    assert sum(sizes.size(number) for number in range(1, 10_001)) >= 400 * 1024 * MIB
+    assert max(sizes.size(number) for number in range(1, 10_001)) <= 48 * MIB
+    assert sizes.size(1) == 8 * MIB
+    assert all(sizes.size(n) <= sizes.size(n + 1) for n in range(1, 10_000))
+
+
+def test_failing_upload_fails_the_writer_and_ends_its_threads() -> None:
+    upload = MemoryUpload()
+    upload.failure = StorageUnavailable("down")
+
+    def write_on() -> None:
+        with PartWriter(upload, go_on, SMALL) as writer:
+            while True:
+                writer.write(b"x" * 7)
+
+    with pytest.raises(StorageUnavailable, match="down"):
+        write_on()
+
+    assert not [t for t in threading.enumerate() if t.name.startswith("waybill-")]
+
+
+def test_order_to_stop_is_heard_while_uploads_hang() -> None:
+    upload = MemoryUpload()
+    upload.gate.clear()
+    started = time.monotonic()
+
+    def stop() -> None:
+        raise LeaseLost("lost")
+
+    def write_on() -> None:
+        with PartWriter(upload, stop, SMALL) as writer:
+            while True:
+                writer.write(b"x" * 7)
+
+    with pytest.raises(LeaseLost):
+        write_on()
+
+    # Well before the 30 s that the uploads hang.
+    assert time.monotonic() - started < 25
+    upload.gate.set()
