@@ -17,6 +17,7 @@ from waybill.catalog import Catalog, load
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.errors import WaybillError
+from waybill.exports.audit import AuditLog
 from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
 from waybill.exports.dead_letters import DeadLetters
 from waybill.exports.job import ExportJob
@@ -63,12 +64,14 @@ class Services:
         self.leases = LeaseRepository(self.engine, listeners=listeners)
         self.queue = ExportQueue(celery or create_celery(settings))
         self.storages: dict[str, Storage] = {"s3": create_s3(settings)}
+        self.audit = AuditLog(self.engine)
         self.exports = ExportService(
             repository=self.repository,
             queue=self.queue,
             catalog=self.catalog,
             clock=self.clock,
             limits=ServiceLimits(max_attempts=settings.max_attempts),
+            audit=self.audit,
         )
         self.cleanup = ResultCleanup(
             repository=self.repository,

@@ -261,6 +261,31 @@ class NotADeadLetter(RequestError):
         super().__init__(f"The export is {status}; only one that failed can be replayed.")
 
 
+class DownloadLimitReached(RequestError):
+    """The file was downloaded as often as it may be."""
+
+    code = "download_limit_reached"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        times = "once" if limit == 1 else f"{limit} times"
+        super().__init__(
+            f"This file may be downloaded {times}, and has been. Request a new export."
+        )
+
+
+class TooManyWatchers(RequestError):
+    """This process holds as many event streams as it may."""
+
+    code = "too_many_watchers"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Too many event streams are open at the moment. Poll the export instead, or come back "
+            "later."
+        )
+
+
 class ResultUnreadable(RequestError):
     """A completed export's object cannot be read at the moment."""
 

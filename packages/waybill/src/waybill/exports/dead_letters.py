@@ -18,7 +18,7 @@ from waybill.exports.attempts import Cause, ExportAttempt
 from waybill.exports.job import ExportJob, ExportStatus
 from waybill.exports.queue import ExportQueue
 from waybill.exports.repository import ExportRepository
-from waybill.exports.rows import JOB_COLUMNS, change, job_of, move
+from waybill.exports.rows import JOB_COLUMNS, JobListener, change, job_of, move, tell
 from waybill.exports.tables import export_jobs as jobs
 from waybill.log import get_logger
 
@@ -115,8 +115,8 @@ class DeadLetters:
             raise NotADeadLetter(job.status.value)
         return DeadLetter(job, await self._repository.attempts_of(export_id))
 
-    async def replay(self, export_id: UUID) -> ExportJob:
-        """Queue one again, due now.
+    async def replay(self, export_id: UUID, *, witnesses: Sequence[JobListener] = ()) -> ExportJob:
+        """Queue one again, due now. ``witnesses`` are told in the same transaction.
 
         Raises:
             ExportNotFound: there is no such job.
@@ -137,6 +137,8 @@ class DeadLetters:
         )
         async with self._engine.begin() as connection:
             job = await change(connection, statement)
+            if job is not None:
+                await tell(witnesses, connection, job)
         if job is None:
             await self.get(export_id)  # says which of the two it is
             raise NotADeadLetter(ExportStatus.QUEUED.value)
@@ -150,13 +152,17 @@ class DeadLetters:
         return job
 
     async def replay_many(
-        self, wanted: DeadLetterFilter, *, limit: int = MAX_LISTED
+        self,
+        wanted: DeadLetterFilter,
+        *,
+        limit: int = MAX_LISTED,
+        witnesses: Sequence[JobListener] = (),
     ) -> Sequence[ExportJob]:
         """Queue again all that match, oldest failure last; returns those that were."""
         replayed = []
         for job in await self.list(wanted, limit=limit):
             try:
-                replayed.append(await self.replay(job.id))
+                replayed.append(await self.replay(job.id, witnesses=witnesses))
             except (ExportNotFound, NotADeadLetter):
                 continue  # somebody else was faster
         return replayed

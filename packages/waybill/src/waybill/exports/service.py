@@ -16,6 +16,7 @@ from waybill.errors import (
     PermissionDenied,
     QueueUnavailable,
 )
+from waybill.exports.audit import AuditAction, AuditLog
 from waybill.exports.job import ExportJob, ExportStatus
 from waybill.exports.principal import ADMIN, READ, REQUEST, Principal
 from waybill.exports.queue import ExportQueue
@@ -44,12 +45,14 @@ class ExportService:
         catalog: Catalog,
         clock: Clock,
         limits: ServiceLimits,
+        audit: AuditLog,
     ) -> None:
         self._repository = repository
         self._queue = queue
         self._catalog = catalog
         self._clock = clock
         self._limits = limits
+        self._audit = audit
 
     async def request(self, principal: Principal, request: ExportRequest) -> ExportJob:
         """Create a job: commit the row, then publish its id.
@@ -121,11 +124,15 @@ class ExportService:
         """
         job = await self.get(principal, export_id)
         self._require(principal, REQUEST)
-        changed = await self._repository.cancel(export_id)
+        changed = await self._repository.cancel(
+            export_id, witnesses=[self._audit.witness(principal, AuditAction.CANCELLED)]
+        )
         if changed is not None:
             log.info("export.cancelled", export_id=str(export_id))
             return changed
-        changed = await self._repository.mark_deleted(export_id)
+        changed = await self._repository.mark_deleted(
+            export_id, witnesses=[self._audit.witness(principal, AuditAction.DELETED)]
+        )
         if changed is not None:
             # The sweeper deletes the object: at once if it can, again until it could.
             log.info("export.deleted", export_id=str(export_id))
