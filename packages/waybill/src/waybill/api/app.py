@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from waybill import __version__
-from waybill.api import exports, health, problems
+from waybill.api import exports, health, metrics, problems
 from waybill.api.auth import Authenticator, DevelopmentTokenAuthenticator
 from waybill.api.body_limit import BodyLimit
 from waybill.bootstrap import Services
@@ -39,6 +39,7 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(exports.router)
     return app
 

@@ -1,0 +1,230 @@
+"""The dead-letter list on the command line: list, show, replay. Talks to the database itself, so
+it works while the API is down."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from waybill.config import load_settings
+from waybill.errors import ConfigurationError
+from waybill.exports.attempts import Cause, ExportAttempt
+from waybill.exports.dead_letters import MAX_LISTED, DeadLetterFilter, DeadLetters
+from waybill.exports.job import ExportJob
+
+T = TypeVar("T")
+
+_PANEL = "Run the service"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Exports that failed for good: list them, show why, try them again.",
+)
+
+CauseOption = Annotated[Cause | None, typer.Option(help="Only failures of this class.")]
+CodeOption = Annotated[str | None, typer.Option(help="Only this error code.")]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Only this export type.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one document.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add ``dead-letters`` to ``parent``."""
+    parent.add_typer(app, name="dead-letters", rich_help_panel=_PANEL)
+
+
+@app.command("list")
+def list_(
+    cause: CauseOption = None,
+    code: CodeOption = None,
+    export_type: TypeOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="At most so many.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List dead letters, the newest failure first."""
+    wanted = DeadLetterFilter(cause=cause, code=code, export_type=export_type)
+
+    async def work(letters: DeadLetters) -> tuple[list[ExportJob], int]:
+        return list(await letters.list(wanted, limit=limit)), await letters.count(wanted)
+
+    jobs, total = _run(work)
+    if as_json:
+        _print_json({"items": [_job_document(job) for job in jobs], "total": total})
+        return
+    if not jobs:
+        typer.echo("There are no dead letters.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("ID", "TYPE", "FORMAT", "FAILED", "ATTEMPTS", "CAUSE", "CODE"):
+        table.add_column(title, no_wrap=True)
+    for job in jobs:
+        table.add_row(
+            str(job.id),
+            job.export_type,
+            job.format,
+            _moment(job.finished_at),
+            f"{job.attempt}/{job.max_attempts}",
+            job.error_cause or "",
+            job.error_code or "",
+        )
+    _console().print(table)
+    if total > len(jobs):
+        typer.echo(f"{total - len(jobs)} more; raise --limit or narrow with --cause.", err=True)
+
+
+@app.command()
+def show(
+    export_id: Annotated[UUID, typer.Argument(metavar="ID", help="The export.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show one dead letter with the history of its attempts."""
+    letter = _run(lambda letters: letters.get(export_id))
+    if as_json:
+        document = _job_document(letter.job)
+        document["attempts"] = [_attempt_document(attempt) for attempt in letter.attempts]
+        _print_json(document)
+        return
+    job, console = letter.job, _console()
+    console.print(f"Export {job.id}", style="bold", markup=False)
+    for name, value in (
+        ("type", f"{job.export_type} ({job.format})"),
+        ("requested", _moment(job.created_at)),
+        ("failed", _moment(job.finished_at)),
+        ("cause", f"{job.error_cause}: {job.error_code}"),
+        ("the user reads", job.error_message or ""),
+    ):
+        console.print(f"  {name:<15} {value}", markup=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("ATTEMPT", "STARTED", "SECONDS", "OUTCOME", "CAUSE", "ROWS", "WORKER", "MESSAGE"):
+        table.add_column(title, overflow="fold")
+    for attempt in letter.attempts:
+        seconds = ""
+        if attempt.ended_at is not None:
+            seconds = f"{(attempt.ended_at - attempt.started_at).total_seconds():.1f}"
+        table.add_row(
+            str(attempt.attempt),
+            _moment(attempt.started_at),
+            seconds,
+            attempt.outcome.value if attempt.outcome else "running",
+            attempt.cause.value if attempt.cause else "",
+            str(attempt.rows_done),
+            attempt.worker.rpartition("/")[0] or attempt.worker,
+            attempt.message or "",
+        )
+    console.print(table)
+
+
+@app.command()
+def replay(
+    export_ids: Annotated[
+        list[UUID] | None, typer.Argument(metavar="[ID]...", help="The exports.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that match the options instead of IDs.")
+    ] = False,
+    cause: CauseOption = None,
+    code: CodeOption = None,
+    export_type: TypeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue dead letters again, with as many new attempts as a new export has.
+
+    The history of the earlier attempts is kept. Ends with status 1 when an ID is no dead letter;
+    those named before it are queued all the same.
+    """
+    narrowed = cause is not None or code is not None or export_type is not None
+    if bool(export_ids) == everything:
+        raise ConfigurationError("Name the exports to replay, or give --all (and not both).")
+    if export_ids and narrowed:
+        raise ConfigurationError("--cause, --code and --type go with --all, not with IDs.")
+    wanted = DeadLetterFilter(cause=cause, code=code, export_type=export_type)
+
+    async def work(letters: DeadLetters) -> list[ExportJob]:
+        if everything:
+            return list(await letters.replay_many(wanted))
+        return [await letters.replay(export_id) for export_id in export_ids or ()]
+
+    jobs = _run(work)
+    if as_json:
+        _print_json({"replayed": [str(job.id) for job in jobs]})
+        return
+    for job in jobs:
+        typer.echo(str(job.id))
+    typer.echo(f"{len(jobs)} replayed", err=True)
+
+
+def _run(work: Callable[[DeadLetters], Awaitable[T]]) -> T:
+    # The catalog is not needed: a dead letter whose type is gone must be seen all the same.
+    from sqlalchemy.exc import OperationalError
+
+    from waybill.bootstrap import create_engine
+    from waybill.exports.queue import ExportQueue
+    from waybill.exports.repository import ExportRepository
+    from waybill.worker.celery_app import create_celery
+
+    settings = load_settings()
+
+    async def main() -> T:
+        engine = create_engine(settings)
+        try:
+            return await work(
+                DeadLetters(
+                    ExportRepository(engine),
+                    ExportQueue(create_celery(settings)),
+                    max_attempts=settings.max_attempts,
+                )
+            )
+        except OperationalError as exc:
+            raise ConfigurationError(
+                "The database does not answer, or refuses us. Check WAYBILL_DATABASE_URL."
+            ) from exc
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(main())
+
+
+def _console() -> Console:
+    # Wide enough for ids when the output is piped into another command.
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=240)
+
+
+def _moment(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _job_document(job: ExportJob) -> dict[str, Any]:
+    return {
+        "id": str(job.id),
+        "type": job.export_type,
+        "format": job.format,
+        "status": job.status.value,
+        "requested_at": job.created_at.isoformat(),
+        "failed_at": job.finished_at.isoformat() if job.finished_at else None,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "cause": job.error_cause,
+        "code": job.error_code,
+        "explanation": job.error_message,
+    }
+
+
+def _attempt_document(attempt: ExportAttempt) -> dict[str, Any]:
+    document = dataclasses.asdict(attempt)
+    del document["export_id"]
+    for name in ("started_at", "ended_at"):
+        document[name] = document[name] and document[name].isoformat()
+    return document
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))
