@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -205,10 +206,8 @@ def test_server_that_is_down_is_unavailable(storage: S3Storage) -> None:
     ],
 )
 def test_wrong_settings_are_rejected_with_their_remedy(
-    change: dict[str, str], remedy: str, storage: S3Storage
+    change: dict[str, Any], remedy: str, storage: S3Storage
 ) -> None:
-    import dataclasses
-
     wrong = S3Storage(dataclasses.replace(storage.options, **change))
 
     with pytest.raises(StorageRejected, match=remedy):
