@@ -7,18 +7,19 @@ transaction is rolled back has left none.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.clock import Clock
 from waybill.exports.job import ExportJob, ExportStatus
+from waybill.exports.rows import JOB_COLUMNS, job_of
 from waybill.exports.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.notify.delivery import DeliveryStatus
@@ -37,7 +38,6 @@ _BATCH = 100
 # A dead letter that is replayed within this time still finds the person who asked for it.
 _FAILED_CONTACT_DAYS = 7
 _WITHOUT_FILE = (ExportStatus.CANCELLED, ExportStatus.EXPIRED, ExportStatus.DELETED)
-_JOB_COLUMNS = [jobs.c[field.name] for field in fields(ExportJob)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class NotificationOutbox:
         # Per target, with the condition inside: what is never written for a target would
         # otherwise be found again at every sweep and crowd out the rest.
         statement = (
-            select(*_JOB_COLUMNS)
+            select(*JOB_COLUMNS)
             .where(
                 jobs.c.status == ExportStatus.COMPLETED.value,
                 jobs.c.expires_at > now,
@@ -196,7 +196,7 @@ class NotificationOutbox:
             rows = (await connection.execute(statement)).mappings().all()
             for row in rows:
                 await connection.execute(
-                    self._insert(_job(row), EventType.EXPIRING, channel, target, condition)
+                    self._insert(job_of(row), EventType.EXPIRING, channel, target, condition)
                 )
         return len(rows)
 
@@ -259,9 +259,3 @@ def _is_enabled(endpoint: WebhookEndpoint) -> ColumnElement[bool]:
     return ~exists().where(
         disabled.c.name == endpoint.name, disabled.c.fingerprint == endpoint.fingerprint
     )
-
-
-def _job(row: RowMapping) -> ExportJob:
-    values = dict(row)
-    values["status"] = ExportStatus(values["status"])
-    return ExportJob(**values)

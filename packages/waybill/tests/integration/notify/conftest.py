@@ -9,7 +9,7 @@ import email
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
@@ -24,7 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waybill.clock import Clock
 from waybill.config import Settings
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.exports.job import ExportJob
+from waybill.exports.rows import JOB_COLUMNS, job_of
 from waybill.exports.tables import export_jobs
 from waybill.notify.notifications import Notifications, build_notifications
 from waybill.notify.settings import NotificationSettings
@@ -217,11 +218,9 @@ def add_job(engine: AsyncEngine, clock: Clock) -> Callable[..., Awaitable[Export
 
 
 async def find_job(engine: AsyncEngine, export_id: UUID) -> ExportJob:
-    columns = [export_jobs.c[field.name] for field in fields(ExportJob)]
+    statement = select(*JOB_COLUMNS).where(export_jobs.c.id == export_id)
     async with engine.connect() as connection:
-        result = await connection.execute(select(*columns).where(export_jobs.c.id == export_id))
-        row = result.mappings().one()
-    return ExportJob(**(dict(row) | {"status": ExportStatus(row["status"])}))
+        return job_of((await connection.execute(statement)).mappings().one())
 
 
 @pytest.fixture

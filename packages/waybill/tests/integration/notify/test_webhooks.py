@@ -270,7 +270,8 @@ async def test_misbehaving_receiver_costs_one_attempt(
     job = await add_job()
     await tell(notifications, job)
     receiver.answers = [answer]
-    await notifications.dispatcher.deliver_due()
+    async with asyncio.timeout(30):  # without a limit of its own it would never end
+        await notifications.dispatcher.deliver_due()
     state = await _state(notifications, job)
     assert (state.status, state.attempts, state.last_error_code) == ("pending", 1, code)
 
