@@ -1,17 +1,22 @@
 """What can be exported: declared in ``waybill.toml`` or with the Python registry, never coded."""
 
+from waybill.catalog.filters import Condition, Filter
 from waybill.catalog.importing import load
 from waybill.catalog.model import Catalog, Column, ExportType, QuerySource, TableSource
 from waybill.catalog.problems import CatalogFileError, Problem
+from waybill.catalog.scope import RowScope
 from waybill.catalog.toml import catalog_json_schema, load_catalog
 
 __all__ = [
     "Catalog",
     "CatalogFileError",
     "Column",
+    "Condition",
     "ExportType",
+    "Filter",
     "Problem",
     "QuerySource",
+    "RowScope",
     "TableSource",
     "catalog_json_schema",
     "load",

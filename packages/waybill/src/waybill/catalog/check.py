@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import psycopg
 from psycopg import sql
 
+from waybill.catalog.check_rows import check_rows
 from waybill.catalog.connect import connect_read_only
+from waybill.catalog.findings import Finding, Severity
 from waybill.catalog.model import Catalog, ExportType, QuerySource, TableSource
 from waybill.catalog.names import quote_identifier, sql_name, visible
 from waybill.catalog.relations import (
@@ -21,27 +21,8 @@ from waybill.catalog.relations import (
     list_relations,
 )
 
-Severity = Literal["error", "warning", "note"]
-
 DATA_CHECK_SECONDS = 5.0
 """How long one question about the data (empty? unique?) may take by default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong (``error``), risky (``warning``) or good to know (``note``)."""
-
-    severity: Severity
-    export_type: str
-    """Empty when the catalog as a whole is meant."""
-    code: str
-    """Stable, for programs: ``table_missing``, ``key_not_unique``, …"""
-    message: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        where = f" [exports.{self.export_type}]" if self.export_type else ""
-        return f"{self.severity}:{where} {self.message} {self.remedy}".rstrip()
 
 
 def check_catalog(
@@ -59,7 +40,7 @@ def check_catalog(
         findings = [
             finding
             for export_type in catalog.values()
-            for finding in _TypeCheck(connection, export_type, data_check_seconds).run()
+            for finding in _check_type(connection, export_type, data_check_seconds)
         ]
     if not catalog:
         findings.append(
@@ -70,6 +51,13 @@ def check_catalog(
         )  # fmt: skip
     severities: tuple[Severity, ...] = ("error", "warning", "note")
     return sorted(findings, key=lambda finding: severities.index(finding.severity))
+
+
+def _check_type(connection: Connection, export_type: ExportType, seconds: float) -> list[Finding]:
+    findings = list(_TypeCheck(connection, export_type, seconds).run())
+    if any(finding.severity == "error" for finding in findings):
+        return findings  # what follows would only say the same again
+    return [*findings, *check_rows(connection, export_type)]
 
 
 class _TypeCheck:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from waybill.catalog.filters import Filter
 from waybill.catalog.query import normalise_query
+from waybill.catalog.scope import RowScope
 from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
 
 Order = Literal["key", "none"]
+Quota = int | Literal["unlimited"]
+"""Exports per user in 24 hours."""
+
+PERSONAL_DATA_SCOPE = "exports:pii"
+"""What ``pii = true`` on a column asks of the caller."""
 
 # An export type's name is a path segment (`POST /api/users/export`) and part of a file name.
 # The reserved names are the API's own first segments.
@@ -48,11 +55,13 @@ class Column:
     """One column of an export type.
 
     ``name`` is the source column exactly as PostgreSQL spells it; ``label`` is what the file's
-    header (or JSON key) says, ``name`` by default.
+    header (or JSON key) says, ``name`` by default. ``pii`` is the scope that reading it needs
+    because it holds personal data; empty when it does not.
     """
 
     name: str
     label: str = ""
+    pii: str = ""
 
     @property
     def header(self) -> str:
@@ -67,6 +76,11 @@ class ExportType:
     ``key`` names the columns that identify a row; the file is ordered by it (``order="key"``), so
     that equal data give equal bytes. ``order="none"`` leaves the order to PostgreSQL.
     ``deadline_seconds`` bounds one attempt; ``None`` takes the setting's default (60 s).
+
+    Who may have what: ``requires`` are scopes beyond ``exports:request``; ``scope`` limits the rows
+    to the caller's own; ``filters`` are what a caller may compare; ``since`` is the column of
+    incremental exports (a point in time, of type ``timestamptz``); ``quota`` gives the type a count
+    of its own.
     """
 
     name: str
@@ -76,6 +90,11 @@ class ExportType:
     title: str = ""
     order: Order = "key"
     deadline_seconds: float | None = None
+    requires: tuple[str, ...] = ()
+    scope: RowScope | None = None
+    filters: tuple[Filter, ...] = ()
+    since: str = ""
+    quota: Quota | None = None
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -88,6 +107,7 @@ class ExportType:
             ("column", [c.name for c in self.columns]),
             ("column label", [c.header for c in self.columns]),
             ("key column", list(self.key)),
+            ("filter", [f.name for f in self.filters]),
         ):
             twice = {n for n in names if names.count(n) > 1}
             if twice:
@@ -99,29 +119,46 @@ class ExportType:
             raise ConfigurationError(
                 f"Export type {self.name!r}: deadline_seconds must be greater than 0."
             )
+        if isinstance(self.quota, int) and self.quota < 1:
+            raise ConfigurationError(
+                f"Export type {self.name!r}: quota must be at least 1, or 'unlimited'. To let "
+                "nobody export it, take it out of the catalog."
+            )
 
-    def select(self, names: Iterable[str]) -> tuple[Column, ...]:
-        """Return the declared columns called ``names`` (by name), in that order.
+    def select(self, wanted: Iterable[str | Column]) -> tuple[Column, ...]:
+        """Return the declared columns that are ``wanted``, in that order, relabelled where a
+        ``Column`` with a label is given.
 
-        Only meaningful when columns are declared; with ``columns`` empty the names are checked
-        against the source at run time instead.
+        With ``columns`` empty the names are not checked here: the source knows them.
 
         Raises:
             UnknownColumn: a name that is not declared.
-            InvalidOption: the same name twice, or none at all.
+            InvalidOption: the same name or label twice, or none at all.
         """
-        wanted = tuple(names)
-        if not wanted:
+        chosen = tuple(Column(each) if isinstance(each, str) else each for each in wanted)
+        if not chosen:
             raise InvalidOption("columns", "at least one column is needed")
-        if len(set(wanted)) != len(wanted):
+        names = [column.name for column in chosen]
+        if len(set(names)) != len(names):
             raise InvalidOption("columns", "a column is named twice")
-        if not self.columns:
-            return tuple(Column(name) for name in wanted)
-        known = {column.name: column for column in self.columns}
-        for name in wanted:
-            if name not in known:
-                raise UnknownColumn(name, self.name, tuple(known))
-        return tuple(known[name] for name in wanted)
+        if self.columns:
+            known = {column.name: column for column in self.columns}
+            for name in names:
+                if name not in known:
+                    raise UnknownColumn(name, self.name, tuple(known))
+            chosen = tuple(
+                replace(known[column.name], label=column.label or known[column.name].label)
+                for column in chosen
+            )
+        headers = [column.header for column in chosen]
+        if len(set(headers)) != len(headers):
+            raise InvalidOption("columns", "two columns would have the same header; rename one")
+        return chosen
+
+    def personal_columns(self, names: Iterable[str]) -> tuple[Column, ...]:
+        """Return those of the source columns called ``names`` that hold personal data."""
+        among = set(names)
+        return tuple(column for column in self.columns if column.pii and column.name in among)
 
 
 class Catalog(Mapping[str, ExportType]):

@@ -9,6 +9,8 @@ PostgreSQL: ``check.py`` has the server describe every query.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from waybill.errors import ConfigurationError
 
@@ -33,18 +35,27 @@ _TOKEN = re.compile(
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 
-def normalise_query(sql: str) -> str:
-    """Return the one statement of ``sql``, without what surrounds it (``;``, comments, space).
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A lexical token of SQL: ``text`` stands at ``start`` to ``end``."""
+
+    text: str
+    start: int
+    end: int
+
+
+def scan(sql: str, what: str) -> Iterator[Token]:
+    """Yield the tokens of SQL, space and comments left out; strings are one token each.
+
+    Args:
+        sql: the operator's text.
+        what: what it is, for messages (``query``).
 
     Raises:
-        ConfigurationError: no statement, more than one, not a query, or something left open.
+        ConfigurationError: a NUL, or something that is opened and never closed.
     """
     if "\0" in sql:
-        raise ConfigurationError("The query holds a NUL character; remove it.")
-    first_word = ""
-    depth = 0
-    begin = end = 0
-    ended = False
+        raise ConfigurationError(f"The {what} holds a NUL character; remove it.")
     position = 0
     while position < len(sql):
         match = _TOKEN.match(sql, position)
@@ -52,39 +63,54 @@ def normalise_query(sql: str) -> str:
         kind, text, start = match.lastgroup, match.group(), position
         position = match.end()
         if kind == "block":
-            position = _skip_block_comment(sql, start)
+            position = _skip_block_comment(sql, start, what)
         if kind in {"space", "comment", "block"}:
             continue
-        if text == ";" and depth == 0:
-            ended = ended or end > 0
-            continue
-        if ended:
-            raise ConfigurationError(
-                f"The query has a second statement on line {_line(sql, start)}; "
-                "give exactly one SELECT. (A ';' may end it, nothing may follow.)"
-            )
         if kind == "unclosed":
             raise ConfigurationError(
-                f"The query opens a {text[-1]} on line {_line(sql, start)} and never closes it."
+                f"The {what} opens a {text[-1]} on line {_line(sql, start)} and never closes it."
             )
         if kind == "dollar":
             close = sql.find(text, position)
             if close < 0:
                 raise ConfigurationError(
-                    f"The query opens {text} on line {_line(sql, start)} and never closes it."
+                    f"The {what} opens {text} on line {_line(sql, start)} and never closes it."
                 )
             position = close + len(text)
-        if end == 0:
-            begin = start
-        depth += (text == "(") - (text == ")")
-        if depth < 0:
+        yield Token(sql[start:position], start, position)
+
+
+def normalise_query(sql: str) -> str:
+    """Return the one statement of ``sql``, without what surrounds it (``;``, comments, space).
+
+    Raises:
+        ConfigurationError: no statement, more than one, not a query, or something left open.
+    """
+    first_word = ""
+    depth = 0
+    begin = end = 0
+    ended = False
+    for token in scan(sql, "query"):
+        if token.text == ";" and depth == 0:
+            ended = ended or end > 0
+            continue
+        if ended:
             raise ConfigurationError(
-                f"The query closes a parenthesis on line {_line(sql, start)} that it never opened."
+                f"The query has a second statement on line {_line(sql, token.start)}; "
+                "give exactly one SELECT. (A ';' may end it, nothing may follow.)"
             )
-        if not first_word and text != "(":
-            first_word = text.upper()
+        if end == 0:
+            begin = token.start
+        depth += (token.text == "(") - (token.text == ")")
+        if depth < 0:
+            line = _line(sql, token.start)
+            raise ConfigurationError(
+                f"The query closes a parenthesis on line {line} that it never opened."
+            )
+        if not first_word and token.text != "(":
+            first_word = token.text.upper()
             _check_first_word(first_word)
-        end = position
+        end = token.end
     if not first_word:
         raise ConfigurationError("The query is empty; write a SELECT, or name a table instead.")
     if depth:
@@ -100,7 +126,7 @@ def _check_first_word(word: str) -> None:
         )
 
 
-def _skip_block_comment(sql: str, start: int) -> int:
+def _skip_block_comment(sql: str, start: int, what: str) -> int:
     """Return the position after the (nesting) block comment that begins at ``start``."""
     depth = 0
     for edge in _BLOCK_EDGE.finditer(sql, start):
@@ -108,7 +134,7 @@ def _skip_block_comment(sql: str, start: int) -> int:
         if depth == 0:
             return edge.end()
     raise ConfigurationError(
-        f"The query opens a comment (/*) on line {_line(sql, start)} and never closes it."
+        f"The {what} opens a comment (/*) on line {_line(sql, start)} and never closes it."
     )
 
 

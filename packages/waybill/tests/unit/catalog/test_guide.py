@@ -8,6 +8,7 @@ import pytest
 
 from waybill.catalog import Catalog, CatalogFileError, TableSource
 from waybill.catalog import check as check_module
+from waybill.catalog import check_rows as check_rows_module
 from waybill.catalog.toml import ExportTable, parse_catalog
 
 GUIDE = Path(__file__).resolve().parents[5] / "docs" / "catalog.md"
@@ -62,7 +63,11 @@ def test_every_finding_is_listed_with_its_severity() -> None:
         for codes, severity in re.findall(r"^\| (`.+`) \| (error|warning|note) \|", TEXT, re.M)
         for code in re.findall(r"`(\w+)`", codes)
     }
-    source = Path(check_module.__file__).read_text(encoding="utf-8")
-    raised = set(re.findall(r'inding\(\s*"(error|warning|note)",\s*(?:"",\s*)?"(\w+)"', source))
+    source = "".join(
+        Path(module.__file__).read_text(encoding="utf-8")
+        for module in (check_module, check_rows_module)
+    )
+    finding = r'inding\(\s*"(error|warning|note)",\s*(?:(?:""|name),\s*)?"(\w+)"'
+    raised = set(re.findall(finding, source))
     computed = {("error", "column_missing"), ("error", "key_column_missing")}
     assert listed == raised | computed

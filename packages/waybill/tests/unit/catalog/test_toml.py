@@ -125,6 +125,33 @@ def test_empty_file_is_an_empty_catalog() -> None:
         ("[exports.users]\ntable='u'\nkey=['a','a']", ["f:3:10:", "key column 'a'"]),
         ("[exports.Users]\ntable='u'", ["f:1:10:", "Export type name 'Users'"]),
         ("[exports.audit]\ntable='u'", ["f:1:10:", "'audit'"]),
+        # Rights, filters and quotas.
+        ("[exports.u]\ntable='u'\nrequires='a b'", ["f:3:1:", "one word"]),
+        ("[exports.u]\ntable='u'\nrequires=5", ["f:3:1:", "a scope", "whole number"]),
+        ("[exports.u]\ntable='u'\ncolumns=[{name='a',pii=1}]", ["f:3:20:", "true or false"]),
+        ("[exports.u]\ntable='u'\nquota=0", ["f:3:1:", "at least 1"]),
+        ("[exports.u]\ntable='u'\nquota=true", ["f:3:1:", "at least 1"]),
+        ("[exports.u]\ntable='u'\nquota='none'", ["f:3:1:", '"unlimited"']),
+        ("[exports.u]\ntable='u'\nscope=''", ["f:3:1:", "is empty"]),
+        ("[exports.u]\ntable='u'\nscope='-- x'", ["f:3:1:", "scope is empty"]),
+        ("[exports.u]\ntable='u'\nscope='a = 1; DROP'", ["f:3:1:", "one condition"]),
+        ("[exports.u]\ntable='u'\nscope='a = 1) OR (1=1'", ["f:3:1:", "one condition"]),
+        ("[exports.u]\ntable='u'\nscope='a = (1'", ["f:3:1:", "parenthesis open"]),
+        ("[exports.u]\ntable='u'\nscope='a = $1'", ["f:3:1:", "$1"]),
+        ("[exports.u]\ntable='u'\nscope='a = :principal.name'", ["f:3:1:", "':principal.name'"]),
+        ("[exports.u]\ntable='u'\nscope='a = :principal'", ["f:3:1:", ":principal.tenant"]),
+        ("[exports.u]\ntable='u'\nfilters=5", ["f:3:1:", "an array of names and tables"]),
+        ("[exports.u]\ntable='u'\nfilters=['a','a']", ["f:3:14:", "filter 'a' is given twice"]),
+        ("[exports.u]\ntable='u'\nfilters=[{name='a',typ='b'}]", ["f:3:20:", "mean 'type'?"]),
+        ("[exports.u]\ntable='u'\nfilters=[{name='a',type='int'}]", ["f:3:20:", "'integer'"]),
+        (
+            "[exports.u]\ntable='u'\nfilters=[{name='a',type='uuid',operators=['lt']}]",
+            ["f:3:10:", "operator 'lt'", "eq, ne, in, is_null"],
+        ),
+        (
+            "[exports.u]\ntable='u'\nfilters=[{name='a',type='date',values=['b']}]",
+            ["f:3:10:", "type 'text'"],
+        ),
     ],
 )
 def test_problem_is_reported_with_its_place_and_remedy(text: str, says: list[str]) -> None:
@@ -175,7 +202,9 @@ def test_json_schema_describes_every_form_an_editor_meets() -> None:
     assert export["additionalProperties"] is False
     assert set(export["properties"]) == {
         "table", "schema", "query", "key", "title", "columns", "order", "deadline_seconds",
+        "requires", "scope", "filters", "since", "quota",
     }  # fmt: skip
-    item = export["properties"]["columns"]["items"]
-    assert {"type": "string"} in item["anyOf"]
+    for lists in ("columns", "filters"):
+        item = export["properties"][lists]["items"]
+        assert {"type": "string"} in item["anyOf"]
     assert all(prop.get("description") for prop in export["properties"].values())

@@ -1,0 +1,187 @@
+"""What may stand in ``waybill.toml``: the models of the file. ``model.py`` says what it means.
+
+They are strict: a number is no string, and a key nobody knows is refused rather than ignored,
+since a misspelt ``columns`` would otherwise export every column.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
+
+from waybill.catalog.filters import FilterType, Operator
+from waybill.catalog.model import PERSONAL_DATA_SCOPE, Order, Quota
+
+# RFC 6749, section 3.3: scope-token.
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
+
+
+def _check_name(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a name in PostgreSQL cannot hold a NUL character")
+    return value
+
+
+def _as_entry(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _check_scope(value: str) -> str:
+    if not _SCOPE.fullmatch(value):
+        raise ValueError("a scope is one word without quotes, like exports:users")
+    return value
+
+
+def _check_pii(value: object) -> str:
+    if isinstance(value, bool):
+        return PERSONAL_DATA_SCOPE if value else ""
+    if isinstance(value, str) and _SCOPE.fullmatch(value):
+        return value
+    raise ValueError('give true or false, or the scope it needs, like "exports:pii"')
+
+
+def _check_quota(value: object) -> Quota:
+    if value == "unlimited":
+        return "unlimited"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError('give a whole number of at least 1, or "unlimited"')
+
+
+_Name = Annotated[str, Field(min_length=1), AfterValidator(_check_name)]
+_Text = Annotated[str, Field(min_length=1)]
+_Scope = Annotated[str, AfterValidator(_check_scope)]
+_Pii = Annotated[str, PlainValidator(_check_pii, json_schema_input_type=bool | str)]
+_Quota = Annotated[
+    Quota,
+    PlainValidator(
+        _check_quota,
+        json_schema_input_type=Annotated[int, Field(ge=1)] | Literal["unlimited"],
+    ),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ColumnTable(_Model):
+    """One column: its name in the source and what the file calls it."""
+
+    name: _Name = Field(description="The column's name, exactly as PostgreSQL stores it.")
+    label: _Text | None = Field(None, description="The header in the file; the name by default.")
+    pii: _Pii = Field(
+        "",
+        description="Personal data: true asks for the scope exports:pii, a text for that scope.",
+    )
+
+
+class FilterTable(_Model):
+    """One filter: what callers may compare, with which operators and values."""
+
+    name: _Name = Field(description="What callers call it.")
+    column: _Name | None = Field(None, description="The source's column; the name by default.")
+    type: FilterType = Field("text", description="How a caller's values are read.")
+    operators: list[Operator] = Field(
+        default=[], description="The operators callers may use; all of the type's when left out."
+    )
+    values: list[_Text] = Field(
+        default=[], description="For text: the only values accepted (the labels of an enum)."
+    )
+
+
+_ColumnEntry = Annotated[
+    ColumnTable, BeforeValidator(_as_entry, json_schema_input_type=str | ColumnTable)
+]
+_FilterEntry = Annotated[
+    FilterTable, BeforeValidator(_as_entry, json_schema_input_type=str | FilterTable)
+]
+_Key = Annotated[list[_Name], BeforeValidator(_as_list, json_schema_input_type=_Name | list[_Name])]
+_Scopes = Annotated[
+    list[_Scope], BeforeValidator(_as_list, json_schema_input_type=_Scope | list[_Scope])
+]
+
+
+class ExportTable(_Model):
+    """One ``[exports.NAME]`` table."""
+
+    table: _Name | None = Field(
+        None,
+        description='"table", "schema.table" or quoted as in SQL; with `schema` given, the bare '
+        "name of the table. Names are exact.",
+    )
+    schema_: _Name | None = Field(
+        None, alias="schema", description="The table's schema; public by default."
+    )
+    query: _Text | None = Field(
+        None, description="Instead of a table: one SELECT, WITH, VALUES or TABLE statement."
+    )
+    key: _Key = Field(
+        default=[], description="The column or columns that identify a row; the file's order."
+    )
+    title: str = Field("", description="What people see instead of the name.")
+    columns: list[_ColumnEntry] = Field(
+        default=[], description="The columns to export, in order; every column when left out."
+    )
+    order: Order = Field("key", description='"none" leaves the order of rows to PostgreSQL.')
+    deadline_seconds: float | None = Field(
+        None, gt=0, description="Bounds one attempt; the setting's default (60) when left out."
+    )
+    requires: _Scopes = Field(
+        default=[], description="Scopes a caller needs for this type, besides exports:request."
+    )
+    scope: _Text | None = Field(
+        None,
+        description="A condition on the rows, with :principal.tenant and :principal.subject for "
+        "who asks. Callers cannot change it.",
+    )
+    filters: list[_FilterEntry] = Field(
+        default=[], description="What callers may compare rows by; nothing when left out."
+    )
+    since: _Name | None = Field(
+        None, description="The timestamptz column that incremental exports go by."
+    )
+    quota: _Quota | None = Field(
+        None,
+        description="Exports of this type per user in 24 hours, counted apart from the others; "
+        'the general quota when left out, or "unlimited".',
+    )
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError(
+                'give either table = "schema.table" or query = "SELECT …"'
+                + (", not both" if self.table is not None else "")
+            )
+        if self.query is not None and self.schema_ is not None:
+            raise ValueError("schema belongs to a table; a query names its schemas itself")
+        return self
+
+
+class CatalogFile(_Model):
+    """A whole ``waybill.toml``."""
+
+    exports: dict[str, ExportTable] = Field(
+        default={}, description="The export types by name (a-z, 0-9, _ and -)."
+    )
+
+
+def catalog_json_schema() -> dict[str, Any]:
+    """Return the JSON schema of ``waybill.toml``, for editors and other checkers."""
+    schema = CatalogFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
