@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from waybill.catalog.model import ExportType
@@ -34,12 +35,17 @@ class ResolvedColumn:
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """Everything that decides a file's bytes, but for the data."""
+    """Everything that decides a file's bytes, but for the data.
+
+    ``where`` limits the rows (see ``where_clause``), ``limit`` takes the first of them only.
+    """
 
     export_type: ExportType
     columns: tuple[ResolvedColumn, ...]
     format: str
     options: FormatOptions
+    where: sql.Composable | None = None
+    limit: int | None = None
 
     @property
     def order_by(self) -> tuple[str, ...]:

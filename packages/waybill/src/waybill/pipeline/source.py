@@ -187,9 +187,9 @@ class PostgresSnapshot:
             for column in wanted
         )
 
-    def count_rows(self, export_type: ExportType) -> RowCount:
+    def count_rows(self, export_type: ExportType, where: sql.Composable | None = None) -> RowCount:
         """Return how many rows to expect: counted when that is cheap, else the estimate."""
-        source = from_source(export_type.source)
+        source = from_source(export_type.source, where)
         plan_text = self._session.fetch(
             sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 {}").format(source)
         )[0][0]
@@ -202,8 +202,10 @@ class PostgresSnapshot:
         )
         return RowCount(int(counted[0][0] or 0), is_exact=True)
 
-    def check_key(self, export_type: ExportType) -> None:
+    def check_key(self, export_type: ExportType, where: sql.Composable | None = None) -> None:
         """Make sure that the key identifies each row: by a unique index, else by the data.
+
+        Only rows that ``where`` chooses are looked at: the file holds no others.
 
         Raises:
             KeyNotUnique: two rows share a key, or a part of one is NULL.
@@ -217,7 +219,7 @@ class PostgresSnapshot:
                 "SELECT 1 {source} GROUP BY {parts} "
                 "HAVING pg_catalog.count(*) > 1 OR {nulls} LIMIT 1"
             ).format(
-                source=from_source(export_type.source),
+                source=from_source(export_type.source, where),
                 parts=sql.SQL(", ").join(parts),
                 nulls=sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(part) for part in parts),
             )

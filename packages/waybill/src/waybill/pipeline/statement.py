@@ -31,14 +31,19 @@ JSON_QUOTE = b"\x01"
 JSON_DELIMITER = b"\x02"
 
 
-def from_source(source: TableSource | QuerySource) -> sql.Composed:
-    """Return ``FROM …`` with the source under its alias."""
+def from_source(
+    source: TableSource | QuerySource, where: sql.Composable | None = None
+) -> sql.Composed:
+    """Return ``FROM …`` with the source under its alias, and ``WHERE …`` if rows are chosen."""
     if isinstance(source, TableSource):
         relation: sql.Composable = sql.Identifier(source.schema, source.table)
     else:
         # One statement, as ``QuerySource`` makes sure. The newline ends a trailing comment.
         relation = sql.Composed([sql.SQL("("), sql.SQL(source.sql), sql.SQL("\n)")])
-    return sql.SQL(" ").join([sql.SQL("FROM"), relation, sql.SQL("AS"), _SOURCE])
+    parts = [sql.SQL("FROM"), relation, sql.SQL("AS"), _SOURCE]
+    if where is not None:
+        parts += [sql.SQL("WHERE"), where]
+    return sql.SQL(" ").join(parts)
 
 
 def source_column(name: str) -> sql.Composed:
@@ -51,6 +56,14 @@ def _order_by(names: Sequence[str]) -> sql.Composable:
     if not names:
         return sql.SQL("")
     return sql.SQL(" ORDER BY ") + sql.SQL(", ").join(map(source_column, names))
+
+
+def _rows_of(plan: ExportPlan) -> tuple[sql.Composable, sql.Composable]:
+    """Return ``FROM … WHERE …`` and ``ORDER BY … LIMIT …`` of a plan."""
+    order = _order_by(plan.order_by)
+    if plan.limit is not None:
+        order = sql.SQL("{} LIMIT {}").format(order, sql.Literal(plan.limit))
+    return from_source(plan.export_type.source, plan.where), order
 
 
 def _csv_value(column: ResolvedColumn) -> sql.Composable:
@@ -81,13 +94,14 @@ def _csv_value(column: ResolvedColumn) -> sql.Composable:
 
 def copy_csv(plan: ExportPlan, *, delimiter: str, null_text: str) -> sql.Composed:
     """Return a COPY that sends RFC 4180 records, each ended by a bare LF, without a header."""
+    source, order = _rows_of(plan)
     return sql.SQL(
         "COPY (SELECT {values} {source}{order}) TO STDOUT "
         "(FORMAT csv, DELIMITER {delimiter}, NULL {null}, ENCODING 'UTF8')"
     ).format(
         values=sql.SQL(", ").join(map(_csv_value, plan.columns)),
-        source=from_source(plan.export_type.source),
-        order=_order_by(plan.order_by),
+        source=source,
+        order=order,
         delimiter=sql.Literal(delimiter),
         null=sql.Literal(null_text),
     )
@@ -100,8 +114,7 @@ def copy_json(plan: ExportPlan) -> sql.Composed:
     rows of 12 columns) and no limit of 100 arguments. Labels that do not fit a column alias are
     assembled from ``to_json`` of each value instead.
     """
-    source = from_source(plan.export_type.source)
-    order = _order_by(plan.order_by)
+    source, order = _rows_of(plan)
     if any(len(column.header.encode()) > _NAME_BYTES for column in plan.columns):
         select = sql.SQL("SELECT {} {}{}").format(_json_object(plan.columns), source, order)
     else:
