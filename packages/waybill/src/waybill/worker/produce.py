@@ -51,10 +51,16 @@ class ExportProducer:
             statement_timeout_seconds=control.seconds_left() + 1,
         ) as snapshot:
             plan = ExportPlan(
-                export_type, snapshot.resolve(export_type, columns), request.format, options
+                export_type,
+                snapshot.resolve(export_type, columns),
+                request.format,
+                options,
+                where=request.where(
+                    export_type, {"tenant": job.tenant, "subject": job.requested_by}
+                ),
             )
-            snapshot.check_key(export_type)
-            expected = snapshot.count_rows(export_type)
+            snapshot.check_key(export_type, plan.where)
+            expected = snapshot.count_rows(export_type, plan.where)
             control.expect(expected.rows, is_exact=expected.is_exact)
             completion = run_pipeline(
                 plan,
