@@ -17,9 +17,12 @@ from waybill.catalog import Catalog, load
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.errors import WaybillError
+from waybill.exports.admin import ExportAdministration
 from waybill.exports.audit import AuditLog
+from waybill.exports.changes import ExportChanges
 from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
 from waybill.exports.dead_letters import DeadLetters
+from waybill.exports.delivery import DownloadPolicy, ResultDelivery
 from waybill.exports.job import ExportJob
 from waybill.exports.leases import LeaseRepository
 from waybill.exports.monitor import ExportMonitor, MonitorBounds
@@ -73,6 +76,20 @@ class Services:
             limits=ServiceLimits(max_attempts=settings.max_attempts),
             audit=self.audit,
         )
+        self.delivery = ResultDelivery(
+            self.engine,
+            exports=self.exports,
+            audit=self.audit,
+            policy=DownloadPolicy(
+                max_downloads=settings.max_downloads,
+                window=timedelta(seconds=settings.download_window_seconds),
+            ),
+        )
+        self.changes = ExportChanges(
+            settings.database_dsn,
+            self.repository.find_many,
+            max_watchers=settings.max_watchers,
+        )
         self.cleanup = ResultCleanup(
             repository=self.repository,
             storages=self.storages,
@@ -107,6 +124,12 @@ class Services:
         )
         self.dead_letters = DeadLetters(
             self.repository, self.queue, max_attempts=settings.max_attempts
+        )
+        self.administration = ExportAdministration(
+            self.engine,
+            repository=self.repository,
+            dead_letters=self.dead_letters,
+            audit=self.audit,
         )
         self.runner = ExportRunner(
             leases=self.leases,
@@ -149,6 +172,7 @@ class Services:
 
     async def close(self) -> None:
         """Close the connections of this process."""
+        await self.changes.close()
         await self.engine.dispose()
 
     async def __aenter__(self) -> Self:

@@ -57,6 +57,18 @@ class Settings(BaseSettings):
     presign_seconds: int = Field(60, ge=1, le=60)
     download: Annotated[str, Field(pattern="^(redirect|stream)$")] = "redirect"
     """``redirect`` sends the client to a presigned link; ``stream`` passes the bytes through."""
+    max_downloads: int | None = Field(None, ge=1)
+    """How often a file may be downloaded; unset means as often as wanted."""
+    download_window_seconds: float = Field(3600.0, gt=0)
+    """A person's requests for one file within this time are one download: resuming and parallel
+    ranges count once."""
+    max_watchers: int = Field(5_000, ge=1)
+    """How many event streams one API process holds; beyond it clients are told to poll."""
+    event_heartbeat_seconds: float = Field(15.0, gt=0)
+    """A comment is sent when nothing else was for this long: proxies cut silent connections, many
+    of them after 60 s."""
+    event_stream_seconds: float = Field(900.0, gt=0)
+    """An event stream ends after this long; the client comes back with its credentials of then."""
 
     # -- a job's life (the promises of ADR-0001) ------------------------------------------------
     max_attempts: int = Field(RETRY_ATTEMPTS, ge=1, le=20)
@@ -129,6 +141,11 @@ class Settings(BaseSettings):
                 "WAYBILL_DATABASE_URL must be a PostgreSQL URL: postgresql://user:…@host:5432/name"
             )
         return f"postgresql+psycopg://{rest}"
+
+    @property
+    def database_dsn(self) -> str:
+        """``database_url`` as libpq reads it."""
+        return self.sqlalchemy_url.replace("+psycopg", "", 1)
 
     @cached_property
     def source_url(self) -> str:

@@ -8,19 +8,41 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from waybill import __version__
-from waybill.api import exports, health, metrics, problems
-from waybill.api.auth import Authenticator, DevelopmentTokenAuthenticator
+from waybill.api import (
+    admin,
+    audit,
+    download,
+    events,
+    exports,
+    health,
+    metrics,
+    openapi,
+    problems,
+)
+from waybill.api.auth import Authenticator, create_authenticator
 from waybill.api.body_limit import BodyLimit
 from waybill.bootstrap import Services
-from waybill.config import Settings
-from waybill.errors import ConfigurationError
+
+_DESCRIPTION = """\
+Asynchronous user-data export, with a manifest that proves the file whole.
+
+Request an export (`202`, with its address in `Location`), watch it by polling or by server-sent
+events, then download the file and its manifest. Every error is an RFC 9457 problem whose `code` is
+stable.
+"""
+_TAGS = [
+    {"name": "exports", "description": "Request, watch, download, discard."},
+    {"name": "admin", "description": "For holders of the scope `exports:admin`."},
+    {"name": "health", "description": "For load balancers."},
+    {"name": "operations", "description": "For monitoring."},
+]
 
 
 def create_app(services: Services, *, authenticator: Authenticator | None = None) -> FastAPI:
     """Return the application; ``authenticator`` replaces the one the settings name.
 
     Raises:
-        ConfigurationError: nobody could ever authenticate.
+        ConfigurationError: nobody could ever authenticate, or not safely.
     """
 
     @asynccontextmanager
@@ -31,23 +53,17 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
     app = FastAPI(
         title="waybill",
         version=__version__,
-        description="Asynchronous user-data export, with a manifest that proves the file whole.",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        # Names that generated clients can bear.
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
     )
     app.state.services = services
-    app.state.authenticator = authenticator or _authenticator(services.settings)
+    app.state.authenticator = authenticator or create_authenticator(services.settings)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(exports.router)
+    for module in (health, metrics, exports, events, download, admin, audit):
+        app.include_router(module.router)
+    openapi.install(app)
     return app
-
-
-def _authenticator(settings: Settings) -> Authenticator:
-    if settings.development_token is not None:
-        return DevelopmentTokenAuthenticator(settings.development_token)
-    raise ConfigurationError(
-        "Nobody could authenticate: set WAYBILL_DEVELOPMENT_TOKEN for local work, or pass an "
-        "authenticator to create_app()."
-    )

@@ -1,4 +1,10 @@
-"""The authentication seam: an ``Authenticator`` turns a request into a ``Principal``."""
+"""The authentication seam: an ``Authenticator`` turns a request into a ``Principal``.
+
+An application that embeds waybill replaces it in one of two ways: it passes its own authenticator
+to ``create_app``, or overrides the dependency ``current_principal`` with one of its own::
+
+    app.dependency_overrides[current_principal] = principal_of_the_session
+"""
 
 from __future__ import annotations
 
@@ -9,11 +15,20 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from waybill.errors import AuthenticationRequired
+from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
+from waybill.config import Settings
+from waybill.errors import AuthenticationRequired, ConfigurationError
+from waybill.exports.audit import bind_client
 from waybill.exports.principal import ADMIN, READ, REQUEST, Principal
 
 # auto_error off: a missing header is answered by our own problem, not by a bare 403.
-_bearer = HTTPBearer(auto_error=False, description="A bearer token.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    bearerFormat="JWT",
+    description="A JWT (RFC 7519) in the header `Authorization: Bearer …`. Scopes: "
+    "`exports:request` to request and cancel, `exports:read` to watch and download, "
+    "`exports:admin` for the routes of administrators.",
+)
 
 
 class Authenticator(Protocol):
@@ -44,15 +59,53 @@ class DevelopmentTokenAuthenticator:
         return self._principal
 
 
-async def current_principal(
+def create_authenticator(settings: Settings, jwt: JwtSettings | None = None) -> Authenticator:
+    """Return the authenticator that the settings name; ``jwt`` from the environment if ``None``.
+
+    Raises:
+        ConfigurationError: nobody could ever authenticate, or not safely.
+    """
+    jwt = load_jwt_settings() if jwt is None else jwt
+    if jwt.is_configured:
+        if settings.development_token is not None:
+            raise ConfigurationError(
+                "WAYBILL_DEVELOPMENT_TOKEN opens every door, so it does not go together with "
+                "WAYBILL_JWT_…. Unset one of them."
+            )
+        return jwt.authenticator()
+    if settings.development_token is not None:
+        return DevelopmentTokenAuthenticator(settings.development_token)
+    raise ConfigurationError(
+        "Nobody could authenticate: set WAYBILL_JWT_SECRETS, or WAYBILL_JWT_JWKS_URL and "
+        "WAYBILL_JWT_AUDIENCES; or WAYBILL_DEVELOPMENT_TOKEN for local work; or pass an "
+        "authenticator to create_app()."
+    )
+
+
+async def _authenticated(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
-    """FastAPI dependency: the principal of this request."""
     authenticator: Authenticator = request.app.state.authenticator
     return await authenticator.authenticate(
         request, credentials.credentials if credentials else None
     )
 
 
-CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+async def current_principal(
+    principal: Annotated[Principal, Depends(_authenticated)],
+) -> Principal:
+    """FastAPI dependency: the principal of this request. Override it to bring your own."""
+    return principal
+
+
+async def _remembered(
+    request: Request, principal: Annotated[Principal, Depends(current_principal)]
+) -> Principal:
+    # Outside what an application overrides: the audit trail needs both whoever decides.
+    bind_client(request.client.host if request.client else None)
+    request.state.principal = principal
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(_remembered)]

@@ -3,109 +3,268 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterator
+import base64
+from collections.abc import Iterator
+from typing import Annotated, Literal
+from uuid import UUID
 
-from fastapi import Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.types import Receive, Scope, Send
 
+from waybill.api.auth import CurrentPrincipal
+from waybill.api.conditions import Answer, Selection, select
 from waybill.api.problems import problem
+from waybill.api.responses import AppServices, problem_responses
 from waybill.bootstrap import Services
 from waybill.errors import ResultUnreadable, RunError
 from waybill.exports.job import ExportJob
+from waybill.exports.principal import Principal
+from waybill.log import get_logger
 from waybill.storage.disposition import content_disposition
 
-# One range is all that resuming and parallel clients ask for; a list of ranges is answered whole,
-# as RFC 9110 (14.2) allows.
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+log = get_logger(__name__)
+
+Via = Literal["redirect", "stream"]
+
+router = APIRouter(prefix="/api", tags=["exports"])
+
+_HEADERS = {
+    "ETag": {"description": "Names this very file.", "schema": {"type": "string"}},
+    "Repr-Digest": {
+        "description": "SHA-256 of the whole file (RFC 9530).",
+        "schema": {"type": "string"},
+    },
+    "Accept-Ranges": {"schema": {"type": "string", "const": "bytes"}},
+    "Content-Disposition": {
+        "description": "The file's name (RFC 6266).",
+        "schema": {"type": "string"},
+    },
+}
+_BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 
 
-class _Unsatisfiable(Exception):
-    pass
+@router.api_route(
+    "/exports/{export_id}/download",
+    methods=["GET"],
+    operation_id="download_export",
+    name="download_export",
+    summary="Download the file",
+    response_class=Response,
+    responses={
+        200: {"description": "The file.", "headers": _HEADERS, **_BYTES},
+        206: {"description": "The wanted range of the file.", "headers": _HEADERS, **_BYTES},
+        304: {"description": "`If-None-Match` names this file: it is there already."},
+        307: {
+            "description": "A link to the file that lives for a minute at most.",
+            "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+        },
+        **problem_responses(401, 403, 404, 409, 410, 412, 416, 503),
+    },
+)
+@router.api_route(
+    "/exports/{export_id}/download",
+    methods=["HEAD"],
+    operation_id="download_export_head",
+    name="download_export",
+    summary="Ask for the file's length and name",
+    response_class=Response,
+    responses={
+        200: {"description": "As a download would begin.", "headers": _HEADERS},
+        304: {"description": "`If-None-Match` names this file."},
+        **problem_responses(401, 403, 404, 409, 410, 412, 503),
+    },
+)
+async def download_export(
+    export_id: UUID,
+    request: Request,
+    principal: CurrentPrincipal,
+    services: AppServices,
+    via: Annotated[
+        Via | None,
+        Query(
+            description="`redirect` answers with a short-lived link to the storage, `stream` with "
+            "the bytes; the service's own choice when left out. Programs that send the bearer "
+            "token wherever they are redirected (wget, aria2c) need `stream`."
+        ),
+    ] = None,
+) -> Response:
+    """Check rights, expiry and revocation, then hand out a link or the bytes. Ranges, `If-Range`
+    and `HEAD` work, so a broken download goes on where it stopped."""
+    job = await services.exports.get_result(principal, export_id)
+    return await _answer(request, principal, job, services, via or services.settings.download)
 
 
-def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return ``(start, stop)`` of a single byte range, ``None`` to answer with the whole.
-
-    Raises:
-        _Unsatisfiable: the range lies outside the file (416).
-    """
-    match = _RANGE.fullmatch((header or "").replace(" ", ""))
-    if match is None or not (match[1] or match[2]):
-        return None
-    if not match[1]:
-        length = int(match[2])
-        if length == 0 or size == 0:
-            raise _Unsatisfiable
-        return max(0, size - length), size
-    start = int(match[1])
-    stop = min(int(match[2]) + 1, size) if match[2] else size
-    if start >= size:
-        raise _Unsatisfiable
-    return None if start >= stop else (start, stop)
-
-
-async def download_response(request: Request, job: ExportJob, services: Services) -> Response:
-    """Answer a download of a completed job."""
-    storage = services.storage_of(job)
-    manifest = job.manifest or {}
-    name = manifest.get("file_name", f"{job.export_type}.{job.format}")
-    media_type = manifest.get("media_type", "application/octet-stream")
-    key = job.object_key or ""
-    if services.settings.download == "redirect":
-        link = await asyncio.to_thread(
-            storage.presign,
-            key,
-            expires_seconds=services.settings.presign_seconds,
-            filename=name,
-            content_type=media_type,
-        )
-        if link is not None:
-            return RedirectResponse(link, 307, headers={"Cache-Control": "no-store"})
+async def _answer(
+    request: Request, principal: Principal, job: ExportJob, services: Services, via: str
+) -> Response:
     size = job.object_bytes or 0
-    etag = f'"{job.sha256}"'
-    headers = {
-        "Accept-Ranges": "bytes",
-        "ETag": etag,
-        "Cache-Control": "no-store",
-        "Content-Disposition": content_disposition(name),
-        "X-Content-Type-Options": "nosniff",
-    }
-    wanted = None
-    # A range of another version is no range of this one (RFC 9110, 13.1.5).
-    if request.headers.get("if-range", etag) == etag:
-        try:
-            wanted = parse_range(request.headers.get("range"), size)
-        except _Unsatisfiable:
-            return problem(
-                416,
-                "range_not_satisfiable",
-                f"The file has {size} bytes; the range lies outside.",
-                headers={"Content-Range": f"bytes */{size}"},
-            )
-    start, stop = wanted or (0, size)
-    headers["Content-Length"] = str(stop - start)
-    status = 200
-    if wanted is not None:
-        status = 206
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    headers = _headers(job)
+    selection = select(request.headers, method=request.method, etag=headers["ETag"], size=size)
+    if selection.answer is Answer.PRECONDITION_FAILED:
+        return problem(
+            412, "precondition_failed", "The file is not the one that If-Match names; ask anew."
+        )
+    if selection.answer is Answer.NOT_MODIFIED:
+        return Response(status_code=304, headers=headers)
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    chunks = storage.read(key, start=start, stop=stop)
+        # Answered here even where GET redirects: the link is signed for GET alone.
+        return Response(
+            headers={**headers, "Content-Length": str(size)}, media_type=_media_type(job)
+        )
+    if via == "redirect":
+        link = await _link(job, services)
+        if link is not None:
+            await services.delivery.begin_download(principal, job, how="redirect")
+            return RedirectResponse(link, 307, headers={"Cache-Control": "no-store"})
+    if selection.answer is Answer.RANGE_NOT_SATISFIABLE:
+        return problem(
+            416,
+            "range_not_satisfiable",
+            f"The file has {size} bytes; the range lies outside.",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    await services.delivery.begin_download(principal, job, how="stream")
+    return await _stream(job, services, selection, headers)
+
+
+async def _link(job: ExportJob, services: Services) -> str | None:
+    storage = services.storage_of(job)
+    try:
+        return await asyncio.to_thread(
+            storage.presign,
+            job.object_key or "",
+            expires_seconds=services.settings.presign_seconds,
+            filename=_file_name(job),
+            content_type=_media_type(job),
+        )
+    except RunError as exc:
+        raise ResultUnreadable from exc
+
+
+async def _stream(
+    job: ExportJob, services: Services, selection: Selection, headers: dict[str, str]
+) -> Response:
+    chunks = services.storage_of(job).read(
+        job.object_key or "", start=selection.start, stop=selection.stop
+    )
     try:
         # The first chunk before the status line: a missing object must not begin as a 200.
         first = await asyncio.to_thread(next, chunks, b"")
     except (FileNotFoundError, RunError) as exc:
         raise ResultUnreadable from exc
-    return StreamingResponse(
-        _stream(first, chunks), status_code=status, headers=headers, media_type=media_type
+    if selection.answer is Answer.PART:
+        whole = job.object_bytes or 0
+        headers["Content-Range"] = f"bytes {selection.start}-{selection.stop - 1}/{whole}"
+    headers["Content-Length"] = str(selection.stop - selection.start)
+    return ObjectResponse(
+        first,
+        chunks,
+        export_id=str(job.id),
+        status_code=selection.answer.value,
+        headers=headers,
+        media_type=_media_type(job),
     )
 
 
-async def _stream(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    # A failure midway raises here, which breaks the connection short of Content-Length: a
-    # truncated body never looks whole.
-    chunk = first
-    while chunk:
-        yield chunk
-        chunk = await asyncio.to_thread(next, chunks, b"")
+def _headers(job: ExportJob) -> dict[str, str]:
+    sha256 = job.sha256 or ""
+    return {
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{sha256}"',
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:",
+        "Cache-Control": "no-store",
+        "Content-Disposition": content_disposition(_file_name(job)),
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _file_name(job: ExportJob) -> str:
+    return str((job.manifest or {}).get("file_name", f"{job.export_type}.{job.format}"))
+
+
+def _media_type(job: ExportJob) -> str:
+    return str((job.manifest or {}).get("media_type", "application/octet-stream"))
+
+
+class ObjectResponse(Response):
+    """Passes an object's bytes through, exactly as many as were announced or the connection breaks:
+    a truncated file must never look whole."""
+
+    def __init__(
+        self,
+        first: bytes,
+        chunks: Iterator[bytes],
+        *,
+        export_id: str,
+        status_code: int,
+        headers: dict[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(None, status_code, headers, media_type)
+        self._first = first
+        self._chunks = chunks
+        self._export_id = export_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.create_task(self._send(send))
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not sending.done():
+                # Let the chunk under way arrive, then stop: its thread cannot be interrupted.
+                sending.cancel()
+            await asyncio.gather(sending, gone, return_exceptions=True)
+            await asyncio.to_thread(_close, self._chunks)
+        if not sending.cancelled():
+            sending.result()
+
+    async def _send(self, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        left = int(self.headers["content-length"])
+        chunk = self._first
+        while chunk and left >= len(chunk):
+            left -= len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+            try:
+                chunk = await _next(self._chunks) if left else b""
+            except (RunError, OSError) as exc:
+                log.warning("download.broken_off", export_id=self._export_id, error=_name(exc))
+                return  # without the end of the body: the server cuts the connection
+        if left:
+            log.warning("download.broken_off", export_id=self._export_id, error="too_short")
+        elif not self._first:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _next(chunks: Iterator[bytes]) -> bytes:
+    # Shielded: cancelled or not, the thread goes on, and the iterator is closed only after it.
+    reading = asyncio.ensure_future(asyncio.to_thread(next, chunks, b""))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        await asyncio.gather(reading, return_exceptions=True)
+        raise
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _close(chunks: Iterator[bytes]) -> None:
+    close = getattr(chunks, "close", None)
+    if close is not None:
+        close()
+
+
+def _name(error: Exception) -> str:
+    return error.code if isinstance(error, RunError) else type(error).__name__

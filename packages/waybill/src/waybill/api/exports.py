@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
-from waybill.api.download import download_response
-from waybill.api.schemas import ExportBody, ExportDocument, ExportList, ProblemDocument
+from waybill.api.events import POLLING_HEADERS, progress_headers
+from waybill.api.responses import AppServices, api_base, problem_responses
+from waybill.api.schemas import ExportBody, ExportDocument, ExportList
 from waybill.bootstrap import Services
 from waybill.exports.job import ExportJob, ExportStatus
 from waybill.exports.request import ExportRequest
@@ -23,35 +24,15 @@ PAGE_ITEMS = 50
 router = APIRouter(prefix="/api", tags=["exports"])
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-AppServices = Annotated[Services, Depends(_services)]
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"model": ProblemDocument, "content": {"application/problem+json": {}}}
-        for status in statuses
-    }
-
-
-def _base(request: Request, services: Services) -> str:
-    root = services.settings.public_url or str(request.base_url)
-    return f"{root.rstrip('/')}/api"
-
-
 def _document(request: Request, services: Services, job: ExportJob) -> ExportDocument:
-    return ExportDocument.of(job, now=services.clock.now(), base=_base(request, services))
+    return ExportDocument.of(job, now=services.clock.now(), base=api_base(request, services))
 
 
 @router.post(
     "/{export_type}/export",
     status_code=202,
     summary="Request an export",
-    responses=_problems(400, 401, 403, 404, 413, 422),
+    responses=problem_responses(400, 401, 403, 404, 413, 422),
 )
 async def request_export(
     export_type: str,
@@ -78,7 +59,7 @@ async def request_export(
     return document
 
 
-@router.get("/exports", summary="List your exports", responses=_problems(401, 403, 422))
+@router.get("/exports", summary="List your exports", responses=problem_responses(401, 403, 422))
 async def list_exports(
     request: Request,
     principal: CurrentPrincipal,
@@ -93,11 +74,15 @@ async def list_exports(
     following = None
     if len(jobs) > limit:
         query = urlencode({"limit": limit, "before": page[-1].created_at.isoformat()})
-        following = f"{_base(request, services)}/exports?{query}"
+        following = f"{api_base(request, services)}/exports?{query}"
     return ExportList(items=[_document(request, services, job) for job in page], next=following)
 
 
-@router.get("/exports/{export_id}", summary="Watch an export", responses=_problems(401, 403, 404))
+@router.get(
+    "/exports/{export_id}",
+    summary="Look at an export",
+    responses={200: {"headers": POLLING_HEADERS}, **problem_responses(401, 403, 404)},
+)
 async def get_export(
     export_id: UUID,
     request: Request,
@@ -107,49 +92,27 @@ async def get_export(
 ) -> ExportDocument:
     """Return a job's status and progress."""
     job = await services.exports.get(principal, export_id)
-    if not job.status.is_finished:
-        response.headers["Retry-After"] = str(POLL_SECONDS)
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(progress_headers(job, services.clock.now()))
     return _document(request, services, job)
-
-
-@router.api_route(
-    "/exports/{export_id}/download",
-    methods=["GET", "HEAD"],
-    summary="Download the file",
-    response_class=Response,
-    responses={
-        200: {"description": "The file.", "content": {"application/octet-stream": {}}},
-        206: {"description": "The wanted range of the file."},
-        307: {"description": "A link to the file that lives for a minute."},
-        **_problems(401, 403, 404, 409, 410, 503),
-    },
-)
-async def download_export(
-    export_id: UUID, request: Request, principal: CurrentPrincipal, services: AppServices
-) -> Response:
-    """Answer with a short-lived link to the file, or with the file itself; ranges work in both."""
-    job = await services.exports.get_result(principal, export_id)
-    return await download_response(request, job, services)
 
 
 @router.get(
     "/exports/{export_id}/manifest",
     summary="Get the manifest",
-    responses=_problems(401, 403, 404, 409, 410),
+    responses=problem_responses(401, 403, 404, 409, 410),
 )
 async def get_manifest(
     export_id: UUID, principal: CurrentPrincipal, services: AppServices
 ) -> JSONResponse:
     """Return the manifest that proves the file whole: ``waybill verify FILE MANIFEST``."""
-    job = await services.exports.get_result(principal, export_id)
-    return JSONResponse(job.manifest)
+    manifest = await services.delivery.read_manifest(principal, export_id)
+    return JSONResponse(manifest, headers={"Cache-Control": "no-store"})
 
 
 @router.delete(
     "/exports/{export_id}",
     summary="Cancel, or delete the file",
-    responses=_problems(401, 403, 404),
+    responses=problem_responses(401, 403, 404),
 )
 async def discard_export(
     export_id: UUID,

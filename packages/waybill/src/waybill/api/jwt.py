@@ -136,7 +136,12 @@ class JwtAuthenticator:
         if token is None:
             raise AuthenticationRequired
         identity = await self.verify(token)
-        return Principal(identity.subject, tenant=identity.tenant, scopes=identity.scopes)
+        return Principal(
+            identity.subject,
+            tenant=identity.tenant,
+            scopes=identity.scopes,
+            roles=identity.roles,
+        )
 
     async def verify(self, token: str) -> TokenIdentity:
         """Return what a token says, once everything about it holds.

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
 
 from waybill import errors
+from waybill.api.jwks import KeysUnavailable
+from waybill.api.refusals import record_refusal
 from waybill.log import get_logger
 
 log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+INVALID_REQUEST = "invalid_request"
 
 STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.AuthenticationRequired: HTTPStatus.UNAUTHORIZED,
+    KeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PermissionDenied: HTTPStatus.FORBIDDEN,
+    errors.PersonalDataDenied: HTTPStatus.FORBIDDEN,
+    errors.TenantRequired: HTTPStatus.FORBIDDEN,
     errors.UnknownExportType: HTTPStatus.NOT_FOUND,
     errors.UnknownFormat: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownColumn: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOption: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownFilter: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidFilter: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidHeader: HTTPStatus.BAD_REQUEST,
+    errors.IdempotencyKeyInUse: HTTPStatus.CONFLICT,
+    errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ExportNotFound: HTTPStatus.NOT_FOUND,
     errors.ExportNotReady: HTTPStatus.CONFLICT,
     errors.ExportGone: HTTPStatus.GONE,
+    errors.DownloadLimitReached: HTTPStatus.FORBIDDEN,
     errors.NotADeadLetter: HTTPStatus.CONFLICT,
     errors.ResultUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.SourceUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyWatchers: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+# The RateLimit draft (draft-ietf-httpapi-ratelimit-headers) registers this one with IANA.
+_QUOTA_TYPE = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+_RETRY_AFTER_SECONDS = 5
 
 
 def problem(
@@ -38,12 +61,13 @@ def problem(
     code: str,
     detail: str,
     *,
+    type: str | None = None,
     headers: dict[str, str] | None = None,
     **extensions: Any,
 ) -> JSONResponse:
     """Build a problem response; ``code`` is stable and meant for programs."""
     body = {
-        "type": f"urn:waybill:problem:{code}",
+        "type": type or f"urn:waybill:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
@@ -53,23 +77,52 @@ def problem(
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _status_of(error: errors.RequestError) -> HTTPStatus:
-    for cls in type(error).__mro__:
+def status_of(error: type[errors.RequestError]) -> HTTPStatus:
+    """Return the status that an error is answered with."""
+    for cls in error.__mro__:
         if cls in STATUS_OF:
             return STATUS_OF[cls]
     return HTTPStatus.BAD_REQUEST
 
 
-async def _on_request_error(_request: Request, exc: errors.RequestError) -> JSONResponse:
-    status = _status_of(exc)
+async def _on_request_error(request: Request, exc: errors.RequestError) -> JSONResponse:
+    await record_refusal(request, exc)
+    known = getattr(exc, "known", None)
+    extensions: dict[str, Any] = {} if known is None else {"known": list(known)}
+    problem_type = None
+    if isinstance(exc, errors.QuotaExceeded):
+        problem_type = _QUOTA_TYPE
+        extensions["violated-policies"] = [exc.policy]
+    return problem(
+        status_of(type(exc)),
+        exc.code,
+        str(exc),
+        type=problem_type,
+        headers=_headers(request, exc) or None,
+        **extensions,
+    )
+
+
+def _headers(request: Request, exc: errors.RequestError) -> dict[str, str]:
+    status = status_of(type(exc))
     headers: dict[str, str] = {}
     if status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = 'Bearer realm="waybill"'
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "5"
-    known = getattr(exc, "known", None)
-    extensions = {} if known is None else {"known": list(known)}
-    return problem(status, exc.code, str(exc), headers=headers or None, **extensions)
+        # RFC 6750, section 3.1: no error code where no credentials were given at all.
+        given = ', error="invalid_token"' if "authorization" in request.headers else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="waybill"{given}'
+    elif isinstance(exc, errors.PermissionDenied | errors.PersonalDataDenied):
+        scope = exc.scope.replace("\\", "").replace('"', "")
+        headers["WWW-Authenticate"] = (
+            f'Bearer realm="waybill", error="insufficient_scope", scope="{scope}"'
+        )
+    elif status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        seconds = getattr(exc, "retry_after_seconds", _RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(max(1, math.ceil(seconds)))
+    if isinstance(exc, errors.QuotaExceeded):
+        name = f'"{exc.policy}"'
+        headers["RateLimit-Policy"] = f"{name};q={exc.limit};w={exc.window_seconds}"
+        headers["RateLimit"] = f"{name};r=0;t={exc.retry_after_seconds}"
+    return headers
 
 
 async def _on_invalid_request(_request: Request, exc: RequestValidationError) -> JSONResponse:
@@ -84,12 +137,22 @@ async def _on_invalid_request(_request: Request, exc: RequestValidationError) ->
         for error in found
     ]
     where = "; ".join(f"{d['at']}: {d['message']}" for d in details[:5])
-    return problem(422, "invalid_request", f"The request does not fit: {where}.", errors=details)
+    return problem(422, INVALID_REQUEST, f"The request does not fit: {where}.", errors=details)
 
 
 async def _on_http_exception(_request: Request, exc: HTTPException) -> JSONResponse:
     code = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
     return problem(exc.status_code, code, str(exc.detail), headers=dict(exc.headers or {}) or None)
+
+
+async def _on_database_error(request: Request, exc: Exception) -> JSONResponse:
+    log.error("api.database_unavailable", path=request.url.path, error=type(exc).__name__)
+    return problem(
+        503,
+        "database_unavailable",
+        "The database does not answer at the moment. Try again shortly.",
+        headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+    )
 
 
 async def _on_unexpected(request: Request, exc: Exception) -> JSONResponse:
@@ -105,6 +168,10 @@ def install(app: FastAPI) -> None:
         errors.RequestError: _on_request_error,  # type: ignore[dict-item]
         RequestValidationError: _on_invalid_request,  # type: ignore[dict-item]
         HTTPException: _on_http_exception,  # type: ignore[dict-item]
+        # A connection refused, cut or not to be had in time; a wrong statement stays a 500.
+        OperationalError: _on_database_error,
+        InterfaceError: _on_database_error,
+        PoolTimeout: _on_database_error,
         Exception: _on_unexpected,
     }
     for error, handler in handlers.items():

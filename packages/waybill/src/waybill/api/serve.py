@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
+import sys
 
 import uvicorn
 
@@ -15,6 +17,8 @@ from waybill.log import get_logger
 
 log = get_logger(__name__)
 
+_OPEN_FILES = 65_536
+
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve until told to stop.
@@ -22,7 +26,9 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     Raises:
         ConfigurationError: the address cannot be listened on, or the settings do not hold.
     """
-    app = create_app(Services(settings))
+    services = Services(settings)
+    app = create_app(services)
+    _allow_many_connections()
     listener = _listen(host, port)
     log.info("api.listening", host=host, port=listener.getsockname()[1])
     config = uvicorn.Config(
@@ -32,7 +38,32 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, services).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams before it waits for requests to end: they would not by themselves."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._services.changes.release()
+        await super().shutdown(sockets)
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit on open files: a watcher is a socket, and 1,024 is the usual limit."""
+    if sys.platform == "win32":  # it has no such limit
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a limit below the one it names
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -34,6 +34,7 @@ class DeadLetterFilter:
     cause: Cause | None = None
     code: str | None = None
     export_type: str | None = None
+    tenant: str | None = None
     failed_before: datetime | None = None
     failed_after: datetime | None = None
 
@@ -46,6 +47,8 @@ class DeadLetterFilter:
             found.append(jobs.c.error_code == self.code)
         if self.export_type is not None:
             found.append(jobs.c.export_type == self.export_type)
+        if self.tenant is not None:
+            found.append(jobs.c.tenant == self.tenant)
         if self.failed_before is not None:
             found.append(jobs.c.finished_at < self.failed_before)
         if self.failed_after is not None:

@@ -113,6 +113,13 @@ class ExportRepository:
             row = result.mappings().one_or_none()
             return None if row is None else job_of(row)
 
+    async def find_many(self, export_ids: Collection[UUID]) -> Mapping[UUID, ExportJob]:
+        """Return the jobs by id, in one statement; those that do not exist are missing."""
+        statement = select(*JOB_COLUMNS).where(jobs.c.id.in_(export_ids))
+        async with self._engine.connect() as connection:
+            found = [job_of(row) for row in (await connection.execute(statement)).mappings()]
+        return {job.id: job for job in found}
+
     async def list_for(
         self, requested_by: str, *, limit: int, before: datetime | None = None
     ) -> Sequence[ExportJob]:

@@ -1,0 +1,155 @@
+"""The documents of administrators' routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from waybill.api.schemas import ExportDocument
+from waybill.exports.attempts import AttemptOutcome, Cause
+from waybill.exports.audit import AuditEvent, AuditOutcome
+from waybill.exports.dead_letters import DeadLetter, DeadLetterFilter
+from waybill.exports.job import ExportJob
+from waybill.exports.monitor import MonitorFigures
+
+_Word = Field(default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
+
+
+class AdminExportDocument(ExportDocument):
+    """A job as administrators see it."""
+
+    requested_by: str
+    tenant: str | None
+    error_cause: str | None
+
+    @classmethod
+    def of(cls, job: ExportJob, *, now: datetime, base: str) -> Self:
+        """Describe ``job``; ``base`` is the address of ``/api`` without a trailing slash."""
+        document = ExportDocument.of(job, now=now, base=base)
+        return cls(
+            **dict(document),
+            requested_by=job.requested_by,
+            tenant=job.tenant,
+            error_cause=job.error_cause,
+        )
+
+
+class AdminExportList(BaseModel):
+    items: list[AdminExportDocument]
+    next: str | None = Field(description="The address of the next page, if there is one.")
+
+
+class QueueDocument(BaseModel):
+    """The figures of ``waybill.exports.monitor``, by the database's clock."""
+
+    messages: int | None = Field(description="Waiting in the broker; null when it is silent.")
+    queued: int = Field(description="Exports that wait for a worker or for their next attempt.")
+    due: int = Field(description="Exports that wait for a worker.")
+    running: int
+    dead_letters: int
+    without_heartbeat: int = Field(description="Running exports whose lease is over.")
+    oldest_due_seconds: float = Field(description="For how long the first has been waiting.")
+    longest_silence_seconds: float
+    leftovers: int = Field(description="Files out of reach that are not yet deleted.")
+    alerts: list[str] = Field(description="Names of the bounds that are passed.")
+
+    @classmethod
+    def of(
+        cls, figures: MonitorFigures, messages: int | None, alerts: Sequence[str]
+    ) -> QueueDocument:
+        """Describe the figures."""
+        return cls(**asdict(figures), messages=messages, alerts=list(alerts))
+
+
+class AttemptDocument(BaseModel):
+    """One attempt. ``message`` is for operators: it may name hosts and settings, never data."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    attempt: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: AttemptOutcome | None
+    cause: Cause | None
+    error_code: str | None
+    message: str | None
+    rows_done: int
+    bytes_done: int
+
+
+class DeadLetterDocument(AdminExportDocument):
+    attempts: list[AttemptDocument]
+
+    @classmethod
+    def of_letter(cls, document: AdminExportDocument, letter: DeadLetter) -> DeadLetterDocument:
+        """Describe ``letter``, whose job is ``document``."""
+        attempts = [AttemptDocument.model_validate(attempt) for attempt in letter.attempts]
+        return cls(**dict(document), attempts=attempts)
+
+
+class DeadLetterFilterBody(BaseModel):
+    """Which dead letters; at least one field, so that nobody replays everything by accident."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"cause": "transient"}], "minProperties": 1},
+    )
+
+    cause: Cause | None = None
+    code: str | None = _Word
+    type: str | None = _Word
+    failed_since: AwareDatetime | None = None
+    failed_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _check_not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field")
+        return self
+
+    def wanted(self) -> DeadLetterFilter:
+        """Return the filter."""
+        return DeadLetterFilter(
+            cause=self.cause,
+            code=self.code,
+            export_type=self.type,
+            failed_before=self.failed_until,
+            failed_after=self.failed_since,
+        )
+
+
+class ReplayedDocument(BaseModel):
+    replayed: list[UUID]
+
+
+class AuditEventDocument(BaseModel):
+    """One line of the trail."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    at: datetime
+    actor: str | None = Field(description="Who; null when nobody was authenticated.")
+    tenant: str | None
+    action: str
+    outcome: AuditOutcome
+    code: str | None = Field(description="A refusal's error code, or how it was done.")
+    export_id: UUID | None
+    export_type: str | None
+    client: str | None = Field(description="The network address.")
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> AuditEventDocument:
+        """Describe ``event``."""
+        return cls.model_validate(event)
+
+
+class AuditList(BaseModel):
+    items: list[AuditEventDocument]
+    next: str | None = Field(description="The address of the next page, if there is one.")

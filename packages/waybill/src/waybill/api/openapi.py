@@ -1,0 +1,68 @@
+"""The OpenAPI document, made true where the framework guesses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from waybill.api.responses import problem_responses
+from waybill.api.schemas import ProblemDocument
+
+_METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
+_GUESSED = ("HTTPValidationError", "ValidationError")
+
+
+def install(app: FastAPI) -> None:
+    """Let ``app`` describe itself with this module."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(app)
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in _GUESSED:
+        schemas.pop(name, None)
+    schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            if method in _METHODS:
+                _complete(method, operation)
+    return document
+
+
+def _complete(method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    everywhere = {500}
+    if operation.get("security"):
+        everywhere |= {401, 403, 503}
+    if operation.get("requestBody"):
+        everywhere |= {400, 413, 422}
+    if operation.get("parameters"):
+        everywhere |= {422}
+    # FastAPI describes its own validation error, which this API never answers with.
+    guessed = responses.get("422", {}).get("content", {}).get("application/json")
+    if guessed is not None:
+        del responses["422"]
+    for status, described in problem_responses(*sorted(everywhere)).items():
+        responses.setdefault(str(status), described)
+    for status, response in responses.items():
+        # Problems that a route described by their model alone get the examples too.
+        if "application/problem+json" in response.get("content", {}):
+            responses[status] = problem_responses(int(status))[int(status)]
+        if method == "head":
+            responses[status].pop("content", None)
+    operation["responses"] = dict(sorted(responses.items()))

@@ -1,0 +1,63 @@
+"""Which refusals go into the audit trail, and as what."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import Request
+
+from waybill import errors
+from waybill.exports.audit import AuditAction, AuditLog, bind_client
+from waybill.exports.principal import Principal
+
+# Somebody reached for what is not theirs, or for more than their share. What is merely malformed
+# is no refusal, nor is asking too often: recording that would make the flood larger.
+REFUSALS: tuple[type[errors.RequestError], ...] = (
+    errors.AuthenticationRequired,
+    errors.PermissionDenied,
+    errors.PersonalDataDenied,
+    errors.TenantRequired,
+    errors.ExportNotFound,
+    errors.QuotaExceeded,
+    errors.DownloadLimitReached,
+)
+
+ACTION_OF_ROUTE: dict[str, AuditAction] = {
+    "request_export": AuditAction.REQUESTED,
+    "list_exports": AuditAction.LISTED,
+    "download_export": AuditAction.DOWNLOADED,
+    "discard_export": AuditAction.CANCELLED,
+    "cancel_any_export": AuditAction.CANCELLED,
+    "revoke_export": AuditAction.REVOKED,
+    "list_all_exports": AuditAction.LISTED,
+    "list_dead_letters": AuditAction.LISTED,
+    "replay_dead_letter": AuditAction.REPLAYED,
+    "replay_dead_letters": AuditAction.REPLAYED,
+    "list_audit_events": AuditAction.AUDITED,
+}
+
+
+async def record_refusal(request: Request, error: errors.RequestError) -> None:
+    """Record ``error`` if it is a refusal; where it is none, nothing happens."""
+    if not isinstance(error, REFUSALS):
+        return
+    audit: AuditLog = request.app.state.services.audit
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None and "authorization" not in request.headers:
+        return  # nobody claimed to be anybody: a browser or a crawler, not an attempt
+    bind_client(request.client.host if request.client else None)
+    route = request.scope.get("route")
+    await audit.record_refusal(
+        principal,
+        ACTION_OF_ROUTE.get(getattr(route, "name", ""), AuditAction.READ),
+        error.code,
+        export_id=_export_id(request),
+        export_type=request.path_params.get("export_type"),
+    )
+
+
+def _export_id(request: Request) -> UUID | None:
+    try:
+        return UUID(str(request.path_params.get("export_id")))
+    except ValueError:
+        return None

@@ -1,0 +1,43 @@
+"""What routes share: the services of the application, its address, and how errors are described."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from waybill.api.problem_examples import problem_examples
+from waybill.api.problems import MEDIA_TYPE
+from waybill.bootstrap import Services
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+AppServices = Annotated[Services, Depends(_services)]
+
+
+def api_base(request: Request, services: Services) -> str:
+    """Return the address of ``/api`` as clients see it, without a slash at its end."""
+    root = services.settings.public_url or str(request.base_url)
+    return f"{root.rstrip('/')}/api"
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems a route answers with, for its OpenAPI document."""
+    return {status: _described(status) for status in statuses}
+
+
+def _described(status: int) -> dict[str, Any]:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/ProblemDocument"},
+                "examples": problem_examples(status),
+            }
+        },
+    }
