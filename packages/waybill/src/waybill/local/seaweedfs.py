@@ -147,6 +147,10 @@ class SeaweedfsService(Service):
                 f"-ip.bind={LOOPBACK}",
                 # One master, and it knows: no election, which takes a second and more.
                 "-master.peers=none",
+                # A master that resumes may win its election before it listens for the result, and
+                # then hands out no volumes for 15 s. What it would resume, it learns from the
+                # volume server. (Seen on SeaweedFS 4.48 on a busy machine.)
+                "-master.resumeState=false",
                 "-master.telemetry=false",
                 f"-master.port={self.port('seaweedfs_master')}",
                 f"-master.port.grpc={self.port('seaweedfs_master_grpc')}",
