@@ -79,7 +79,7 @@ async def end_attempt(
         .where(
             attempts.c.export_id == export_id,
             attempts.c.ended_at.is_(None),
-            jobs.c.id == export_id,
+            jobs.c.id == attempts.c.export_id,
         )
         .values(
             ended_at=func.now(),

@@ -73,6 +73,8 @@ export_jobs = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("error_cause", Text),
+    # Equal for equal requests; see ``ExportRequest.fingerprint``.
+    Column("fingerprint", Text),
     CheckConstraint(f"status IN ({_STATUSES})", name="status"),
     # What the code promises, the database holds as well.
     CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease_when_running"),
@@ -82,6 +84,9 @@ export_jobs = Table(
         name="completed_has_result",
     ),
     CheckConstraint("attempt >= 0 AND attempt <= max_attempts", name="attempt_bounded"),
+    # A job that waits can run: otherwise it would wait for ever.
+    CheckConstraint("status <> 'queued' OR attempt < max_attempts", name="queued_can_run"),
+    CheckConstraint("status <> 'queued' OR next_attempt_at IS NOT NULL", name="queued_is_due"),
     CheckConstraint(f"error_cause IN ({_CAUSES})", name="error_cause"),
 )
 
@@ -104,6 +109,13 @@ Index(
     "ix_export_jobs_leftovers",
     export_jobs.c.updated_at,
     postgresql_where=text("status IN ('expired', 'deleted') AND object_key IS NOT NULL"),
+)
+# What a request is coalesced with.
+Index(
+    "ix_export_jobs_unfinished",
+    export_jobs.c.requested_by,
+    export_jobs.c.fingerprint,
+    postgresql_where=text("status IN ('queued', 'running')"),
 )
 Index("ix_export_jobs_requested_by", export_jobs.c.requested_by, export_jobs.c.created_at.desc())
 

@@ -18,6 +18,11 @@ _CAUSES = "('transient', 'permanent', 'worker_lost', 'deadline', 'internal')"
 def upgrade() -> None:
     op.add_column("export_jobs", sa.Column("error_cause", sa.Text))
     op.create_check_constraint("error_cause", "export_jobs", f"error_cause IN {_CAUSES}")
+    for name, condition in (
+        ("queued_can_run", "status <> 'queued' OR attempt < max_attempts"),
+        ("queued_is_due", "status <> 'queued' OR next_attempt_at IS NOT NULL"),
+    ):
+        op.create_check_constraint(name, "export_jobs", condition)
     op.create_index(
         "ix_export_jobs_dead_letters",
         "export_jobs",
@@ -72,4 +77,6 @@ def downgrade() -> None:
     op.drop_table("export_attempts")
     op.drop_index("ix_export_jobs_retention", "export_jobs")
     op.drop_index("ix_export_jobs_dead_letters", "export_jobs")
+    for name in ("queued_is_due", "queued_can_run"):
+        op.drop_constraint(op.f(f"ck_export_jobs_{name}"), "export_jobs")
     op.drop_column("export_jobs", "error_cause")

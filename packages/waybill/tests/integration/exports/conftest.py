@@ -1,0 +1,68 @@
+"""Jobs on a real database, without processes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from waybill.bootstrap import Services
+from waybill.exports.job import ExportJob, Lease
+from waybill.exports.leases import LeaseRepository, Result
+from waybill.exports.object_keys import object_key
+from waybill.exports.repository import ExportRepository
+
+LEASE_SECONDS = 60.0
+
+
+@pytest.fixture
+def repository(services: Services) -> ExportRepository:
+    return services.repository
+
+
+@pytest.fixture
+def leases(services: Services) -> LeaseRepository:
+    return services.leases
+
+
+@pytest.fixture
+def add(repository: ExportRepository) -> Callable[..., Awaitable[ExportJob]]:
+    """Add a queued job of Ann's."""
+
+    async def add(**values: Any) -> ExportJob:
+        defaults: dict[str, Any] = {
+            "export_type": "users",
+            "format": "csv",
+            "options": {},
+            "requested_by": "ann",
+            "tenant": None,
+            "max_attempts": 3,
+        }
+        return await repository.add(**(defaults | values))
+
+    return add
+
+
+async def claimed(leases: LeaseRepository, job: ExportJob, seconds: float = LEASE_SECONDS) -> Lease:
+    """Claim a job that is due."""
+    taken = await leases.claim(job.id, lease_seconds=seconds, worker=f"test/1/{uuid4().hex}")
+    assert taken is not None
+    return taken[1]
+
+
+def result_of(lease: Lease, *, prefix: str = "exports", **values: Any) -> Result:
+    """A result as a worker would commit it."""
+    defaults: dict[str, Any] = {
+        "storage": "s3",
+        "object_key": object_key(prefix, lease),
+        "object_bytes": 12,
+        "object_etag": "e" * 32,
+        "manifest": {"rows": 3},
+        "sha256": "0" * 64,
+        "rows": 3,
+        "expires_at": datetime.now(UTC) + timedelta(days=7),
+    }
+    return Result(**(defaults | values))
