@@ -77,8 +77,9 @@ def _keep_our_logging(**_: Any) -> None:
 def run_scheduler(settings: Settings) -> None:
     """Run the sweeper until told to stop."""
     app = create_celery(settings)
-    runtime = ProcessRuntime(service_factory(settings, celery=app))
-    register_sweeper_tasks(app, runtime)
+    build = service_factory(settings, celery=app)
+    runtime = ProcessRuntime(build)
+    register_sweeper_tasks(app, runtime, ProcessRuntime(build))
     schedule_sweeper(app, settings)
     signals.setup_logging.connect(_keep_our_logging, weak=False)
     log.info("scheduler.ready")

@@ -1,11 +1,14 @@
 """Celery beat, with one change: the sweeper runs in beat's own process.
 
 A sweeper that travels through the broker cannot mend a broker that lost its messages, and would
-queue behind the very exports it watches.
+queue behind the very exports it watches. What asks storage has a lane of its own: an S3 that hangs
+(its read timeout is 60 s) must not keep lost jobs from being found.
 """
 
 from __future__ import annotations
 
+import queue
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +17,7 @@ from celery.beat import ScheduleEntry, Scheduler
 
 from waybill.config import Settings
 from waybill.log import get_logger
-from waybill.worker.tasks import CLEAN, MONITOR, SWEEP, SWEEP_STORAGE
+from waybill.worker.tasks import CLEAN, MONITOR, STORAGE_TASKS, SWEEP, SWEEP_STORAGE
 
 log = get_logger(__name__)
 
@@ -36,19 +39,52 @@ def schedule_sweeper(app: Celery, settings: Settings) -> None:
     }
 
 
+class _Lane:
+    """Runs tasks one after the other in a thread. A task that still waits is not queued twice."""
+
+    def __init__(self, name: str) -> None:
+        self._waiting: set[str] = set()
+        self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # A daemon: whatever it does can be broken off and done again.
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def put(self, task: Any) -> None:
+        if task.name not in self._waiting:
+            self._waiting.add(task.name)
+            self._tasks.put(task)
+
+    def _work(self) -> None:
+        while True:
+            task = self._tasks.get()
+            self._waiting.discard(task.name)
+            _run(task)
+
+
+def _run(task: Any) -> None:
+    """Run a task to its end; a failure is logged, and its next turn tries again."""
+    result = task.apply()
+    if result.failed():
+        # The class alone: a database's message may quote the row it is about.
+        log.error("sweeper.failed", task=task.name, error=type(result.result).__name__)
+
+
 class InProcessScheduler(Scheduler):  # type: ignore[misc]
     """Runs due tasks here and now instead of sending them."""
 
     # Beat would otherwise wait for a broker before every tick.
     producer = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._storage_lane = _Lane("storage-sweeps")
+        super().__init__(*args, **kwargs)
+
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **_: Any
-    ) -> Any:
-        """Run ``entry``'s task to its end; a failure is logged and the next tick tries again."""
+    ) -> None:
+        """Run ``entry``'s task: here to its end, or in the lane of what waits for storage."""
         due = self.reserve(entry) if advance else entry
-        result = self.app.tasks[due.task].apply(args=due.args, kwargs=due.kwargs)
-        if result.failed():
-            # The class alone: a database's message may quote the row it is about.
-            log.error("sweeper.failed", task=due.task, error=type(result.result).__name__)
-        return result
+        task = self.app.tasks[due.task]
+        if due.task in STORAGE_TASKS:
+            self._storage_lane.put(task)
+        else:
+            _run(task)

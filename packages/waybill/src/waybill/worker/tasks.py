@@ -19,6 +19,9 @@ CLEAN = "sweeper.clean"
 SWEEP_STORAGE = "sweeper.sweep_storage"
 MONITOR = "sweeper.monitor"
 
+STORAGE_TASKS = frozenset({CLEAN, SWEEP_STORAGE})
+"""What waits for object storage: run apart from what must not wait."""
+
 
 def register_export_task(
     app: Celery, runtime: ProcessRuntime, shutdown: ShutdownFlag, termination: ChildTermination
@@ -40,8 +43,11 @@ def register_export_task(
             runtime.run(lambda services: services.runner.run(identifier))
 
 
-def register_sweeper_tasks(app: Celery, runtime: ProcessRuntime) -> None:
-    """Let ``app`` sweep (the scheduler)."""
+def register_sweeper_tasks(
+    app: Celery, runtime: ProcessRuntime, storage_runtime: ProcessRuntime
+) -> None:
+    """Let ``app`` sweep (the scheduler); ``storage_runtime`` is for ``STORAGE_TASKS`` alone, which
+    run in another thread."""
 
     @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
     def sweep() -> None:
@@ -49,11 +55,11 @@ def register_sweeper_tasks(app: Celery, runtime: ProcessRuntime) -> None:
 
     @app.task(name=CLEAN)  # type: ignore[untyped-decorator]
     def clean() -> None:
-        runtime.run(lambda services: services.sweeper.clean())
+        storage_runtime.run(lambda services: services.sweeper.clean())
 
     @app.task(name=SWEEP_STORAGE)  # type: ignore[untyped-decorator]
     def sweep_storage() -> None:
-        runtime.run(lambda services: services.sweeper.sweep_storage())
+        storage_runtime.run(lambda services: services.sweeper.sweep_storage())
 
     @app.task(name=MONITOR)  # type: ignore[untyped-decorator]
     def monitor() -> None:
