@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import hashlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+import uvicorn
 
 from waybill.api.app import create_app
+from waybill.api.auth import current_principal
 from waybill.bootstrap import Services
+from waybill.exports.job import ExportJob
+from waybill.exports.leases import Result
+from waybill.exports.principal import Principal
+
+AddJob = Callable[..., Awaitable[ExportJob]]
 
 
 @pytest.fixture
-async def api(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+def app(services: Services) -> Any:
+    return create_app(services)
+
+
+@pytest.fixture
+async def api(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the development token."""
-    app = create_app(services)
     async with httpx.AsyncClient(
         # raise_app_exceptions off: a client sees the 500 that a server would send.
         transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),
@@ -22,3 +40,98 @@ async def api(services: Services) -> AsyncIterator[httpx.AsyncClient]:
         headers={"Authorization": "Bearer test-token"},
     ) as client:
         yield client
+
+
+@pytest.fixture
+def act_as(app: Any) -> Callable[[Principal], None]:
+    """Let every request be somebody's."""
+
+    def act(principal: Principal) -> None:
+        app.dependency_overrides[current_principal] = lambda: principal
+
+    return act
+
+
+@pytest.fixture
+async def server(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the same application behind uvicorn, on a real socket."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+        headers={"Authorization": "Bearer test-token"},
+        timeout=20,
+    ) as client:
+        yield client
+    app.state.services.changes.release()
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+def add_job(services: Services) -> AddJob:
+    """Insert a job that no worker will take; ``data`` completes it with that file."""
+
+    async def add(
+        data: bytes | None = None,
+        *,
+        requested_by: str = "local-developer",
+        tenant: str | None = None,
+        file_name: str = "users.csv",
+        media_type: str = "text/csv; charset=utf-8",
+    ) -> ExportJob:
+        job = await services.repository.add(
+            export_type="users",
+            format="csv",
+            options={},
+            requested_by=requested_by,
+            tenant=tenant,
+            max_attempts=3,
+        )
+        if data is not None:
+            await complete(services, job, data, file_name=file_name, media_type=media_type)
+        found = await services.repository.find(job.id)
+        assert found is not None
+        return found
+
+    return add
+
+
+async def complete(
+    services: Services,
+    job: ExportJob,
+    data: bytes,
+    *,
+    file_name: str = "users.csv",
+    media_type: str = "text/csv; charset=utf-8",
+) -> None:
+    """Do to a job what a worker does to it."""
+    claimed = await services.leases.claim(job.id, lease_seconds=60, worker="test")
+    assert claimed is not None
+    _, lease = claimed
+    key = f"{services.settings.s3_prefix}/{job.id}/1-{uuid4()}"
+    stored = await asyncio.to_thread(
+        services.storages["s3"].put, key, data, content_type=media_type
+    )
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert await services.leases.complete(
+        lease,
+        Result(
+            storage="s3",
+            object_key=key,
+            object_bytes=len(data),
+            object_etag=stored.etag,
+            manifest={"file_name": file_name, "media_type": media_type, "sha256": sha256},
+            sha256=sha256,
+            rows=1,
+            expires_at=services.clock.now() + timedelta(days=7),
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(client: httpx.AsyncClient, path: str, **headers: str) -> AsyncIterator[Any]:
+    """Open a stream of events."""
+    async with client.stream("GET", path, headers=headers) as response:
+        yield response
