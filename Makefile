@@ -9,9 +9,11 @@ PACKAGES := $(wildcard packages/*/pyproject.toml)
 
 USERS ?= 100000
 FORMAT ?= csv
+MINUTES ?= 10
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types docs bench lock clean
+.PHONY: help demo test faults chaos lint format types docs bench lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +23,12 @@ demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n 
 
 test: $(VENV)/.dev ## Run every test, services included
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev ## Run the fault table against real processes
+	$(BIN)/python -m pytest packages/waybill/tests/faults -m faults
+
+chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), then check every invariant
+	$(BIN)/python -m waybill.local.faults.chaos --minutes $(MINUTES) --seed $(SEED)
 
 lint: $(VENV)/.dev ## Check style, types and records
 	$(BIN)/ruff check .

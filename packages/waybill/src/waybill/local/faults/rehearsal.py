@@ -53,6 +53,7 @@ class Rehearsal:
         settings: further ``WAYBILL_…`` variables.
         catalog: the text of a catalog; ``users`` alone by default.
         concurrency: exports at a time.
+        fresh: forget the jobs of earlier rehearsals on the same stack.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Rehearsal:
         settings: Mapping[str, str] | None = None,
         catalog: str | None = None,
         concurrency: int = 2,
+        fresh: bool = True,
     ) -> None:
+        self._fresh = fresh
         self.stack = stack
         self.users = users
         self._settings = {**SHORT, **(settings or {})}
@@ -85,7 +88,8 @@ class Rehearsal:
             self.s3 = stack.enter_context(S3Proxy(_port(addresses.s3_endpoint_url)))
             migrate(settings_of(self.stack))
             create_users(self.dsn, self.users)
-            self.forget()
+            if self._fresh:
+                self.forget()
             path = self.stack.data_dir / "rehearsal.toml"
             path.write_text(self._catalog, encoding="utf-8")
             self.environment = {

@@ -47,8 +47,8 @@ class Request:
 
 
 Action = Callable[[Request], "bytes | None"]
-"""Given a request (which it may change), returns an answer to give instead of asking S3, or ``None``
-to ask. Raises ``ConnectionResetError`` to break the connection before S3 hears of it."""
+"""Given a request (which it may change), returns an answer to give instead of asking S3, or
+``None`` to ask. Raises ``ConnectionResetError`` to break the connection before S3 hears of it."""
 
 
 def answer(status: int, body: bytes = b"", reason: str = "Fault") -> Action:

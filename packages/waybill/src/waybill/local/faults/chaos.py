@@ -1,0 +1,218 @@
+"""``make chaos``: exports of mixed sizes and formats while a seeded process breaks things.
+
+    python -m waybill.local.faults.chaos --minutes 10 --seed 1
+
+The last line is ``chaos: N faults, N jobs, N completed, 0 lost, 0 doubled, 0 truncated, 0 stuck``;
+the exit status is 1 if any of the four is not 0, or an invariant does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped, unused-ignore]
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from waybill.client import ClientError
+from waybill.local.faults.invariants import TERMINAL
+from waybill.local.faults.rehearsal import Rehearsal
+from waybill.local.faults.s3_proxy import corrupt_body, error_in_200, reset_connection, unavailable
+from waybill.local.sample import create_users
+from waybill.local.signals import orderly_exit
+from waybill.local.stack import LocalStack
+
+_FORMATS = ("csv", "json", "ndjson")
+_SIZES = {"users": 20_000, "users-small": 500, "users-large": 120_000}
+_CATALOG = "".join(
+    f'[exports.{name}]\ntable = "public.{name.replace("-", "_")}"\nkey = "id"\n\n'
+    for name in _SIZES
+)
+# Faults come faster than a person's three retries are meant for: what is tested is that nothing is
+# lost, doubled or cut, not how soon a job gives up.
+_SETTINGS = {"WAYBILL_MAX_ATTEMPTS": "20", "WAYBILL_QUOTA_PER_DAY": "1000000"}
+_PAUSE_SECONDS = (2.0, 8.0)
+_QUIET_SECONDS = 180.0
+
+
+class Chaos:
+    """Breaks a rehearsal at random moments; the same seed chooses the same faults in order."""
+
+    def __init__(self, house: Rehearsal, seed: int, console: Console) -> None:
+        self._house = house
+        self._random = random.Random(seed)  # noqa: S311 - reproducible on purpose
+        self._console = console
+        self.injected: Counter[str] = Counter()
+        self._faults: dict[str, Callable[[], None]] = {
+            "worker child killed": self._kill_child,
+            "worker killed": self._kill_worker,
+            "worker frozen past its lease": self._freeze_worker,
+            "Valkey killed and restarted": self._restart_valkey,
+            "PostgreSQL restarted": self._restart_postgres,
+            "database connections cut": house.postgres.cut,
+            "source connections cut": house.source.cut,
+            "broker connections cut": house.redis.cut,
+            "S3 answers 503": lambda: self._s3(lambda: house.s3.fault(unavailable(), times=4)),
+            "S3 breaks connections": lambda: self._s3(
+                lambda: house.s3.fault(reset_connection(), times=3)
+            ),
+            "S3 corrupts a part": lambda: self._s3(
+                lambda: house.s3.fault(corrupt_body(), operation="part", times=1)
+            ),
+            "S3 loses the answer to Complete": lambda: self._s3(
+                lambda: house.s3.fault(operation="complete", times=1, lose_answer=True)
+            ),
+            "S3 answers Complete with an error in a 200": lambda: self._s3(
+                lambda: house.s3.fault(error_in_200(), operation="complete", times=1)
+            ),
+            "S3 silent for seconds": self._hold_s3,
+        }
+
+    def run(self, until: float) -> None:
+        """Inject faults until the monotonic clock shows ``until``."""
+        while time.monotonic() < until:
+            time.sleep(self._random.uniform(*_PAUSE_SECONDS))
+            name = self._random.choice(list(self._faults))
+            self._console.print(f"  fault: {name}", style="dim")
+            self._faults[name]()
+            self.injected[name] += 1
+
+    def _kill_child(self) -> None:
+        children = psutil.Process(self._house.processes.worker.pid).children(recursive=True)
+        for child in children[:1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    def _kill_worker(self) -> None:
+        self._house.processes.worker.kill()
+        self._house.processes.worker.start()
+
+    def _freeze_worker(self) -> None:
+        worker = self._house.processes.worker
+        worker.pause()
+        time.sleep(8)
+        worker.resume()
+
+    def _restart_valkey(self) -> None:
+        self._house.stack.valkey.kill()
+        self._house.stack.valkey.start()
+
+    def _restart_postgres(self) -> None:
+        self._house.stack.postgres.restart()
+
+    def _hold_s3(self) -> None:
+        self._house.s3.hold()
+        time.sleep(self._random.uniform(1, 5))
+        self._house.s3.release()
+
+    def _s3(self, begin: Callable[[], None]) -> None:
+        begin()
+
+
+class Load:
+    """Requests exports, a few at a time, for as long as it is told to."""
+
+    def __init__(self, house: Rehearsal, seed: int) -> None:
+        self._house = house
+        self._random = random.Random(seed + 1)  # noqa: S311 - reproducible on purpose
+        self.refused = 0
+
+    def run(self, until: float) -> None:
+        """Keep about four exports under way until the monotonic clock shows ``until``."""
+        while time.monotonic() < until:
+            try:
+                if self._unfinished() < 4:
+                    weights = (6, 10, 1)
+                    (export_type,) = self._random.choices(list(_SIZES), weights)
+                    self._house.request(export_type, format=self._random.choice(_FORMATS))
+                else:
+                    time.sleep(0.1)
+            except (ClientError, psycopg.OperationalError, OSError):
+                # An answer of 5xx, or none: nothing was promised, so nothing can be lost.
+                self.refused += 1
+                time.sleep(0.5)
+            except Exception as exc:
+                if "httpx" not in type(exc).__module__ and "httpcore" not in type(exc).__module__:
+                    raise
+                self.refused += 1
+                time.sleep(0.5)
+
+    def _unfinished(self) -> int:
+        rows = self._house.rows(
+            "SELECT count(*) AS n FROM export_jobs WHERE status IN ('queued', 'running')"
+        )
+        return int(rows[0]["n"])
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    console = Console(stderr=True, highlight=False)
+    with orderly_exit(), tempfile.TemporaryDirectory(prefix="waybill-chaos-") as directory:
+        console.print("Starting a service behind fault proxies ...")
+        with LocalStack(Path(directory)) as stack:
+            dsn = stack.addresses.postgres_dsn
+            for name, rows in _SIZES.items():
+                create_users(dsn, rows, table=name.replace("-", "_"))
+            with Rehearsal(
+                stack, users=_SIZES["users"], settings=_SETTINGS, catalog=_CATALOG
+            ) as house:
+                return _rehearse(house, arguments.minutes, arguments.seed, console)
+
+
+def _rehearse(house: Rehearsal, minutes: float, seed: int, console: Console) -> int:
+    chaos, load = Chaos(house, seed, console), Load(house, seed)
+    until = time.monotonic() + minutes * 60
+    requests = threading.Thread(target=load.run, args=(until,), daemon=True)
+    requests.start()
+    chaos.run(until)
+    requests.join()
+    house.s3.clear()
+    console.print("Faults are over; waiting for every job to end ...")
+    _wait_until_quiet(house)
+    found = house.audit(expected=_SIZES)
+    settled = time.monotonic() + 60
+    while found.problems and time.monotonic() < settled:
+        time.sleep(1)  # the orphan sweep has its turn every second here
+        found = house.audit(expected=_SIZES)
+    table = Table("fault", "times")
+    for name, times in sorted(chaos.injected.items()):
+        table.add_row(name, str(times))
+    console.print(table)
+    console.print(f"statuses: {dict(found.by_status)}; requests refused: {load.refused}")
+    for problem in found.problems:
+        console.print(problem, style="red", markup=False)
+    completed = found.by_status["completed"]
+    print(
+        f"chaos: {chaos.injected.total()} faults, {found.jobs} jobs, {completed} completed, "
+        f"{found.lost} lost, {found.doubled} doubled, {found.truncated} truncated, "
+        f"{found.stuck} stuck"
+    )
+    return 1 if found.problems else 0
+
+
+def _wait_until_quiet(house: Rehearsal) -> None:
+    deadline = time.monotonic() + _QUIET_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psycopg.OperationalError):
+            rows = house.rows("SELECT status FROM export_jobs")
+            if all(row["status"] in TERMINAL for row in rows):
+                return
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

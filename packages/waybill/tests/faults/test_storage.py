@@ -1,0 +1,86 @@
+"""Faults 15 to 20: S3 is overloaded, loses answers, lies, corrupts; 23: time passes."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from waybill.client import ServerRefused
+from waybill.local.faults.rehearsal import PREFIX, Rehearsal
+from waybill.local.faults.s3_proxy import answer, corrupt_body, error_in_200, unavailable
+from waybill.local.stack import LocalStack
+
+USERS = 60_000
+
+
+def objects_of(house: Rehearsal, export_id: str) -> list[str]:
+    return sorted(house.storages()["s3"].list_keys(f"{PREFIX}/{export_id}/"))
+
+
+def test_15_bursts_of_503_are_retried_on_s3(house: Rehearsal) -> None:
+    house.s3.fault(unavailable(), times=3)
+    export_id = house.request()
+    row = house.wait_over(export_id)
+    assert (row["status"], row["storage"]) == ("completed", "s3")
+    assert house.s3.injected == 3
+
+
+def test_17_complete_that_times_out_but_succeeded_is_found(house: Rehearsal) -> None:
+    house.s3.fault(operation="complete", times=1, lose_answer=True)
+    export_id = house.request()
+    row = house.wait_over(export_id)
+    assert (row["status"], row["attempt"]) == ("completed", 1)
+    assert len(objects_of(house, export_id)) == 2  # the file and its manifest, no second copy
+
+
+def test_18_error_in_a_200_is_a_failure(house: Rehearsal) -> None:
+    house.s3.fault(error_in_200(), operation="complete", times=10)
+    export_id = house.request()
+    house.wait_for(export_id, lambda row: row["attempt"] == 1 and row["status"] == "queued")
+    house.s3.clear()
+    row = house.wait_over(export_id)
+    assert (row["status"], row["attempt"]) == ("completed", 2)
+    assert house.attempts(export_id)[0]["outcome"] == "retried"
+
+
+def test_19_corrupted_part_is_sent_again_and_never_committed(house: Rehearsal) -> None:
+    house.s3.fault(corrupt_body(), operation="part", times=1)
+    export_id = house.request()
+    row = house.wait_over(export_id)
+    assert (row["status"], row["attempt"]) == ("completed", 1)
+    assert house.s3.requests.count("part") > 3
+
+
+def test_20_disk_full_fails_cleanly(house: Rehearsal) -> None:
+    full = answer(500, b"<Error><Code>InternalError</Code><Message>no space</Message></Error>")
+    house.s3.fault(full, operation="part")
+    export_id = house.request()
+    row = house.wait_over(export_id, seconds=120)
+    house.s3.clear()
+    assert row["status"] == "failed"
+    assert row["error_code"] == "storage_unavailable"
+    assert row["attempt"] == 3
+    assert "no space" not in row["error_message"]
+
+
+def test_23_a_week_later_the_file_is_gone_and_says_so(fault_stack: LocalStack) -> None:
+    with Rehearsal(fault_stack, users=USERS) as house:
+        export_id = house.request()
+        house.wait_over(export_id)
+        assert len(objects_of(house, export_id)) == 2
+    # The same service eight days later; its cleanup is killed midway and starts again.
+    later = {
+        "WAYBILL_CLOCK_OFFSET_SECONDS": str(8 * 86_400),
+        "WAYBILL_DOWNLOAD_GRACE_SECONDS": "60",
+    }
+    with Rehearsal(fault_stack, users=USERS, settings=later, fresh=False) as house:
+        house.wait_for(export_id, lambda row: row["status"] == "expired")
+        house.processes.scheduler.kill()
+        house.processes.scheduler.start()
+        house.wait_for(export_id, lambda row: row["object_key"] is None)
+        assert objects_of(house, export_id) == []
+        with pytest.raises(ServerRefused) as refused:
+            house.client.manifest(export_id)
+        assert refused.value.status == httpx.codes.GONE
+        assert "new export" in str(refused.value)
+        house.assert_invariants()
