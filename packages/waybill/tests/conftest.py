@@ -76,6 +76,8 @@ def settings(local_stack: LocalStack, database: str) -> Settings:
         source_dsn=database,
         s3_prefix=f"test-{secrets.token_hex(6)}",
         development_token="test-token",
+        quota_per_day="unlimited",
+        requests_burst=10_000,
         log_level="WARNING",
     )
 

@@ -18,21 +18,27 @@ from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.errors import WaybillError
 from waybill.exports.admin import ExportAdministration
+from waybill.exports.admission import AdmissionDesk
 from waybill.exports.audit import AuditLog
 from waybill.exports.changes import ExportChanges
 from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
 from waybill.exports.dead_letters import DeadLetters
 from waybill.exports.delivery import DownloadPolicy, ResultDelivery
+from waybill.exports.fallback import FallbackMover
 from waybill.exports.job import ExportJob
 from waybill.exports.leases import LeaseRepository
 from waybill.exports.monitor import ExportMonitor, MonitorBounds
 from waybill.exports.orphans import OrphanSweep
+from waybill.exports.preview import ExportPreviewer
 from waybill.exports.queue import ExportQueue
+from waybill.exports.quota import QuotaPolicy
 from waybill.exports.repository import ExportRepository
 from waybill.exports.rows import JobListener
-from waybill.exports.service import ExportService, ServiceLimits
+from waybill.exports.service import ExportService
+from waybill.exports.source_columns import SourceColumns
 from waybill.pipeline.source import PostgresSource
 from waybill.storage.base import Storage
+from waybill.storage.database import DatabaseOptions, DatabaseStorage
 from waybill.storage.s3 import S3Options, S3Storage
 from waybill.worker.celery_app import create_celery
 from waybill.worker.identity import new_family
@@ -66,14 +72,31 @@ class Services:
         self.repository = ExportRepository(self.engine, listeners=listeners)
         self.leases = LeaseRepository(self.engine, listeners=listeners)
         self.queue = ExportQueue(celery or create_celery(settings))
-        self.storages: dict[str, Storage] = {"s3": create_s3(settings)}
+        self.storages: dict[str, Storage] = {
+            "s3": create_s3(settings),
+            "database": create_database_storage(settings),
+        }
         self.audit = AuditLog(self.engine)
+        self.source = PostgresSource(settings.source_url)
+        self.desk = AdmissionDesk(
+            self.engine,
+            audit=self.audit,
+            max_attempts=settings.max_attempts,
+            key_retention=timedelta(hours=settings.idempotency_hours),
+        )
         self.exports = ExportService(
             repository=self.repository,
             queue=self.queue,
             catalog=self.catalog,
             clock=self.clock,
-            limits=ServiceLimits(max_attempts=settings.max_attempts),
+            desk=self.desk,
+            quotas=QuotaPolicy(self.catalog, settings.quota_per_day, settings.quota_roles),
+            previewer=ExportPreviewer(
+                source=self.source,
+                engine=self.engine,
+                timeout_seconds=settings.preview_timeout_seconds,
+            ),
+            source_columns=SourceColumns(self.source),
             audit=self.audit,
         )
         self.delivery = ResultDelivery(
@@ -107,12 +130,20 @@ class Services:
             stale_upload_age=timedelta(hours=settings.stale_upload_hours),
             rest_seconds=settings.storage_sweep_seconds,
         )
+        self.mover = FallbackMover(
+            self.engine,
+            source=self.storages["database"],
+            target=self.storages["s3"],
+            download_grace=timedelta(seconds=settings.download_grace_seconds),
+            rest_seconds=settings.storage_sweep_seconds,
+        )
         self.sweeper = Sweeper(
             repository=self.repository,
             leases=self.leases,
             queue=self.queue,
             cleanup=self.cleanup,
             orphans=self.orphans,
+            mover=self.mover,
             settings=settings,
         )
         self.monitor = ExportMonitor(
@@ -135,8 +166,9 @@ class Services:
             leases=self.leases,
             catalog=self.catalog,
             producer=ExportProducer(
-                source=PostgresSource(settings.source_url),
+                source=self.source,
                 storage=self.storages["s3"],
+                fallback=self.storages["database"] if settings.fallback_max_bytes else None,
                 settings=settings,
             ),
             storages=self.storages,
@@ -236,5 +268,16 @@ def create_s3(settings: Settings) -> S3Storage:
             endpoint_url=str(settings.s3_endpoint_url) if settings.s3_endpoint_url else None,
             access_key_id=key_id.get_secret_value() if key_id else None,
             secret_access_key=secret.get_secret_value() if secret else None,
+        )
+    )
+
+
+def create_database_storage(settings: Settings) -> DatabaseStorage:
+    """Return the storage in waybill's own database, for the time in which S3 is away."""
+    return DatabaseStorage(
+        DatabaseOptions(
+            dsn=settings.database_dsn,
+            max_object_bytes=settings.fallback_max_bytes,
+            max_total_bytes=settings.fallback_total_bytes,
         )
     )

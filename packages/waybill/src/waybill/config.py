@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -70,6 +70,22 @@ class Settings(BaseSettings):
     event_stream_seconds: float = Field(900.0, gt=0)
     """An event stream ends after this long; the client comes back with its credentials of then."""
 
+    # -- what people may ask for, and how often -------------------------------------------------
+    quota_per_day: Annotated[int, Field(ge=1)] | Literal["unlimited"] = QUOTA_PER_DAY
+    """Exports a person may request in any 24 hours; failed ones do not count (ADR-0007)."""
+    quota_roles: dict[str, Annotated[int, Field(ge=1)] | Literal["unlimited"]] = {}
+    """Quotas of roles, as JSON: ``{"analyst": 50, "batch": "unlimited"}``. They only raise."""
+    idempotency_hours: float = Field(24.0, gt=0)
+    """How long the answer to an ``Idempotency-Key`` is kept."""
+    require_idempotency_key: bool = False
+    """Whether a request without an ``Idempotency-Key`` is refused."""
+    preview_timeout_seconds: float = Field(10.0, gt=0)
+    """How long a dry run may ask the source."""
+    requests_per_second: float = Field(10.0, gt=0)
+    """How fast a person may poll, and how fast they may request, per API process."""
+    requests_burst: int = Field(100, ge=1)
+    """How many of either may come at once: the quick first polls of small exports are welcome."""
+
     # -- a job's life (the promises of ADR-0001) ------------------------------------------------
     max_attempts: int = Field(RETRY_ATTEMPTS, ge=1, le=20)
     retry_backoff_seconds: Annotated[tuple[float, ...], NoDecode] = RETRY_BACKOFF_SECONDS
@@ -106,6 +122,12 @@ class Settings(BaseSettings):
     """How long a worker that is told to stop lets an export run before it gives it back."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
+
+    # -- the database as storage while S3 is away -----------------------------------------------
+    fallback_max_bytes: int = Field(256 * 1024 * 1024, ge=0)
+    """The largest file kept in waybill's database; 0 keeps none, so that a job fails instead."""
+    fallback_total_bytes: int = Field(2 * 1024 * 1024 * 1024, ge=0)
+    """All such files together: an outage of S3 must not fill the database's disk as well."""
 
     log_level: str = "INFO"
     clock_offset_seconds: float = 0.0

@@ -21,6 +21,7 @@ from waybill.api import (
 )
 from waybill.api.auth import Authenticator, create_authenticator
 from waybill.api.body_limit import BodyLimit
+from waybill.api.rate_limit import RateLimiter
 from waybill.bootstrap import Services
 
 _DESCRIPTION = """\
@@ -61,6 +62,10 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
     )
     app.state.services = services
     app.state.authenticator = authenticator or create_authenticator(services.settings)
+    app.state.rate_limiter = RateLimiter(
+        per_second=services.settings.requests_per_second,
+        burst=services.settings.requests_burst,
+    )
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     problems.install(app)
     for module in (health, metrics, exports, events, download, admin, audit):

@@ -7,16 +7,25 @@ from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.events import POLLING_HEADERS, progress_headers
+from waybill.api.rate_limit import limited
+from waybill.api.request_headers import (
+    REQUEST_HEADERS,
+    IdempotencyKey,
+    Prefer,
+    idempotency_key,
+    preference_headers,
+    quota_headers,
+)
+from waybill.api.request_schemas import ExportBody, PreviewDocument
 from waybill.api.responses import AppServices, api_base, problem_responses
-from waybill.api.schemas import ExportBody, ExportDocument, ExportList
+from waybill.api.schemas import ExportDocument, ExportList
 from waybill.bootstrap import Services
 from waybill.exports.job import ExportJob, ExportStatus
-from waybill.exports.request import ExportRequest
 
 POLL_SECONDS = 1
 PAGE_ITEMS = 50
@@ -32,7 +41,18 @@ def _document(request: Request, services: Services, job: ExportJob) -> ExportDoc
     "/{export_type}/export",
     status_code=202,
     summary="Request an export",
-    responses=problem_responses(400, 401, 403, 404, 413, 422),
+    dependencies=[Depends(limited("request"))],
+    response_model=ExportDocument,
+    responses={
+        200: {
+            "description": "An unfinished export of yours that is the same (nothing was made), or, "
+            "with `dry_run`, what the export would be.",
+            "model": ExportDocument | PreviewDocument,
+            "headers": REQUEST_HEADERS,
+        },
+        202: {"description": "The export was accepted.", "headers": REQUEST_HEADERS},
+        **problem_responses(400, 401, 403, 404, 409, 413, 422, 429, 503),
+    },
 )
 async def request_export(
     export_type: str,
@@ -41,21 +61,43 @@ async def request_export(
     principal: CurrentPrincipal,
     services: AppServices,
     body: ExportBody | None = None,
-) -> ExportDocument:
-    """Create a job and answer at once. Watch it at ``Location``."""
-    wanted = body or ExportBody()
-    job = await services.exports.request(
+    idempotency_header: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> ExportDocument | Response:
+    """Create a job and answer at once. Watch it at ``Location``.
+
+    A request that equals an unfinished one of yours gets that one, with 200.
+    """
+    wanted = (body or ExportBody()).request(export_type)
+    if body is not None and body.dry_run:
+        preview, quota = await services.exports.preview(principal, wanted)
+        return JSONResponse(
+            PreviewDocument.of(wanted, preview, quota).model_dump(mode="json"),
+            headers={"Cache-Control": "no-store", **quota_headers(quota)},
+        )
+    admission = await services.exports.request(
         principal,
-        ExportRequest(
-            export_type=export_type,
-            format=wanted.format,
-            columns=tuple(wanted.columns or ()),
-            format_options=wanted.options,
+        wanted,
+        idempotency_key=idempotency_key(
+            idempotency_header, is_required=services.settings.require_idempotency_key
         ),
     )
-    document = _document(request, services, job)
-    response.headers["Location"] = document.links.self
-    response.headers["Retry-After"] = str(POLL_SECONDS)
+    document = ExportDocument.of(
+        admission.job,
+        # A repeated answer tells what was so when it was first given.
+        now=admission.answered_at or services.clock.now(),
+        base=api_base(request, services),
+    )
+    response.status_code = 202 if admission.is_new else 200
+    response.headers.update(
+        {
+            "Location": document.links.self,
+            "Retry-After": str(POLL_SECONDS),
+            "Cache-Control": "no-store",
+            **preference_headers(prefer),
+            **quota_headers(admission.quota),
+        }
+    )
     return document
 
 
@@ -81,7 +123,8 @@ async def list_exports(
 @router.get(
     "/exports/{export_id}",
     summary="Look at an export",
-    responses={200: {"headers": POLLING_HEADERS}, **problem_responses(401, 403, 404)},
+    dependencies=[Depends(limited("poll"))],
+    responses={200: {"headers": POLLING_HEADERS}, **problem_responses(401, 403, 404, 429)},
 )
 async def get_export(
     export_id: UUID,

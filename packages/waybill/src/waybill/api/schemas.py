@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from waybill.exports.job import ExportJob, ExportStatus
-
-
-class ExportBody(BaseModel):
-    """The body of a request; every field is optional, so is the body."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"format": "csv", "columns": ["id", "email", "created_at"]}],
-        },
-    )
-
-    format: str = Field(default="csv", max_length=32, description="csv, json or ndjson.")
-    columns: list[str] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=1664,  # PostgreSQL's own limit on a SELECT's columns
-        description="Columns by name, in the wanted order; all of them when left out.",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the format, such as CSV's delimiter."
-    )
 
 
 class ProgressDocument(BaseModel):

@@ -121,12 +121,17 @@ class ExportRepository:
         return {job.id: job for job in found}
 
     async def list_for(
-        self, requested_by: str, *, limit: int, before: datetime | None = None
+        self,
+        requested_by: str,
+        tenant: str | None = None,
+        *,
+        limit: int,
+        before: datetime | None = None,
     ) -> Sequence[ExportJob]:
         """Return a person's jobs, newest first; ``before`` pages by ``created_at``."""
         statement = (
             select(*JOB_COLUMNS)
-            .where(jobs.c.requested_by == requested_by)
+            .where(jobs.c.requested_by == requested_by, jobs.c.tenant.is_not_distinct_from(tenant))
             .order_by(jobs.c.created_at.desc(), jobs.c.id)
             .limit(limit)
         )

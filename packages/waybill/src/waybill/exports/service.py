@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from waybill.catalog import Catalog
+from waybill.catalog import Catalog, ExportType
 from waybill.clock import Clock
 from waybill.errors import (
     ExportGone,
     ExportNotFound,
     ExportNotReady,
     PermissionDenied,
+    PersonalDataDenied,
     QueueUnavailable,
+    TenantRequired,
 )
+from waybill.exports.admission import Admission, AdmissionDesk
 from waybill.exports.audit import AuditAction, AuditLog
 from waybill.exports.job import ExportJob, ExportStatus
+from waybill.exports.preview import ExportPreviewer, Preview
 from waybill.exports.principal import ADMIN, READ, REQUEST, Principal
 from waybill.exports.queue import ExportQueue
+from waybill.exports.quota import QuotaPolicy, QuotaState
 from waybill.exports.repository import ExportRepository
 from waybill.exports.request import ExportRequest
+from waybill.exports.source_columns import SourceColumns
 from waybill.log import get_logger
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceLimits:
-    """The part of the settings the service needs."""
-
-    max_attempts: int
 
 
 class ExportService:
@@ -44,43 +42,94 @@ class ExportService:
         queue: ExportQueue,
         catalog: Catalog,
         clock: Clock,
-        limits: ServiceLimits,
+        desk: AdmissionDesk,
+        quotas: QuotaPolicy,
+        previewer: ExportPreviewer,
+        source_columns: SourceColumns,
         audit: AuditLog,
     ) -> None:
         self._repository = repository
         self._queue = queue
         self._catalog = catalog
         self._clock = clock
-        self._limits = limits
+        self._desk = desk
+        self._quotas = quotas
+        self._previewer = previewer
+        self._source_columns = source_columns
         self._audit = audit
 
-    async def request(self, principal: Principal, request: ExportRequest) -> ExportJob:
-        """Create a job: commit the row, then publish its id.
+    async def request(
+        self, principal: Principal, request: ExportRequest, *, idempotency_key: str | None = None
+    ) -> Admission:
+        """Create a job, or give the one that answers the request already: commit the row, then
+        publish its id.
 
         A broker that does not answer is no failure: the row is the truth, and the sweeper
         publishes it.
 
         Raises:
-            PermissionDenied, UnknownExportType, UnknownFormat, UnknownColumn, InvalidOption
+            PermissionDenied, PersonalDataDenied, TenantRequired, UnknownExportType, UnknownFormat,
+            UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption, IdempotencyKeyInUse,
+            IdempotencyKeyReused, QuotaExceeded
         """
-        self._require(principal, REQUEST)
-        request.validate(self._catalog)
-        job = await self._repository.add(
-            export_type=request.export_type,
-            format=request.format,
-            options=request.options_json(),
-            requested_by=principal.subject,
-            tenant=principal.tenant,
-            max_attempts=self._limits.max_attempts,
+        checked, _ = await self._check(principal, request)
+        admission = await self._desk.admit(
+            principal,
+            checked,
+            bucket=self._quotas.bucket(principal, checked.export_type),
+            key=idempotency_key,
         )
-        log.info("export.requested", export_id=str(job.id), type=job.export_type, format=job.format)
+        job = admission.job
+        if admission.is_repeated:
+            log.info("export.answer_repeated", export_id=str(job.id))
+        elif not admission.is_new:
+            log.info("export.coalesced", export_id=str(job.id))
+        else:
+            log.info(
+                "export.requested", export_id=str(job.id), type=job.export_type, format=job.format
+            )
+            await self._publish(job)
+        return admission
+
+    async def preview(
+        self, principal: Principal, request: ExportRequest
+    ) -> tuple[Preview, QuotaState | None]:
+        """Return what an export would be, and how the quota stands. Nothing is stored or spent.
+
+        Raises:
+            SourceUnreadable, and what ``request`` raises about the request itself
+        """
+        checked, export_type = await self._check(principal, request)
+        # Recorded first: the preview hands out rows.
+        await self._audit.record(principal, AuditAction.PREVIEWED, export_type=checked.export_type)
+        preview = await self._previewer.preview(principal, checked, export_type)
+        bucket = self._quotas.bucket(principal, checked.export_type)
+        return preview, await self._desk.quota(principal, bucket)
+
+    async def _check(
+        self, principal: Principal, request: ExportRequest
+    ) -> tuple[ExportRequest, ExportType]:
+        self._require(principal, REQUEST)
+        export_type = self._catalog.get_type(request.export_type)
+        for scope in export_type.requires:
+            self._require(principal, scope)
+        checked = request.canonical(export_type)
+        personal = export_type.personal_columns(checked.reads(export_type))
+        denied = next((column.pii for column in personal if not principal.may(column.pii)), None)
+        if denied is not None:
+            raise PersonalDataDenied(tuple(c.name for c in personal if c.pii == denied), denied)
+        if export_type.scope and export_type.scope.needs_tenant and principal.tenant is None:
+            raise TenantRequired(export_type.name)
+        await self._source_columns.check(export_type, checked.columns)
+        return checked, export_type
+
+    async def _publish(self, job: ExportJob) -> None:
         try:
             await self._queue.publish(job.id)
         except QueueUnavailable:
             log.warning("export.publish_deferred", export_id=str(job.id))
         else:
             await self._repository.mark_published([job.id])
-        return job
 
     async def get(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Return a job the principal may see.
@@ -99,7 +148,9 @@ class ExportService:
     ) -> Sequence[ExportJob]:
         """Return the principal's own jobs, newest first."""
         self._require(principal, READ)
-        return await self._repository.list_for(principal.subject, limit=limit, before=before)
+        return await self._repository.list_for(
+            principal.subject, principal.tenant, limit=limit, before=before
+        )
 
     async def get_result(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Return a completed job whose file may be fetched now.

@@ -60,6 +60,9 @@ def running_service(
         **stack.as_environment(),
         "WAYBILL_CATALOG": catalog,
         "WAYBILL_DEVELOPMENT_TOKEN": token,
+        # A service of one developer's own: limits are for when they are asked for.
+        "WAYBILL_QUOTA_PER_DAY": os.environ.get("WAYBILL_QUOTA_PER_DAY", "unlimited"),
+        "WAYBILL_REQUESTS_PER_SECOND": os.environ.get("WAYBILL_REQUESTS_PER_SECOND", "1000"),
     }
     migrate(settings_of(stack, catalog=catalog))
     processes = ServiceProcesses(

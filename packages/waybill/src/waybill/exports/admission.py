@@ -1,0 +1,195 @@
+"""Letting a request in: idempotency, coalescing and quota decided, and the job made, at once.
+
+All of it is one transaction. A person's requests take turns by an advisory lock that is theirs
+alone and ends with the transaction, so what is counted and looked up here is true until the commit:
+of fifty requests at once exactly as many jobs come into being as the quota has left. Other people
+never wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from waybill.errors import IdempotencyKeyInUse
+from waybill.exports.audit import AuditAction, AuditLog
+from waybill.exports.idempotency import find_answer, forget_keys, keep_answer
+from waybill.exports.job import ExportJob, ExportStatus
+from waybill.exports.principal import Principal
+from waybill.exports.quota import QuotaBucket, QuotaState, peek, spend
+from waybill.exports.request import ExportRequest
+from waybill.exports.rows import JOB_COLUMNS, job_of
+from waybill.exports.tables import export_jobs as jobs
+
+_FORGET_BATCH: Final = 1_000
+_UNFINISHED: Final = [ExportStatus.QUEUED.value, ExportStatus.RUNNING.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How a request was answered.
+
+    ``is_new``: this request made the job; otherwise an identical unfinished one of the same person
+    is given. ``is_repeated``: the answer is one given before, for the same idempotency key, and
+    ``job`` is what it was at ``answered_at``.
+    """
+
+    job: ExportJob
+    is_new: bool
+    is_repeated: bool = False
+    answered_at: datetime | None = None
+    quota: QuotaState | None = None
+
+
+class AdmissionDesk:
+    """Turns checked requests into jobs.
+
+    Args:
+        engine: waybill's own database.
+        audit: told of every job, in the transaction that makes it.
+        max_attempts: how often a job is tried.
+        key_retention: how long an idempotency key is remembered.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        audit: AuditLog,
+        max_attempts: int,
+        key_retention: timedelta,
+    ) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._max_attempts = max_attempts
+        self._key_retention = key_retention
+
+    async def admit(
+        self,
+        principal: Principal,
+        request: ExportRequest,
+        *,
+        bucket: QuotaBucket | None,
+        key: str | None = None,
+    ) -> Admission:
+        """Answer a canonical request, and commit.
+
+        Args:
+            principal: who asks.
+            request: what ``ExportRequest.canonical`` returned.
+            bucket: the quota it spends; ``None`` for no limit.
+            key: the idempotency key.
+
+        Raises:
+            IdempotencyKeyInUse, IdempotencyKeyReused, QuotaExceeded
+        """
+        fingerprint = request.fingerprint()
+        async with self._engine.begin() as connection:
+            if key is not None:
+                await self._lock_key(connection, principal, key)
+                answer = await find_answer(
+                    connection, principal, key, fingerprint, self._key_retention
+                )
+                if answer is not None:
+                    return Admission(
+                        answer.job, answer.is_new, is_repeated=True, answered_at=answer.answered_at
+                    )
+            await _lock(connection, "person", principal)
+            job = await _find_unfinished(connection, principal, fingerprint)
+            is_new = job is None
+            quota = None
+            if bucket is not None:
+                quota = await (spend if is_new else peek)(connection, principal, bucket)
+            if job is None:
+                job = await self._add(connection, principal, request, fingerprint)
+            await self._audit.record(
+                principal,
+                AuditAction.REQUESTED,
+                export_id=job.id,
+                export_type=job.export_type,
+                code=None if is_new else "coalesced",
+                connection=connection,
+            )
+            if key is not None:
+                await keep_answer(connection, principal, key, fingerprint, job, is_new=is_new)
+        return Admission(job, is_new, quota=quota)
+
+    async def quota(self, principal: Principal, bucket: QuotaBucket | None) -> QuotaState | None:
+        """Return how a quota stands; ``None`` where there is none."""
+        if bucket is None:
+            return None
+        async with self._engine.connect() as connection:
+            return await peek(connection, principal, bucket)
+
+    async def forget_keys(self) -> int:
+        """Delete idempotency keys past their time. Returns how many."""
+        async with self._engine.begin() as connection:
+            return await forget_keys(connection, self._key_retention, limit=_FORGET_BATCH)
+
+    async def _add(
+        self,
+        connection: AsyncConnection,
+        principal: Principal,
+        request: ExportRequest,
+        fingerprint: str,
+    ) -> ExportJob:
+        statement = (
+            insert(jobs)
+            .values(
+                id=uuid4(),
+                export_type=request.export_type,
+                format=request.format,
+                options=request.options_json(),
+                requested_by=principal.subject,
+                tenant=principal.tenant,
+                max_attempts=self._max_attempts,
+                fingerprint=fingerprint,
+            )
+            .returning(*JOB_COLUMNS)
+        )
+        return job_of((await connection.execute(statement)).mappings().one())
+
+    @staticmethod
+    async def _lock_key(connection: AsyncConnection, principal: Principal, key: str) -> None:
+        # Not waited for: the draft's answer to a repetition that comes too early is 409.
+        locked = func.pg_try_advisory_xact_lock(lock_number("key", principal, key))
+        if not await connection.scalar(select(locked)):
+            raise IdempotencyKeyInUse
+
+
+async def _lock(connection: AsyncConnection, what: str, principal: Principal) -> None:
+    await connection.execute(select(func.pg_advisory_xact_lock(lock_number(what, principal))))
+
+
+def lock_number(what: str, principal: Principal, key: str = "") -> int:
+    """Return the advisory lock's number: 64 bits of a digest. Two people whose numbers fall
+    together would take turns, nothing worse."""
+    text = "\0".join([what, principal.tenant or "", principal.subject, key])
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"waybill.admit").digest()
+    return int.from_bytes(digest, signed=True)
+
+
+async def _find_unfinished(
+    connection: AsyncConnection, principal: Principal, fingerprint: str
+) -> ExportJob | None:
+    # No unique index says that there is at most one: a replayed dead letter may stand beside the
+    # new request that its owner made in the meantime. The lock sees to it that requests make one.
+    statement = (
+        select(*JOB_COLUMNS)
+        .where(
+            jobs.c.requested_by == principal.subject,
+            jobs.c.tenant.is_not_distinct_from(principal.tenant),
+            jobs.c.fingerprint == fingerprint,
+            jobs.c.status.in_(_UNFINISHED),
+        )
+        .order_by(jobs.c.created_at)
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else job_of(row)
