@@ -9,6 +9,7 @@ import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,8 +50,12 @@ def make(
 ) -> Iterator[Callable[..., ServiceProcesses]]:
     made: list[ServiceProcesses] = []
 
-    def make_processes(**options: object) -> ServiceProcesses:
-        arguments = {"environment": environment, "log_dir": tmp_path, "cwd": tmp_path}
+    def make_processes(**options: Any) -> ServiceProcesses:
+        arguments: dict[str, Any] = {
+            "environment": environment,
+            "log_dir": tmp_path,
+            "cwd": tmp_path,
+        }
         processes = ServiceProcesses(**{**arguments, "guard": stack.guard, **options})
         made.append(processes)
         return processes

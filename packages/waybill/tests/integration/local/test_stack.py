@@ -97,7 +97,7 @@ def test_wrong_passwords_are_refused(stack: LocalStack) -> None:
     port = stack.postgres.port("postgres")
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(f"postgresql://waybill:wrong@{LOOPBACK}:{port}/waybill")
-    client = redis.Redis(host=LOOPBACK, port=stack.valkey.port("redis"), retry=None)
+    client = redis.Redis.from_url(f"redis://{LOOPBACK}:{stack.valkey.port('redis')}", retry=None)
     with pytest.raises(redis.AuthenticationError):
         client.ping()
     client.close()

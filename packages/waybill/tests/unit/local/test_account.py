@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_program_out_of_reach_is_copied_to_where_only_root_can_write(
         assert executable_by(nobody, package / "bin" / "serve", package) == program
         assert len(list(copies.iterdir())) == 1  # the second call found it; no drafts stay
     finally:
-        account.shutil.rmtree(copies)
+        shutil.rmtree(copies)
 
 
 @needs_root
@@ -83,7 +84,7 @@ def test_copy_planted_by_somebody_else_is_never_run(package: Path, copies: Path)
         with pytest.raises(NoUnprivilegedAccount, match="only root can write"):
             executable_by(nobody, package / "bin" / "serve", package)
     finally:
-        account.shutil.rmtree(copies)
+        shutil.rmtree(copies)
     assert not program.exists()
 
 

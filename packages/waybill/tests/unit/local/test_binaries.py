@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_program_without_the_right_to_execute_counts_as_missing(
     program.parent.mkdir(parents=True)
     program.write_text("")
     monkeypatch.setattr(binaries, "package_directory", lambda _: tmp_path)
-    if binaries.os.access(program, binaries.os.X_OK):
+    if os.access(program, os.X_OK):
         pytest.skip("this file system lets everything be executed")
     with pytest.raises(WheelMissing):
         binaries.postgres_binary("psql")
