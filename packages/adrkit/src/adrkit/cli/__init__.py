@@ -17,6 +17,9 @@ GROUPS = (
     "life",
     "numbers",
     "read",
+    "graph",
+    "index",
+    "export",
     "template",
 )
 

@@ -1,0 +1,158 @@
+"""The graph of records: who replaces, amends and mentions whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from adrkit.model import ReferenceKind, RelationKind, Status
+from adrkit.record import Record
+
+
+class EdgeKind(StrEnum):
+    """What the record at an edge's source does to the one at its target."""
+
+    SUPERSEDES = "supersedes"
+    AMENDS = "amends"
+    MENTIONS = "mentions"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A record, or with ``record`` None a number that is named and that no record has.
+
+    ``key`` is unique in its graph and made of ASCII letters, digits and ``_`` only, so that every
+    output format can use it as an identifier: ``ADR0007``.
+    """
+
+    key: str
+    label: str
+    title: str
+    status: Status | None
+    record: Record | None
+
+    @property
+    def path(self) -> Path | None:
+        return self.record.path if self.record else None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """``reciprocal``: both records declare it; mentions have no other side."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+    reciprocal: bool = False
+
+
+@dataclass(frozen=True)
+class RecordGraph:
+    """``nodes`` in order of their number, numbers without a record last."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Node]:
+        return {node.key: node for node in self.nodes}
+
+    def of(self, record: Record) -> Node:
+        """Raises KeyError for a record that is not in the graph."""
+        return self._by_identity[id(record)]
+
+    @cached_property
+    def _by_identity(self) -> Mapping[int, Node]:
+        return {id(node.record): node for node in self.nodes if node.record is not None}
+
+    @cached_property
+    def leaving(self) -> Mapping[str, tuple[Edge, ...]]:
+        """Edges by the key of their source; every node has an entry."""
+        return self._grouped((edge.source, edge) for edge in self.edges)
+
+    @cached_property
+    def entering(self) -> Mapping[str, tuple[Edge, ...]]:
+        """Edges by the key of their target; every node has an entry."""
+        return self._grouped((edge.target, edge) for edge in self.edges)
+
+    def _grouped(self, pairs: Iterable[tuple[str, Edge]]) -> Mapping[str, tuple[Edge, ...]]:
+        found: dict[str, list[Edge]] = {node.key: [] for node in self.nodes}
+        for key, edge in pairs:
+            found[key].append(edge)
+        return {key: tuple(edges) for key, edges in found.items()}
+
+
+# A declaration names the kind and whether the record that makes it is the edge's source.
+_DECLARED = {
+    RelationKind.SUPERSEDES: (EdgeKind.SUPERSEDES, True),
+    RelationKind.SUPERSEDED_BY: (EdgeKind.SUPERSEDES, False),
+    RelationKind.AMENDS: (EdgeKind.AMENDS, True),
+    RelationKind.AMENDED_BY: (EdgeKind.AMENDS, False),
+}
+
+
+def read_graph(records: Sequence[Record], *, mentions: bool = True) -> RecordGraph:
+    """Graph of ``records``. Both sides' declarations of one relation make one edge.
+
+    A number that several records share leads to the one whose file is linked, else to the first.
+    """
+    nodes = _nodes(records)
+    by_number: dict[int, list[Node]] = {}
+    for node in nodes:
+        if node.record is not None and node.record.number is not None:
+            by_number.setdefault(node.record.number, []).append(node)
+    missing: dict[int, Node] = {}
+
+    def target(number: int, link: str | None) -> Node:
+        found = by_number.get(number)
+        if not found:
+            label = f"ADR-{number:04d}"
+            missing.setdefault(number, Node(f"ADR{number:04d}", label, "", None, None))
+            return missing[number]
+        name = link.split("#")[0].rsplit("/", 1)[-1] if link else ""
+        return next((node for node in found if node.path and node.path.name == name), found[0])
+
+    declared: dict[tuple[str, str, EdgeKind], set[bool]] = {}
+    mentioned: dict[tuple[str, str], None] = {}
+    for node in nodes:
+        if node.record is None:
+            continue
+        for relation in node.record.relations:
+            kind, is_source = _DECLARED[relation.kind]
+            other = target(relation.number, relation.target)
+            if other.key == node.key:
+                continue  # a record cannot replace itself; lint says so
+            pair = (node.key, other.key) if is_source else (other.key, node.key)
+            declared.setdefault((*pair, kind), set()).add(is_source)
+        for reference in node.record.references if mentions else ():
+            link = reference.target if reference.kind is ReferenceKind.LINK else None
+            other = target(reference.number, link)
+            if other.key != node.key:
+                mentioned[node.key, other.key] = None
+    related = {frozenset((source, goal)) for source, goal, _ in declared}
+    edges = [Edge(*key, reciprocal=len(sides) == 2) for key, sides in declared.items()]
+    edges += (
+        Edge(source, goal, EdgeKind.MENTIONS)
+        for source, goal in mentioned
+        if frozenset((source, goal)) not in related
+    )
+    order = {edge_kind: place for place, edge_kind in enumerate(EdgeKind)}
+    edges.sort(key=lambda edge: (order[edge.kind], edge.source, edge.target))
+    return RecordGraph((*nodes, *(missing[number] for number in sorted(missing))), tuple(edges))
+
+
+def _nodes(records: Sequence[Record]) -> tuple[Node, ...]:
+    nodes: list[Node] = []
+    taken: set[str] = set()
+    for record in records:
+        stem = f"ADR{record.number:04d}" if record.number is not None else "RECORD"
+        key, copy = stem, 1
+        while key in taken or (record.number is None and copy == 1):
+            copy += 1
+            key = f"{stem}_{copy}"
+        taken.add(key)
+        nodes.append(Node(key, record.label, record.name, record.status_kind, record))
+    return tuple(nodes)

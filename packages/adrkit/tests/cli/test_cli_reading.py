@@ -1,0 +1,105 @@
+"""adr graph, index and export as people run them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from adrkit.cli import app
+from adrkit.index import BEGIN, END
+from adrkit.testing import GitProject
+
+runner = CliRunner()
+
+
+def adr(project: GitProject, *arguments: str) -> tuple[int, str, str]:
+    result = runner.invoke(app, ["-C", str(project.root), *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_graph_prints_mermaid_and_writes_dot(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    assert adr(project, "graph") == (
+        0,
+        'flowchart LR\n    ADR0001["ADR-0001: Use Queues"]:::accepted\n'
+        "    classDef accepted fill:#dcf5e3,stroke:#1a7f37,color:#0b3517\n",
+        "",
+    )
+    code, out, _ = adr(project, "graph", "-f", "dot", "--links", "-o", "docs/graph.dot")
+    assert (code, out) == (0, "")
+    assert 'URL="adr/0001-use-queues.md"' in (project.root / "docs/graph.dot").read_text()
+
+
+@pytest.mark.parametrize("command", ["graph", "index", "export"])
+def test_no_records_is_an_error(project: GitProject, command: str) -> None:
+    project.records.mkdir(parents=True)
+    code, out, err = adr(project, command)
+    assert (code, out) == (2, "")
+    assert "holds no records" in err
+    assert list(project.records.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["graph", "index", "export"])
+def test_unreadable_record_is_reported_and_the_rest_done(project: GitProject, command: str) -> None:
+    project.record(1, "use-queues")
+    (project.records / "0002-bad.md").write_bytes(b"# ADR-0002: \xff\n")
+    code, out, err = adr(project, command)
+    assert code == 2
+    assert "not UTF-8" in err
+    assert out
+
+
+def test_index_is_written_checked_and_found_out_of_date(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    assert adr(project, "index", "--check")[0] == 1
+    assert not (project.records / "README.md").exists()
+    assert adr(project, "index")[:2] == (0, "wrote docs/adr/README.md: 1 records\n")
+    assert adr(project, "index", "--check")[0] == 0
+    before = (project.records / "README.md").read_bytes()
+    project.record(2, "use-logs")
+    code, out, _ = adr(project, "index", "--check")
+    assert (code, out) == (1, "docs/adr/README.md is out of date: run `adr index`\n")
+    assert (project.records / "README.md").read_bytes() == before
+    assert adr(project, "index")[0] == 0
+    assert "0002-use-logs.md" in (project.records / "README.md").read_text()
+
+
+def test_index_leaves_a_readme_without_markers_alone_unless_told(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    readme = project.write("README.md", "# Project\r\n")
+    code, _, err = adr(project, "index", "README.md")
+    assert code == 2
+    assert "--add-markers" in err
+    assert readme.read_bytes() == b"# Project\r\n"
+    assert adr(project, "index", "README.md", "--add-markers")[0] == 0
+    written = readme.read_bytes()
+    assert written.startswith(f"# Project\r\n\r\n{BEGIN}\r\n".encode())
+    assert written.endswith(f"{END}\r\n".encode())
+    assert b"docs/adr/0001-use-queues.md" in written
+    assert written.count(b"\n") == written.count(b"\r\n")
+
+
+def test_index_file_and_columns_come_from_the_settings(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    project.write("adrkit.toml", '[index]\nfile = "DECISIONS.md"\ncolumns = ["title"]\n')
+    assert adr(project, "index")[0] == 0
+    assert "| Use Queues |" in (project.root / "DECISIONS.md").read_text()
+    project.write("adrkit.toml", "[index]\ncolumns = 3\n")
+    assert adr(project, "index")[0] == 2
+
+
+def test_export_prints_records_and_schema(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    code, out, _ = adr(project, "export", "--json")
+    assert code == 0
+    value = json.loads(out)
+    assert [record["title"] for record in value["records"]] == ["Use Queues"]
+    assert "source" not in value["records"][0]
+    schema = json.loads(adr(project, "export", "--schema")[1])
+    assert value["schema"] == schema["$id"]
+    assert adr(project, "export", "--source", "-o", "all.json")[0] == 0
+    assert (
+        "# ADR-0001" in json.loads((project.root / "all.json").read_text())["records"][0]["source"]
+    )
