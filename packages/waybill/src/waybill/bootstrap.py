@@ -144,6 +144,7 @@ class Services:
             cleanup=self.cleanup,
             orphans=self.orphans,
             mover=self.mover,
+            desk=self.desk,
             settings=settings,
         )
         self.monitor = ExportMonitor(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from waybill.config import Settings
 from waybill.errors import QueueUnavailable, WorkerLost
+from waybill.exports.admission import AdmissionDesk
 from waybill.exports.attempts import AttemptFailure, RetryPolicy
 from waybill.exports.cleanup import ResultCleanup
+from waybill.exports.fallback import FallbackMover
 from waybill.exports.job import ExportStatus
 from waybill.exports.leases import LeaseRepository
 from waybill.exports.orphans import OrphanSweep
@@ -33,6 +35,8 @@ class Sweeper:
         queue: ExportQueue,
         cleanup: ResultCleanup,
         orphans: OrphanSweep,
+        mover: FallbackMover,
+        desk: AdmissionDesk,
         settings: Settings,
     ) -> None:
         self._repository = repository
@@ -40,6 +44,8 @@ class Sweeper:
         self._queue = queue
         self._cleanup = cleanup
         self._orphans = orphans
+        self._mover = mover
+        self._desk = desk
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
         self._settings = settings
 
@@ -53,9 +59,12 @@ class Sweeper:
         await self._cleanup.expire()
         await self._cleanup.remove_leftovers()
         await self._cleanup.purge()
+        await self._desk.forget_keys()
 
     async def sweep_storage(self) -> None:
-        """Go on looking for objects and uploads that belong to no job."""
+        """Move back what object storage could not take, and go on looking for objects and uploads
+        that belong to no job."""
+        await self._mover.step()
         await self._orphans.step()
 
     async def _release_lost_workers(self) -> None:
