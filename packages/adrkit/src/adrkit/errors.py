@@ -241,6 +241,26 @@ class WriteFailed(TransactionError):
         super().__init__(f"cannot write {path}: {reason}", remedy="check space and permissions")
 
 
+class PathOutside(AdrkitError):
+    """A path written in a record or on the command line that may not be followed."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"path {path!r} is refused: {reason}",
+            remedy="name a file inside the project, relative to its root, with /",
+        )
+
+
+class FileTooLarge(AdrkitError):
+    def __init__(self, path: Path, size: int, limit: int) -> None:
+        self.path, self.size, self.limit = path, size, limit
+        super().__init__(
+            f"{path} is too large to be read: {size} bytes, the limit is {limit}",
+            remedy="name a smaller file",
+        )
+
+
 class EditorFailed(AdrkitError):
     def __init__(self, command: str, reason: str) -> None:
         self.command, self.reason = command, reason

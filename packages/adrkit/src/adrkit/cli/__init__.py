@@ -21,6 +21,8 @@ GROUPS = (
     "index",
     "export",
     "template",
+    "check",
+    "why",
 )
 
 for _group in GROUPS:

@@ -1,0 +1,128 @@
+"""``ADR-NNNN`` in code and documents: each must be a record that exists and is in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from adrkit.checks.settings import CheckSettings
+from adrkit.checks.verdict import Level, Result, Verdict
+from adrkit.config import Config
+from adrkit.globs import matches_any
+from adrkit.model import Status
+from adrkit.project_files import ProjectFiles
+from adrkit.record import Record
+
+#: Said on the same line: the citation speaks of the past, or is no citation at all.
+WAIVER = "adr-check: ignore"
+
+_CITATION = re.compile(rb"(?<![\w/-])ADR-(\d{1,6})(?![\w]|-\w)")
+_MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """``path`` is relative to the project's root; ``text`` is what stands there."""
+
+    number: int
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationRun:
+    """``results`` has one entry per citation of a record that is not there or not in force."""
+
+    results: tuple[Result, ...]
+    citations: int
+    files: int
+
+
+def citations_in(path: str, data: bytes) -> Iterator[Citation]:
+    """Citations of one file, those on lines that say ``adr-check: ignore`` left out."""
+    if b"\0" in data[:8192]:
+        return  # not text
+    for match in _CITATION.finditer(data):
+        start = data.rfind(b"\n", 0, match.start()) + 1
+        end = data.find(b"\n", match.end())
+        whole = data[start : end if end >= 0 else len(data)]
+        if WAIVER.encode() in whole:
+            continue
+        line = data.count(b"\n", 0, match.start()) + 1
+        yield Citation(int(match.group(1)), path, line, match.group().decode())
+
+
+def check_citations(config: Config, files: ProjectFiles, records: Sequence[Record]) -> CitationRun:
+    """All citations outside the records themselves, held against ``records``.
+
+    Raises ConfigError.
+    """
+    settings = CheckSettings.of(config)
+    by_number = {record.number: record for record in records if record.number is not None}
+    results: list[Result] = []
+    count = looked_at = 0
+    for name in files.all:
+        if not _is_wanted(name, settings):
+            continue
+        path = files.root / name
+        if path.is_symlink() or path.is_relative_to(config.directory):
+            continue  # a link's target is looked at itself; links between records are lint's
+        try:
+            if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
+                continue
+            data = path.read_bytes()
+        except OSError:  # gone or not readable since it was listed
+            continue
+        looked_at += 1
+        for citation in citations_in(name, data):
+            count += 1
+            if found := _result(citation, by_number):
+                results.append(found)
+    return CitationRun(tuple(results), count, looked_at)
+
+
+def _is_wanted(name: str, settings: CheckSettings) -> bool:
+    return _matches(name, settings.citations) and not _matches(name, settings.exclude_citations)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """A pattern without wildcards names a file, or a directory with all that is below it."""
+    return matches_any(name, patterns) or any(name.startswith(f"{p}/") for p in patterns)
+
+
+def _result(citation: Citation, records: Mapping[int, Record]) -> Result | None:
+    label = f"ADR-{citation.number:04d}"
+    record = records.get(citation.number)
+    if record is None:
+        verdict, message = Verdict.MISSING, f"{citation.text} is cited, but there is no such record"
+        level = Level.ERROR
+    elif record.status_kind in (Status.ACCEPTED, Status.PROPOSED, None):
+        return None
+    else:
+        verdict, level = Verdict.VIOLATED, Level.ERROR
+        message = f"{citation.text} is cited, but is {record.status_kind.value}"
+        if successor := live_successor(record, records):
+            message += f"; cite {successor.label} ({successor.name}) instead"
+        if record.status_kind is not Status.SUPERSEDED:
+            level = Level.WARNING
+    return Result(
+        label, citation.number, citation.path, citation.line, "citation", verdict, level, message,
+        name=citation.text,
+    )  # fmt: skip
+
+
+def live_successor(record: Record, records: Mapping[int, Record]) -> Record | None:
+    """The record in force at the end of the supersessions, None when there is none."""
+    waiting, seen = list(record.superseded_by), {record.number}
+    while waiting:
+        number = waiting.pop(0)
+        if number in seen or number not in records:
+            continue
+        seen.add(number)
+        successor = records[number]
+        if successor.status_kind is Status.ACCEPTED:
+            return successor
+        waiting += successor.superseded_by
+    return None

@@ -1,0 +1,66 @@
+"""TOML, YAML, JSON and INI files as plain values."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from adrkit.checks.verdict import CannotEvaluate, Evidence
+
+FORMATS: Mapping[str, str] = {
+    ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".ini": "ini", ".cfg": "ini",
+}  # fmt: skip
+
+
+def parse_data(path: str, data: bytes, format: str) -> Any:
+    """Raises CannotEvaluate for what does not parse."""
+    try:
+        text = data.decode("utf-8-sig")
+        if format == "toml":
+            return tomllib.loads(text)
+        if format == "yaml":
+            return yaml.load(text, Loader=_TolerantLoader)  # noqa: S506 - a safe loader
+        if format == "json":
+            return json.loads(text)
+        return _parse_ini(text)
+    except UnicodeDecodeError as error:
+        raise CannotEvaluate(f"{path} is not UTF-8", Evidence(path)) from error
+    except (ValueError, yaml.YAMLError, configparser.Error, RecursionError) as error:
+        shown = " ".join(str(error).split())
+        raise CannotEvaluate(
+            f"{path} is not valid {format.upper()}: {shown}", Evidence(path)
+        ) from error
+
+
+class _CasedParser(configparser.ConfigParser):
+    """Keys keep their case."""
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
+def _parse_ini(text: str) -> dict[str, dict[str, str]]:
+    parser = _CasedParser(interpolation=None, allow_no_value=True, strict=True)
+    parser.read_string(text)
+    return {section: dict(parser[section]) for section in parser}
+
+
+class _TolerantLoader(yaml.SafeLoader):
+    """Safe YAML in which an application's own tags (``!Ref x``) are the value they stand before."""
+
+
+def _without_tag(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    assert isinstance(node, yaml.MappingNode)  # noqa: S101 - there are three kinds of nodes
+    return loader.construct_mapping(node, deep=True)
+
+
+_TolerantLoader.add_multi_constructor("!", _without_tag)

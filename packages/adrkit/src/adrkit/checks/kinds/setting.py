@@ -1,0 +1,66 @@
+"""``setting``: the value of a Python name, read from the syntax tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from adrkit.checks.context import CheckContext
+from adrkit.checks.kinds.comparison import compared
+from adrkit.checks.literals import value_of
+from adrkit.checks.operators import ABSENT, Operator, shown
+from adrkit.checks.table import CheckTable
+from adrkit.checks.verdict import Evidence, MissingEvidence, Outcome, judged
+from adrkit.project_files import checked_relative
+
+
+@dataclass(frozen=True, slots=True)
+class SettingCheck:
+    """``file``, ``attribute`` (``NAME``, ``Class.NAME``, ``app.conf.name``), operator and value.
+
+    Defaults written as ``Field(3, ge=1)`` or ``field(default=3)`` are 3; names are followed within
+    the file.
+    """
+
+    file: str
+    attribute: str
+    operator: Operator
+    value: Any
+
+    kind: ClassVar[str] = "setting"
+    location_keys: ClassVar[frozenset[str]] = frozenset({"file", "attribute"})
+
+    @classmethod
+    def read(cls, table: CheckTable) -> Self:
+        file, attribute = checked_relative(table.text("file")), table.text("attribute")
+        if not all(part.isidentifier() for part in attribute.split(".")):
+            raise table.problem(
+                f"{attribute!r} is no name like `LIMIT` or `Class.limit`", "attribute"
+            )
+        return cls(file, attribute, *table.operator())
+
+    @property
+    def title(self) -> str:
+        wanted = f" {shown(self.value)}" if self.operator.needs_value else ""
+        return f"{self.attribute} {self.operator.name}{wanted}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.file,)
+
+    def evaluate(self, context: CheckContext) -> Outcome:
+        module = context.module(self.file)
+        if not self.operator.needs_value:
+            node = module.find(self.attribute) or module.attribute_assignments(self.attribute)
+            there = "there" if node else "not there"
+            return judged(
+                self.operator.compare(node or ABSENT, None),
+                f"{self.attribute} is {there}", Evidence(self.file, getattr(node, "lineno", None)),
+            )  # fmt: skip
+        try:
+            value, line = value_of(module, self.attribute)
+        except MissingEvidence as error:
+            raise MissingEvidence(str(error), error.evidence or Evidence(self.file)) from error
+        return compared(
+            context, self.operator, value, self.value, self.attribute, Evidence(self.file, line)
+        )

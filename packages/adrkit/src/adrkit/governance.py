@@ -1,0 +1,121 @@
+"""Which decisions govern a file: because they cite it, check it, or are cited in it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from adrkit.checks import Check, read_checks
+from adrkit.checks.citations import citations_in
+from adrkit.globs import is_glob, matches
+from adrkit.project_files import ProjectFiles
+from adrkit.record import Record
+
+
+class Link(StrEnum):
+    CITES = "cites"  # the record names the file, or a directory around it
+    CHECKS = "checks"  # one of its adr-check blocks is about the file
+    CITED = "cited"  # the file says ADR-NNNN
+
+
+_ORDER = {link: index for index, link in enumerate(Link)}
+
+
+@dataclass(frozen=True, slots=True)
+class Governance:
+    """Why a record governs a file: ``line`` is the record's, for CITED the file's."""
+
+    record: Record
+    link: Link
+    line: int
+    detail: str
+
+
+def governing(
+    files: ProjectFiles, records: Sequence[Record], relative: str
+) -> tuple[Governance, ...]:
+    """Reasons in order of records, then lines. ``relative`` is a file or directory of the project;
+    one that does not exist (any more) is governed by what names it.
+
+    A directory is also governed by what is said of the files below it.
+    """
+    is_directory = (files.root / relative).is_dir()
+    found: list[Governance] = []
+    for record in records:
+        found += _cited_paths(files, record, relative, is_directory)
+        found += _checked_paths(record, relative, is_directory)
+    found += _citations(files, records, relative, is_directory)
+    unique = {(id(item.record), item.link, item.line, item.detail): item for item in found}
+    return tuple(
+        sorted(unique.values(), key=lambda g: (g.record.number or 10**9, _ORDER[g.link], g.line))
+    )
+
+
+def _cited_paths(
+    files: ProjectFiles, record: Record, relative: str, is_directory: bool
+) -> Iterator[Governance]:
+    for cited in record.cited_paths:
+        for path in _readings(files, record, cited.path, is_link=cited.is_link):
+            if _covers(path, relative, is_directory):
+                yield Governance(record, Link.CITES, cited.line, cited.raw)
+                break
+
+
+def _readings(files: ProjectFiles, record: Record, path: str, *, is_link: bool) -> Iterator[str]:
+    """What a written path may mean: relative to the project, for links first to the record."""
+    if is_link and record.path is not None and not path.startswith("/"):
+        folder = record.path.parent.resolve()
+        if folder.is_relative_to(files.root):
+            joined = posixpath.normpath(
+                posixpath.join(folder.relative_to(files.root).as_posix(), path)
+            )
+            if not joined.startswith(".."):
+                yield joined
+    elif not path.startswith(".."):
+        yield posixpath.normpath(path.lstrip("/") or ".")
+
+
+def _checked_paths(record: Record, relative: str, is_directory: bool) -> Iterator[Governance]:
+    for check in read_checks(record):
+        if isinstance(check, Check) and any(
+            _covers(path, relative, is_directory) for path in check.spec.paths
+        ):
+            yield Governance(
+                record,
+                Link.CHECKS,
+                check.line,
+                f"{check.spec.kind}: {check.name or check.spec.title}",
+            )
+
+
+def _covers(path: str, relative: str, is_directory: bool) -> bool:
+    if path == ".":
+        return False  # a record that speaks of the whole project governs nothing in particular
+    if is_glob(path):
+        return matches(relative, path)
+    if relative == path or relative.startswith(f"{path}/"):
+        return True
+    return is_directory and (relative == "." or path.startswith(f"{relative}/"))
+
+
+def _citations(
+    files: ProjectFiles, records: Sequence[Record], relative: str, is_directory: bool
+) -> Iterator[Governance]:
+    by_number = {record.number: record for record in records if record.number is not None}
+    names = (
+        [name for name in files.all if relative == "." or name.startswith(f"{relative}/")]
+        if is_directory
+        else [relative]
+    )
+    own = {record.path.resolve() for record in records if record.path}
+    for name in names:
+        path: Path = files.root / name
+        if not path.is_file() or path.resolve() in own:
+            continue
+        for citation in citations_in(name, path.read_bytes()):
+            if record := by_number.get(citation.number):
+                detail = f"{name}: {citation.text}" if is_directory else citation.text
+                yield Governance(record, Link.CITED, citation.line, detail)
