@@ -350,6 +350,12 @@ class StorageRejected(PermanentError):
     code = "storage_rejected"
 
 
+class StorageFull(PermanentError):
+    """The database, which keeps files while object storage is away, takes no more of them."""
+
+    code = "storage_full"
+
+
 class StorageCorrupted(RetryableError):
     """What storage holds is not what was sent. The attempt's object is never committed."""
 

@@ -9,10 +9,12 @@ import pytest
 
 from waybill.local.stack import LocalStack
 from waybill.storage.base import Storage
+from waybill.storage.database import DatabaseOptions, DatabaseStorage
 from waybill.storage.s3 import S3Options, S3Storage
 
 
-def _s3(stack: LocalStack) -> Storage:
+def _s3(request: pytest.FixtureRequest) -> Storage:
+    stack: LocalStack = request.getfixturevalue("local_stack")
     addresses = stack.addresses
     return S3Storage(
         S3Options(
@@ -26,14 +28,22 @@ def _s3(stack: LocalStack) -> Storage:
     )
 
 
+def _database(request: pytest.FixtureRequest) -> Storage:
+    return DatabaseStorage(DatabaseOptions(request.getfixturevalue("database")))
+
+
 # By registry name. A new storage is a line here, and the whole suite is its first test.
-STORAGES: dict[str, Callable[[LocalStack], Storage]] = {"s3": _s3}
+STORAGES: dict[str, Callable[[pytest.FixtureRequest], Storage]] = {
+    "s3": _s3,
+    "database": _database,
+}
 
 
 @pytest.fixture(params=STORAGES)
-def storage(request: pytest.FixtureRequest, local_stack: LocalStack) -> Storage:
+def storage(request: pytest.FixtureRequest) -> Storage:
     """An empty storage of the test's own."""
-    return STORAGES[request.param](local_stack)
+    create: Callable[[pytest.FixtureRequest], Storage] = STORAGES[request.param]
+    return create(request)
 
 
 @pytest.fixture

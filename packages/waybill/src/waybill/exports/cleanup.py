@@ -74,14 +74,21 @@ class ResultCleanup:
         """Delete one job's object and manifest; ``False`` when storage does not let us yet."""
         if job.object_key is None:
             return False
-        storage = self._storages[job.storage or ""]
-        try:
-            await asyncio.to_thread(storage.delete, manifest_key(job.object_key))
-            await asyncio.to_thread(storage.delete, job.object_key)
-        except RunError as exc:
-            # Not lost: the row keeps the key, and the next sweep tries again.
-            log.warning("export.object_not_deleted", export_id=str(job.id), error=exc.code)
-            return False
+        # Its own storage first, then the others, where a move may have left a copy.
+        for name in sorted(self._storages, key=lambda name: name != job.storage):
+            storage = self._storages[name]
+            try:
+                await asyncio.to_thread(storage.delete, manifest_key(job.object_key))
+                await asyncio.to_thread(storage.delete, job.object_key)
+            except RunError as exc:
+                # Not lost: the row keeps the key, and the next sweep tries again.
+                log.warning(
+                    "export.object_not_deleted",
+                    export_id=str(job.id),
+                    storage=name,
+                    error=exc.code,
+                )
+                return False
         return await self._repository.clear_object(job.id)
 
     async def purge(self) -> int:

@@ -26,6 +26,10 @@ EXPLANATIONS: dict[str, str] = {
     "storage_rejected": (
         "The file storage refused to take the file. Ask your administrator to check the storage."
     ),
+    "storage_full": (
+        "The file storage could not be reached, and there is no room to keep the file elsewhere. "
+        "Request the export again later, or with fewer columns or rows."
+    ),
     "storage_corrupted": (
         "The file was damaged on its way to storage, several times in a row, and was thrown away. "
         "Request the export again; if it happens once more, tell your administrator."

@@ -41,6 +41,8 @@ class MonitorFigures:
     """For how long the first of the leases that are over has been so; 0 when none is."""
     leftovers: int
     """Files out of reach whose objects are not yet deleted."""
+    in_fallback: int
+    """Files that lie in the database, as object storage was away."""
 
 
 _HELP = {
@@ -52,6 +54,7 @@ _HELP = {
     "oldest_due_seconds": "How long the first export in the queue has been waiting.",
     "longest_silence_seconds": "How long ago the first of the ended leases ended.",
     "leftovers": "Files out of reach whose objects are not yet deleted.",
+    "in_fallback": "Files that lie in the database, as object storage was away.",
 }
 
 
@@ -71,6 +74,9 @@ class ExportMonitor:
         has_leftover = jobs.c.status.in_(
             [ExportStatus.EXPIRED.value, ExportStatus.DELETED.value]
         ) & jobs.c.object_key.is_not(None)
+        in_fallback = (jobs.c.status == ExportStatus.COMPLETED.value) & (
+            jobs.c.storage == "database"
+        )
 
         def count(condition: Any) -> Any:
             return select(func.count()).select_from(jobs).where(condition).scalar_subquery()
@@ -89,6 +95,7 @@ class ExportMonitor:
             age(jobs.c.next_attempt_at, is_due).label("oldest_due_seconds"),
             age(jobs.c.lease_expires_at, is_silent).label("longest_silence_seconds"),
             count(has_leftover).label("leftovers"),
+            count(in_fallback).label("in_fallback"),
         )
         async with self._engine.connect() as connection:
             return MonitorFigures(**(await connection.execute(statement)).mappings().one())

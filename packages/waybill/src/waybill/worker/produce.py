@@ -6,11 +6,12 @@ import contextlib
 
 from waybill.catalog import ExportType
 from waybill.config import Settings
-from waybill.errors import RunError
+from waybill.errors import RunError, StorageUnavailable
 from waybill.exports.job import ExportJob, Lease
 from waybill.exports.manifest import manifest_key
 from waybill.exports.object_keys import object_key
 from waybill.exports.request import ExportRequest
+from waybill.log import get_logger
 from waybill.pipeline.encoders import read_options
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
@@ -19,13 +20,31 @@ from waybill.pipeline.source import PostgresSource
 from waybill.storage.base import Storage
 from waybill.worker.control import AttemptControl
 
+log = get_logger(__name__)
+
 
 class ExportProducer:
-    """Runs the pipeline for a job. Synchronous: the runner gives it a thread."""
+    """Runs the pipeline for a job. Synchronous: the runner gives it a thread.
 
-    def __init__(self, *, source: PostgresSource, storage: Storage, settings: Settings) -> None:
+    Args:
+        source: where rows come from.
+        storage: where objects go.
+        fallback: where the object of a last attempt goes that found ``storage`` away; ``None`` to
+            have it fail.
+        settings: key prefix and size of parts.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: PostgresSource,
+        storage: Storage,
+        fallback: Storage | None = None,
+        settings: Settings,
+    ) -> None:
         self._source = source
         self._storage = storage
+        self._fallback = fallback
         self._settings = settings
 
     def produce(
@@ -38,10 +57,34 @@ class ExportProducer:
     ) -> Completion:
         """Write the export's object and its manifest; neither is the job's until the row says so.
 
+        Earlier attempts leave a storage that is away the time to come back. The last one writes
+        the file a second time, from a new snapshot, rather than let the job fail.
+
         Raises:
             RunError: nothing was committed (see ``run_pipeline``).
             RequestError: the catalog no longer has what the request asks for.
         """
+        try:
+            return self._write(job, lease, export_type, request, control, self._storage)
+        except StorageUnavailable as exc:
+            if self._fallback is None or lease.attempt < job.max_attempts:
+                raise
+            control.check()
+            # An alert: the file is kept, but whoever runs object storage has to look.
+            log.error(  # noqa: TRY400 - an outage, no defect
+                "storage.fallback", storage=self._fallback.name, cause=str(exc)
+            )
+            return self._write(job, lease, export_type, request, control, self._fallback)
+
+    def _write(
+        self,
+        job: ExportJob,
+        lease: Lease,
+        export_type: ExportType,
+        request: ExportRequest,
+        control: AttemptControl,
+        storage: Storage,
+    ) -> Completion:
         options = read_options(request.format, request.format_options)
         columns = export_type.select(request.columns) if request.columns else ()
         with self._source.open_snapshot(
@@ -65,7 +108,7 @@ class ExportProducer:
             completion = run_pipeline(
                 plan,
                 snapshot,
-                self._storage,
+                storage,
                 object_key(self._settings.s3_prefix, lease),
                 control,
                 export_id=str(job.id),
@@ -73,7 +116,7 @@ class ExportProducer:
                 part_sizes=PartSizes(first_bytes=self._settings.part_bytes),
             )
         try:
-            self._storage.put(
+            storage.put(
                 manifest_key(completion.stored.key),
                 completion.manifest.to_json().encode(),
                 content_type="application/json",
@@ -81,6 +124,6 @@ class ExportProducer:
         except RunError:
             # The object is whole but the attempt is not: the next one writes its own.
             with contextlib.suppress(RunError):
-                self._storage.delete(completion.stored.key)
+                storage.delete(completion.stored.key)
             raise
         return completion

@@ -53,7 +53,7 @@ def audit(
     - each completed job has one object with its manifest, whose size, digests and rows agree with
       the row, with the manifest and with ``expected`` (rows by export type);
     - every id in ``accepted`` (what clients were promised) has a row;
-    - no object lies in storage that no completed job refers to, and no upload is open.
+    - no object lies in a storage that no completed job refers to there, and no upload is open.
 
     Args:
         dsn: waybill's database, past any proxy.

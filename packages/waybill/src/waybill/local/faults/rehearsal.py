@@ -23,6 +23,7 @@ from waybill.local.services import ServiceProcesses, worker_command
 from waybill.local.stack import LocalStack
 from waybill.migrations.run import migrate
 from waybill.storage.base import Storage
+from waybill.storage.database import DatabaseOptions, DatabaseStorage
 from waybill.storage.s3 import S3Options, S3Storage
 
 TOKEN = "rehearsal"  # noqa: S105 - a service on loopback that lives for a minute
@@ -160,6 +161,7 @@ class Rehearsal:
     def forget(self) -> None:
         """Delete all jobs and objects of earlier rehearsals on the same stack."""
         self.rows("TRUNCATE export_jobs CASCADE")
+        self.rows("TRUNCATE stored_objects CASCADE")
         for storage in self.storages().values():
             for key in list(storage.list_keys(f"{PREFIX}/")):
                 storage.delete(key)
@@ -217,7 +219,8 @@ class Rehearsal:
                     access_key_id=addresses.s3_access_key,
                     secret_access_key=addresses.s3_secret_key,
                 )
-            )
+            ),
+            "database": DatabaseStorage(DatabaseOptions(self.dsn)),
         }
 
     def audit(self, *, expected: dict[str, int] | None = None) -> Audit:
