@@ -11,6 +11,8 @@ from rich.console import Console
 
 from waybill.cli.progress import download_progress, export_progress, verify_progress
 from waybill.errors import ConfigurationError
+from waybill.exports.manifest import Manifest
+from waybill.exports.unguard import restore_unguarded
 
 _PANEL = "Export and verify"
 
@@ -98,6 +100,13 @@ def verify(
         Path | None,
         typer.Argument(help="Its manifest; FILE.manifest.json by default."),
     ] = None,
+    unguard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Also write the file as it would be without the formula guard (CSV only).",
+        ),
+    ] = None,
 ) -> None:
     """Prove FILE whole: its length, its SHA-256, every part and every row.
 
@@ -116,6 +125,9 @@ def verify(
         ) from exc
     report = verify_progress(file, document, Console(stderr=True, highlight=False))
     typer.echo(f"{file}: {report.rows} rows, {report.bytes} bytes, verified")
+    if unguard is not None:
+        restored = restore_unguarded(file, Manifest.load(document), unguard)
+        typer.echo(f"{unguard}: {restored} cells restored")
 
 
 def _options(pairs: list[str]) -> dict[str, Any]:

@@ -35,11 +35,13 @@ class _Part(BaseModel):
 
 
 class ManifestColumn(_Part):
-    """A column: ``name`` in the source, ``header`` in the file, ``type`` as PostgreSQL names it."""
+    """A column: ``name`` in the source, ``header`` in the file, ``type`` as PostgreSQL names it;
+    ``is_guarded`` where its cells may carry the formula guard's apostrophe."""
 
     name: str
     header: str
     type: str
+    is_guarded: bool = False
 
 
 class ManifestSnapshot(_Part):

@@ -17,6 +17,7 @@ from waybill.exports.manifest import (
 )
 from waybill.pipeline.control import RunControl
 from waybill.pipeline.encoders import get_encoder
+from waybill.pipeline.formula_guard import MODE, is_guarded_type
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.source import PostgresSnapshot
@@ -112,13 +113,20 @@ def _manifest(
         )
         offset += receipt.bytes
     facts = snapshot.facts
+    is_guarding = bool(getattr(plan.options, "formula_guard", False))
     return Manifest(
         export_id=export_id,
         export_type=plan.export_type.name,
         format=plan.format,
         options=plan.options.model_dump(mode="json"),
         columns=tuple(
-            ManifestColumn(name=c.name, header=c.header, type=c.type_name) for c in plan.columns
+            ManifestColumn(
+                name=c.name,
+                header=c.header,
+                type=c.type_name,
+                is_guarded=is_guarding and is_guarded_type(c.base_type_oid),
+            )
+            for c in plan.columns
         ),
         key=plan.export_type.key,
         order_by=plan.order_by,
@@ -132,6 +140,7 @@ def _manifest(
         bytes=written.bytes,
         sha256=written.sha256,
         parts=tuple(parts),
+        formula_guard=MODE if is_guarding else None,
         media_type=encoder.media_type,
         file_name=export_file_name(
             plan.export_type.name, encoder.extension, created_at=created_at, export_id=export_id

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from waybill.catalog.model import QuerySource, TableSource
+from waybill.pipeline.formula_guard import guard_expression, is_guarded_type
 from waybill.pipeline.plan import ExportPlan, ResolvedColumn
 
 _SOURCE = sql.Identifier("waybill_source")
 _ROW = sql.Identifier("waybill_row")
 
+BOOL_OID = 16
 TIMESTAMP_OID = 1114
 TIMESTAMPTZ_OID = 1184
 
@@ -66,8 +68,9 @@ def _rows_of(plan: ExportPlan) -> tuple[sql.Composable, sql.Composable]:
     return from_source(plan.export_type.source, plan.where), order
 
 
-def _csv_value(column: ResolvedColumn) -> sql.Composable:
-    """Return the column as CSV should print it: ISO 8601 with ``T`` and ``+00:00``.
+def _csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
+    """Return the column as CSV should print it: ISO 8601 with ``T`` and ``+00:00``, booleans as
+    ``true`` and ``false`` (COPY's own ``t`` and ``f`` are text to every other reader).
 
     ``to_json`` writes exactly that and is right for every value, but costs 0.66 µs a value where
     the cast and ``replace`` cost 0.2 (2,000,000 rows of two columns, PostgreSQL 18). So it is
@@ -75,6 +78,10 @@ def _csv_value(column: ResolvedColumn) -> sql.Composable:
     session's ``TimeZone=UTC`` the cast always ends in ``+00``.
     """
     value = source_column(column.name)
+    if column.base_type_oid == BOOL_OID:
+        return sql.SQL("{}::pg_catalog.text").format(value)
+    if formula_guard and is_guarded_type(column.base_type_oid):
+        return guard_expression(value, column.base_type_oid)
     if column.base_type_oid == TIMESTAMPTZ_OID:
         text = sql.SQL("{}::pg_catalog.text || ':00'").format(value)
         type_name = sql.SQL("timestamptz '0001-01-01 00:00:00+00'")
@@ -92,14 +99,18 @@ def _csv_value(column: ResolvedColumn) -> sql.Composable:
     ).format(value=value, start=type_name, end=end, text=text)
 
 
-def copy_csv(plan: ExportPlan, *, delimiter: str, null_text: str) -> sql.Composed:
+def copy_csv(
+    plan: ExportPlan, *, delimiter: str, null_text: str, formula_guard: bool = False
+) -> sql.Composed:
     """Return a COPY that sends RFC 4180 records, each ended by a bare LF, without a header."""
     source, order = _rows_of(plan)
     return sql.SQL(
         "COPY (SELECT {values} {source}{order}) TO STDOUT "
         "(FORMAT csv, DELIMITER {delimiter}, NULL {null}, ENCODING 'UTF8')"
     ).format(
-        values=sql.SQL(", ").join(map(_csv_value, plan.columns)),
+        values=sql.SQL(", ").join(
+            _csv_value(column, formula_guard=formula_guard) for column in plan.columns
+        ),
         source=source,
         order=order,
         delimiter=sql.Literal(delimiter),

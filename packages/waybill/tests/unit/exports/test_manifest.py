@@ -50,7 +50,7 @@ def test_manifest_survives_its_json() -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert Manifest.load(manifest.model_dump(mode="json")) == manifest
     assert json.loads(manifest.to_json())["columns"] == [
-        {"name": "id", "header": "Id", "type": "bigint"}
+        {"name": "id", "header": "Id", "type": "bigint", "is_guarded": False}
     ]
 
 

@@ -9,7 +9,7 @@ How values are written:
   without an offset, both with as many fraction digits as the value needs; ``infinity`` and years BC
   as PostgreSQL's ``to_json`` prints them. ``interval`` is ISO 8601 (``P1DT2H``).
 - Everything else is PostgreSQL's own text: numerics exact, ``NaN`` and ``Infinity`` by name,
-  booleans ``t``/``f``, bytea ``\\x…``, arrays, ranges and composites as their literals (timestamps
+  booleans ``true``/``false``, bytea ``\\x…``, arrays, ranges and composites as their literals (timestamps
   inside those keep PostgreSQL's blank).
 - Newlines inside a quoted cell are data and stay as they are; only the end of a record is CRLF.
 """
@@ -21,8 +21,9 @@ from typing import Literal
 from psycopg import sql
 from pydantic import Field, ValidationInfo, field_validator
 
-from waybill.errors import IncompleteExport
+from waybill.errors import IncompleteExport, InvalidOption
 from waybill.pipeline.encoders.base import CopyChunk, Encoder, join_header
+from waybill.pipeline.formula_guard import needs_guard
 from waybill.pipeline.plan import ExportPlan, FormatOptions
 from waybill.pipeline.statement import copy_csv
 
@@ -38,6 +39,8 @@ class CsvOptions(FormatOptions):
     """A byte order mark, by which Excel recognises UTF-8."""
     null_text: str = Field("", max_length=32)
     line_terminator: Literal["crlf", "lf"] = "crlf"
+    formula_guard: bool = True
+    """Put ``'`` before text that a spreadsheet would run; see ``pipeline.formula_guard``."""
 
     @field_validator("null_text")
     @classmethod
@@ -57,8 +60,13 @@ class CsvEncoding:
         self._headers = [column.header for column in plan.columns]
         self._terminator = _TERMINATORS[options.line_terminator]
         self._rows = 0
+        if options.formula_guard:
+            _check_headers(self._headers)
         self.statement: sql.Composed = copy_csv(
-            plan, delimiter=options.delimiter, null_text=options.null_text
+            plan,
+            delimiter=options.delimiter,
+            null_text=options.null_text,
+            formula_guard=options.formula_guard,
         )
 
     @property
@@ -93,6 +101,16 @@ class CsvEncoding:
 
     def footer(self) -> bytes:
         return b""
+
+
+def _check_headers(headers: list[str]) -> None:
+    for header in headers:
+        if needs_guard(header):
+            raise InvalidOption(
+                "columns",
+                "a column label begins like a formula; choose another label, or turn the option "
+                "formula_guard off",
+            )
 
 
 class CsvRowCounter:
