@@ -20,6 +20,7 @@ GROUPS = (
     "graph",
     "index",
     "export",
+    "importing",
     "template",
     "check",
     "why",
