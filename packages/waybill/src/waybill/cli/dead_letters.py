@@ -20,6 +20,7 @@ from waybill.errors import ConfigurationError
 from waybill.exports.attempts import Cause, ExportAttempt
 from waybill.exports.dead_letters import MAX_LISTED, DeadLetterFilter, DeadLetters
 from waybill.exports.job import ExportJob
+from waybill.log import configure_logging
 
 T = TypeVar("T")
 
@@ -171,6 +172,7 @@ def _run(work: Callable[[DeadLetters], Awaitable[T]]) -> T:
     from waybill.worker.celery_app import create_celery
 
     settings = load_settings()
+    configure_logging("WARNING")  # to standard error, so that the output stays the answer alone
 
     async def main() -> T:
         engine = create_engine(settings)
