@@ -1,0 +1,178 @@
+"""Dry runs: what an export would be, held against what it then is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+
+from waybill.bootstrap import Services
+from waybill.catalog import Catalog
+from waybill.catalog.toml import parse_catalog
+from waybill.config import Settings
+from waybill.worker.runner import Outcome
+
+Execute = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"quota_per_day": 5, "preview_timeout_seconds": 2.0})
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return parse_catalog(
+        """
+        [exports.users]
+        table = "users"
+        key = "id"
+        filters = [{ name = "id", type = "integer" }]
+
+        [exports.odd]
+        query = "SELECT * FROM odd_values"
+        key = "id"
+
+        [exports.slow]
+        query = "SELECT g AS id, pg_sleep(0.05) FROM generate_series(1, 1000) AS g"
+        key = "id"
+
+        [exports.missing]
+        table = "nowhere"
+
+        [exports.empty]
+        query = "SELECT 1 AS id WHERE false"
+        key = "id"
+        """
+    )
+
+
+def nothing_was_made(execute: Execute) -> bool:
+    return execute("SELECT count(*) FROM export_jobs") == [(0,)]
+
+
+@pytest.mark.parametrize("format_name", ["csv", "json", "ndjson"])
+async def test_preview_foretells_the_export(
+    api: httpx.AsyncClient, services: Services, execute: Execute, format_name: str
+) -> None:
+    body = {
+        "format": format_name,
+        "columns": [{"name": "email", "as": "E-mail"}, "id", "created_at"],
+        "filters": {"id": {"lte": 1500}},
+    }
+    answer = await api.post("/api/users/export", json={**body, "dry_run": True})
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert "location" not in answer.headers
+    assert nothing_was_made(execute)
+    preview = answer.json()
+    assert preview["dry_run"] is True
+    assert (preview["rows"], preview["rows_are"]) == (1500, "exact")
+    assert [(c["name"], c["header"]) for c in preview["columns"]] == [
+        ("email", "E-mail"),
+        ("id", "id"),
+        ("created_at", "created_at"),
+    ]
+    assert [list(row) for row in preview["first_rows"]] == [["E-mail", "id", "created_at"]] * 5
+    assert [row["id"] for row in preview["first_rows"]] == [1, 2, 3, 4, 5]
+    assert preview["seconds_from"] == "sample"
+    assert preview["quota"]["remaining"] == 5
+    assert execute("SELECT actor, action, export_type FROM audit_events") == [
+        ("local-developer", "previewed", "users")
+    ]
+
+    job = (await api.post("/api/users/export", json=body)).json()
+    assert await services.runner.run(UUID(job["id"])) is Outcome.COMPLETED
+    done = (await api.get(f"/api/exports/{job['id']}")).json()
+    assert done["progress"]["rows"] == 1500
+    assert preview["bytes"] == pytest.approx(done["bytes"], rel=0.05)
+    again = (await api.post("/api/users/export", json={**body, "dry_run": True})).json()
+    assert again["seconds_from"] == "earlier exports"
+    assert again["seconds"] >= 0
+
+
+async def test_preview_spends_no_quota_and_needs_none(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    for _ in range(7):
+        answer = await api.post("/api/users/export", json={"dry_run": True})
+        assert answer.headers["ratelimit"] == '"daily";r=5;t=86400'
+    assert nothing_was_made(execute)
+    for number in range(5):
+        await api.post("/api/users/export", json={"options": {"null_text": f"n{number}"}})
+    used_up = await api.post("/api/users/export", json={"dry_run": True})
+    assert used_up.status_code == 200
+    assert used_up.json()["quota"]["remaining"] == 0
+
+
+async def test_small_export_is_foretold_to_the_byte(
+    api: httpx.AsyncClient, services: Services
+) -> None:
+    body = {"filters": {"id": {"lte": 7}}}
+    preview = (await api.post("/api/users/export", json={**body, "dry_run": True})).json()
+    job = (await api.post("/api/users/export", json=body)).json()
+    await services.runner.run(UUID(job["id"]))
+    done = (await api.get(f"/api/exports/{job['id']}")).json()
+    assert (preview["rows"], preview["bytes"]) == (7, done["bytes"])
+
+
+async def test_preview_of_nothing_is_empty(api: httpx.AsyncClient) -> None:
+    preview = (await api.post("/api/empty/export", json={"dry_run": True})).json()
+    assert (preview["rows"], preview["rows_are"], preview["first_rows"]) == (0, "exact", [])
+    assert preview["seconds"] == 0
+    assert preview["bytes"] == len("id\r\n")
+
+
+async def test_values_that_json_numbers_cannot_hold_stay_exact(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    execute("CREATE TABLE odd_values (id int, n numeric, f float8, b bigint, j jsonb)")
+    execute(
+        "INSERT INTO odd_values VALUES (1, 123456789012345678901234567890.123, 'Infinity',"
+        " 9223372036854775807, '{\"deep\": [1e400, 0.1]}'), (2, 1.50, 'NaN', NULL, NULL)"
+    )
+    answer = await api.post("/api/odd/export", json={"dry_run": True})
+    assert answer.status_code == 200, answer.text
+    first, second = answer.json()["first_rows"]
+    assert first["n"] == "123456789012345678901234567890.123"
+    assert first["f"] == "Infinity"
+    assert first["b"] == 9223372036854775807
+    assert json.dumps(first["j"]["deep"][1]) == "0.1"
+    assert (second["n"], second["f"], second["j"]) == ("1.50", "NaN", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("missing", "source_rejected"), ("slow", "source_unavailable")]
+)
+async def test_source_that_refuses_or_takes_too_long_is_a_503_that_holds_nobody_up(
+    api: httpx.AsyncClient, execute: Execute, name: str, says: str
+) -> None:
+    began_at = time.monotonic()
+    answer = await api.post(f"/api/{name}/export", json={"dry_run": True})
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "source_unreadable"
+    assert says in answer.json()["detail"]
+    assert "retry-after" in answer.headers
+    assert time.monotonic() - began_at < 30  # and not the 50 s that the query takes
+    assert nothing_was_made(execute)
+
+
+async def test_request_is_accepted_while_the_source_is_away(
+    services: Services, settings: Settings, catalog: Catalog, api: httpx.AsyncClient, app: Any
+) -> None:
+    # The port is nobody's: a columns check cannot be made, and the job waits for the source.
+    away = psycopg.conninfo.make_conninfo(settings.source_url, port="1")
+    elsewhere = Settings(**{**settings.model_dump(), "source_dsn": away})
+    async with Services(elsewhere, catalog=catalog) as without_source:
+        app.state.services = without_source
+        accepted = await api.post("/api/users/export", json={"columns": ["id", "no_such"]})
+        assert accepted.status_code == 202
+        preview = await api.post("/api/users/export", json={"dry_run": True})
+        assert preview.status_code == 503
+    app.state.services = services
