@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -18,9 +18,12 @@ from rich.table import Table
 from waybill.config import load_settings
 from waybill.errors import ConfigurationError
 from waybill.exports.attempts import Cause, ExportAttempt
-from waybill.exports.dead_letters import MAX_LISTED, DeadLetterFilter, DeadLetters
 from waybill.exports.job import ExportJob
 from waybill.log import configure_logging
+
+if TYPE_CHECKING:
+    # Imported where it is used: SQLAlchemy would double the start-up of every other verb.
+    from waybill.exports.dead_letters import DeadLetterFilter, DeadLetters
 
 T = TypeVar("T")
 
@@ -47,11 +50,11 @@ def list_(
     cause: CauseOption = None,
     code: CodeOption = None,
     export_type: TypeOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, the newest failure first."""
-    wanted = DeadLetterFilter(cause=cause, code=code, export_type=export_type)
+    wanted = _filter(cause, code, export_type)
 
     async def work(letters: DeadLetters) -> tuple[list[ExportJob], int]:
         return list(await letters.list(wanted, limit=limit)), await letters.count(wanted)
@@ -146,7 +149,7 @@ def replay(
         raise ConfigurationError("Name the exports to replay, or give --all (and not both).")
     if export_ids and narrowed:
         raise ConfigurationError("--cause, --code and --type go with --all, not with IDs.")
-    wanted = DeadLetterFilter(cause=cause, code=code, export_type=export_type)
+    wanted = _filter(cause, code, export_type)
 
     async def work(letters: DeadLetters) -> list[ExportJob]:
         if everything:
@@ -162,11 +165,18 @@ def replay(
     typer.echo(f"{len(jobs)} replayed", err=True)
 
 
+def _filter(cause: Cause | None, code: str | None, export_type: str | None) -> DeadLetterFilter:
+    from waybill.exports.dead_letters import DeadLetterFilter
+
+    return DeadLetterFilter(cause=cause, code=code, export_type=export_type)
+
+
 def _run(work: Callable[[DeadLetters], Awaitable[T]]) -> T:
     # The catalog is not needed: a dead letter whose type is gone must be seen all the same.
     from sqlalchemy.exc import OperationalError
 
     from waybill.bootstrap import create_engine
+    from waybill.exports.dead_letters import DeadLetters
     from waybill.exports.queue import ExportQueue
     from waybill.exports.repository import ExportRepository
     from waybill.worker.celery_app import create_celery
