@@ -1,12 +1,22 @@
 """Checking a catalog against a real PostgreSQL: one situation, one finding, one remedy."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from waybill.catalog import Catalog, Column, ExportType, QuerySource, TableSource
+from waybill.catalog import (
+    Catalog,
+    Column,
+    ExportType,
+    Filter,
+    QuerySource,
+    RowScope,
+    TableSource,
+)
 from waybill.catalog.check import Finding, check_catalog
 
 Execute = Callable[..., None]
@@ -249,3 +259,53 @@ def test_many_findings_survive_hostile_names(dsn: str, execute: Execute) -> None
         sql.SQL("INSERT INTO {} VALUES (1), (1)").format(sql.Identifier(name)),
     )
     assert _codes(_check(dsn, _table(name, key=(name,)))) == [("error", "key_not_unique")]
+
+
+# -- which rows -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("users")
+def test_sound_scope_filters_and_since_have_no_findings(dsn: str, execute: Execute) -> None:
+    execute(
+        "ALTER TABLE users ADD COLUMN tenant uuid, ADD COLUMN at timestamptz",
+        "CREATE TYPE mood AS ENUM ('glad', 'sad')",
+        "ALTER TABLE users ADD COLUMN mood mood",
+    )
+    export_type = replace(
+        _table("users", key=("id",)),
+        scope=RowScope("tenant = :principal.tenant -- theirs"),
+        filters=(
+            Filter("id", "integer"),
+            Filter("mail", "text", "email"),
+            Filter("mood", values=("glad", "sad"), operators=("eq", "in")),
+            Filter("tenant", "uuid"),
+            Filter("at", "timestamptz"),
+        ),
+        since="at",
+    )
+    assert _check(dsn, export_type) == []
+
+
+@pytest.mark.usefixtures("users")
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        ({"scope": RowScope("tenant = :principal.tenant")}, "scope_refused", '"tenant"'),
+        ({"scope": RowScope("id + 1")}, "scope_refused", "boolean"),
+        ({"scope": RowScope("id = = 1")}, "scope_refused", "syntax error"),
+        ({"filters": (Filter("mail"),)}, "filter_refused", "mail"),
+        ({"filters": (Filter("id"),)}, "filter_refused", "'id'"),
+        ({"filters": (Filter("email", "integer"),)}, "filter_refused", "operator"),
+        ({"filters": (Filter("data"),)}, "filter_refused", "'data'"),
+        ({"filters": (Filter("mood"),)}, "filter_refused", "list its values"),
+        ({"since": "changed_at"}, "since_refused", "changed_at"),
+        ({"since": "team"}, "since_refused", "timestamptz column"),
+    ],
+)
+def test_rows_that_cannot_be_chosen_so_are_an_error(
+    dsn: str, execute: Execute, changes: dict[str, Any], code: str, says: str
+) -> None:
+    execute("CREATE TYPE mood AS ENUM ('glad', 'sad')", "ALTER TABLE users ADD COLUMN mood mood")
+    findings = _check(dsn, replace(_table("users", key=("id",)), **changes))
+    assert _codes(findings) == [("error", code)]
+    assert says in str(findings[0])
