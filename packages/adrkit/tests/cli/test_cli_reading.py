@@ -103,3 +103,11 @@ def test_export_prints_records_and_schema(project: GitProject) -> None:
     assert (
         "# ADR-0001" in json.loads((project.root / "all.json").read_text())["records"][0]["source"]
     )
+
+
+def test_site_is_written_where_the_option_says(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    code, out, _ = adr(project, "site", "-o", "public", "--title", "Ours")
+    assert (code, out) == (0, "wrote public/index.html: 1 records\n")
+    assert "<h1>Ours</h1>" in (project.root / "public/index.html").read_text()
+    assert adr(project, "site", "-o", "docs")[0] == 2

@@ -19,6 +19,7 @@ GROUPS = (
     "read",
     "graph",
     "index",
+    "site",
     "export",
     "importing",
     "template",
