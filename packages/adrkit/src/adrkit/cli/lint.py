@@ -1,0 +1,210 @@
+"""adr lint, rules"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adrkit.cli.app import (
+    EXIT_FINDINGS,
+    EXIT_USAGE,
+    Workspace,
+    app,
+    print_json,
+    say,
+    warn,
+    workspace,
+)
+from adrkit.errors import InvalidInput, WriteFailed
+from adrkit.lint import RULES, Baseline, Finding, Report, Severity, lint, load_settings, view_of
+from adrkit.lint.catalogue import rules_markdown
+from adrkit.lint.fixes import fix_files
+from adrkit.lint.settings import LintSettings
+from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
+
+
+@app.command("lint")
+def lint_command(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Report on these only; default: all records."),
+    ] = None,
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, sarif or github.")
+    ] = "text",
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="CODE", help="Only these rules (ADR4, none-chosen)."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these rules.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    write_baseline: Annotated[
+        bool, typer.Option("--write-baseline", help="Accept today's findings; new ones fail.")
+    ] = False,
+    use_baseline: Annotated[
+        bool, typer.Option("--baseline/--no-baseline", help="Leave known findings out.")
+    ] = True,
+) -> None:
+    """Check the records against the rules of the template.
+
+    Exit code 1 when there are errors (with --strict: or warnings), 2 when a file cannot be read
+    or there are no records.
+
+    Example: adr lint --fix
+    """
+    if format not in FORMATS:
+        raise InvalidInput("format", format, remedy=f"one of {', '.join(FORMATS)}")
+    space = workspace(ctx)
+    settings = load_settings(space.config, select=select or (), ignore=ignore or ())
+    only = [space.path(path) for path in files or ()]
+    if write_baseline and (only or select or ignore):
+        raise InvalidInput(
+            "--write-baseline", "with a choice", remedy="write it for all records and rules"
+        )
+    for path in only:
+        if not path.is_file():
+            raise InvalidInput("file", str(path), remedy="name record files")
+    if fix:
+        _fix(space, only, settings)
+    report = lint(space.config, space.repository, space.git, settings, only=only)
+    findings = list(report.findings)
+    baseline_path = settings.baseline
+    if write_baseline and baseline_path:
+        Baseline.of(findings, space.config.root).write(baseline_path)
+        say(f"wrote {len(findings)} findings to {space.shown(baseline_path)}")
+        return
+    if use_baseline and baseline_path and (known := Baseline.read(baseline_path)):
+        findings, smaller, gone = known.split(findings, space.config.root)
+        if gone and not (only or select or ignore):
+            _shrink(space, smaller, baseline_path, gone)
+    _print(space, format, findings, report)
+    if report.unreadable:
+        raise typer.Exit(EXIT_USAGE)
+    if any(strict or finding.severity is Severity.ERROR for finding in findings):
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _fix(space: Workspace, only: list[Path], settings: LintSettings) -> None:
+    paths = list(space.repository.paths) if space.config.directory.is_dir() else []
+    project = view_of(space.config, settings, [*paths, *only])
+    mended = fix_files(space.config, only or paths, project, settings)
+    if mended:
+        typer.echo(f"mended {mended} findings", err=True)
+        space.__dict__.pop("repository", None)  # its records are read again
+
+
+def _shrink(space: Workspace, smaller: Baseline, path: Path, gone: int) -> None:
+    try:
+        smaller.write(path)
+    except WriteFailed as error:
+        warn(f"{error}: the baseline still holds {gone} findings that are gone")
+        return
+    typer.echo(f"{gone} findings are gone; {space.shown(path)} shrank", err=True)
+
+
+def _print(space: Workspace, format: str, findings: list[Finding], report: Report) -> None:
+    if format == "json":
+        print_json(
+            {
+                "findings": [_as_json(space, finding) for finding in findings],
+                "records": report.records,
+                "waived": report.waived,
+            }
+        )
+    elif format == "text":
+        _print_text(space, findings, report)
+    else:
+        annotations = [
+            Annotation(
+                finding.code, finding.severity.value, f"{finding.message}; {finding.remedy}",
+                _from_root(space, finding.path), finding.line, finding.column,
+            )
+            for finding in findings
+        ]  # fmt: skip
+        if format == "sarif":
+            print_json(sarif_log(annotations, {rule.code: rule.explanation for rule in RULES}))
+        else:
+            for line in github_lines(annotations):
+                say(line)
+
+
+def _from_root(space: Workspace, path: Path) -> str:
+    """Relative to the repository, as code hosts want it."""
+    root = (space.git.root if space.git else space.config.root).resolve()
+    try:
+        return path.resolve().relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _as_json(space: Workspace, finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "path": space.shown(finding.path),
+        "line": finding.line,
+        "column": finding.column,
+        "fixable": finding.fixable,
+    }
+
+
+def _print_text(space: Workspace, findings: list[Finding], report: Report) -> None:
+    for finding in findings:
+        colour = "red" if finding.severity is Severity.ERROR else "yellow"
+        place = f"{space.shown(finding.path)}:{finding.line}:{finding.column}"
+        typer.echo(
+            f"{place}: {typer.style(finding.severity.value, fg=colour)} "
+            f"{typer.style(f'{finding.code} {finding.name}', bold=True)}: {finding.message}"
+        )
+        if finding.source:
+            _print_source(finding)
+        typer.echo(f"      remedy: {finding.remedy}{' (--fix)' if finding.fixable else ''}")
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    waived = f", {report.waived} waived" if report.waived else ""
+    say(f"{report.records} records: {errors} errors, {len(findings) - errors} warnings{waived}")
+
+
+def _print_source(finding: Finding) -> None:
+    width = 96  # of a long table row the part around the fault is shown
+    low = max(0, finding.column - 1 - width // 3)
+    shown = finding.source[low : low + width].replace("\t", " ")
+    marks = min(finding.length, max(1, len(shown) - (finding.column - 1 - low)))
+    typer.echo(f"{finding.line:5d} | {'…' if low else ''}{shown}")
+    pad = " " * (finding.column - 1 - low + bool(low))
+    typer.echo(f"      | {pad}{'^' * marks}")
+
+
+@app.command("rules")
+def rules_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page of documentation.")
+    ] = False,
+) -> None:
+    """List the rules of `adr lint` with what they are for."""
+    if markdown:
+        typer.echo(rules_markdown(), nl=False)
+    elif as_json:
+        print_json(
+            [
+                {
+                    "code": rule.code, "name": rule.name, "severity": rule.severity.value,
+                    "explanation": rule.explanation, "remedy": rule.remedy,
+                    "dialects": list(rule.dialects), "fixable": rule.fixable,
+                }
+                for rule in RULES
+            ]
+        )  # fmt: skip
+    else:
+        for rule in RULES:
+            mark = " (--fix)" if rule.fixable else ""
+            say(f"{rule.code} {rule.name} [{rule.severity.value}]{mark}\n    {rule.explanation}")

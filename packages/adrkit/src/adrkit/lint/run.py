@@ -1,0 +1,331 @@
+"""Running the rules over all records, on all processors when that pays."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from adrkit.config import Config
+from adrkit.document import Document
+from adrkit.errors import DocumentError, NoRecords
+from adrkit.git import Git
+from adrkit.ledger import NumberLedger
+from adrkit.lint.baseline import shown
+from adrkit.lint.rule import (
+    Facts,
+    Finding,
+    Place,
+    Problem,
+    ProjectView,
+    Rule,
+    Severity,
+    place_of,
+    title_span,
+)
+from adrkit.lint.rules import BY_CODE, RULES
+from adrkit.lint.settings import LintSettings
+from adrkit.lint.waivers import Waiver, config_waivers, record_waivers
+from adrkit.project_files import ProjectFiles
+from adrkit.record import Record, file_number
+from adrkit.repository import RecordRepository
+
+# Below this many records another process costs more than it saves (measured: about 250 ms).
+_PARALLEL_FROM = 250
+_PATH_RULES = ("ADR601", "ADR602")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One record's share: picklable, without its document."""
+
+    findings: tuple[Finding, ...]
+    facts: Facts | None
+    waivers: tuple[Waiver, ...]
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``findings`` in order of path and line, waived ones left out; ``waived`` counts those."""
+
+    findings: tuple[Finding, ...]
+    records: int
+    waived: int
+    unreadable: int
+
+    @property
+    def errors(self) -> int:
+        return sum(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+def lint_record(record: Record, project: ProjectView, settings: LintSettings) -> list[Finding]:
+    """Findings of the rules that look at one record alone."""
+    found = []
+    for rule in RULES:
+        if rule.check is None or rule.code not in settings.enabled:
+            continue
+        if record.dialect.name in rule.dialects:
+            found += [
+                _finding(rule, problem, record, settings) for problem in rule.check(record, project)
+            ]
+    return found
+
+
+def _finding(rule: Rule, problem: Problem, record: Record, settings: LintSettings) -> Finding:
+    place = place_of(record, problem.at)
+    severity = settings.severities.get(rule.code, problem.severity or rule.severity)
+    return Finding(
+        rule.code, rule.name, severity, problem.message, rule.remedy, record.path or Path("record"),
+        place.line, place.column, place.length, place.source, problem.edits, problem.subject,
+    )  # fmt: skip
+
+
+def _placed(code: str, message: str, path: Path, place: Place, settings: LintSettings) -> Finding:
+    rule = BY_CODE[code]
+    severity = settings.severities.get(code, rule.severity)
+    return Finding(
+        code, rule.name, severity, message, rule.remedy, path,
+        place.line, place.column, place.length, place.source,
+    )  # fmt: skip
+
+
+def outcome_of(path: Path, project: ProjectView, settings: LintSettings) -> Outcome:
+    try:
+        document = Document.read(path)
+    except DocumentError as error:
+        finding = _placed("ADR001", str(error), path, Place(1, 1, 1, ""), settings)
+        return Outcome((finding,), None, (), unreadable=True)
+    record = Record(document)
+    findings = lint_record(record, project, settings)
+    facts = Facts(
+        path, record.number, record.label, record.status_kind, record.relations,
+        place_of(record, title_span(record)),
+        tuple(place_of(record, relation.span) for relation in record.relations),
+    )  # fmt: skip
+    return Outcome(tuple(findings), facts, record_waivers(record))
+
+
+def view_of(config: Config, settings: LintSettings, paths: Iterable[Path]) -> ProjectView:
+    by_number: dict[int, Path] = {}
+    for path in paths:
+        named = file_number(path)
+        number = named[0] if named else _title_number(path)
+        if number is not None:
+            by_number.setdefault(number, path)
+    return ProjectView(
+        config.root, config.directory, datetime.datetime.now().astimezone().date(),
+        frozenset(by_number), by_number, settings.max_words,
+    )  # fmt: skip
+
+
+def _title_number(path: Path) -> int | None:
+    try:
+        return Record.read(path).number
+    except DocumentError:
+        return None
+
+
+def lint(
+    config: Config,
+    repository: RecordRepository,
+    git: Git | None,
+    settings: LintSettings,
+    *,
+    only: Sequence[Path] = (),
+    processes: int | None = None,
+) -> Report:
+    """Lint all records, or report on ``only`` some (the others are still read for relations).
+
+    Raises RecordsDirectoryMissing or NoRecords: nothing to check is not a pass.
+    """
+    paths = list(repository.paths) if repository.directory.is_dir() or not only else []
+    known = {path.resolve() for path in paths}
+    extra = [path for path in only if path.resolve() not in known]
+    paths += extra
+    if not paths:
+        raise NoRecords(repository.directory)
+    project = view_of(config, settings, paths)
+    outcomes = list(_outcomes(paths, project, settings, processes))
+    facts = [outcome.facts for outcome in outcomes if outcome.facts]
+    findings = [finding for outcome in outcomes for finding in outcome.findings]
+    for rule in RULES:
+        if rule.project_check and rule.code in settings.enabled:
+            findings += (
+                _placed(rule.code, problem.message, problem.path, problem.place, settings)
+                for problem in rule.project_check(facts)
+            )
+    findings += _number_findings(repository, git, facts, settings)
+    findings = list(_with_destinations(findings, config, git))
+    waivers = [waiver for outcome in outcomes for waiver in outcome.waivers]
+    waivers += config_waivers(settings.waivers, config.source)
+    kept, waived = _without_waived(findings, waivers, project, settings)
+    wanted = {path.resolve() for path in only}
+    if wanted:
+        kept = [finding for finding in kept if finding.path.resolve() in wanted]
+    kept.sort(key=lambda finding: (str(finding.path), finding.line, finding.column, finding.code))
+    unreadable = sum(
+        outcome.unreadable and (not wanted or path.resolve() in wanted)
+        for path, outcome in zip(paths, outcomes, strict=True)
+    )
+    return Report(tuple(kept), len(wanted) or len(paths), waived, unreadable)
+
+
+def _outcomes(
+    paths: Sequence[Path], project: ProjectView, settings: LintSettings, processes: int | None
+) -> Iterator[Outcome]:
+    workers = processes or (os.cpu_count() or 1)
+    work = partial(outcome_of, project=project, settings=settings)
+    if workers < 2 or len(paths) < _PARALLEL_FROM:
+        yield from map(work, paths)
+        return
+    # Forking shares what is loaded already; where it is not safe the platform's way is taken.
+    forks = os.name == "posix" and os.uname().sysname == "Linux"
+    context = multiprocessing.get_context("fork" if forks else None)
+    chunk = max(10, len(paths) // (workers * 8))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_no_collection) as pool:
+        yield from pool.map(work, paths, chunksize=chunk)
+
+
+def _no_collection() -> None:
+    """A worker lives for a second and makes many small objects."""
+    gc.freeze()
+    gc.disable()
+
+
+def _number_findings(
+    repository: RecordRepository, git: Git | None, facts: Sequence[Facts], settings: LintSettings
+) -> Iterator[Finding]:
+    numbered = {fact.number: fact for fact in facts if fact.number is not None}
+    by_path = {fact.path.resolve(): fact for fact in facts}
+    if not repository.directory.is_dir():
+        return
+    ledger = NumberLedger(repository, git)
+    root = git.root if git else Path()
+    if "ADR107" in settings.enabled:
+        for collision in ledger.collisions():
+            other = f" on {collision.other_branch}" if collision.other_branch else ""
+            fact = by_path.get((root / collision.path).resolve()) or numbered.get(collision.number)
+            if fact is not None:
+                message = f"number {collision.number:04d} is also {collision.other}{other}"
+                yield _placed("ADR107", message, fact.path, fact.place, settings)
+    if "ADR108" in settings.enabled and numbered:
+        numbers = sorted(numbered)
+        for before, after in zip([0, *numbers], numbers, strict=False):
+            missing = [n for n in range(before + 1, after) if not ledger.is_taken(n)]
+            if missing:
+                fact = numbered[after]
+                shown_missing = f"{missing[0]:04d}"
+                if len(missing) > 1:
+                    shown_missing += f" to {missing[-1]:04d}"
+                message = f"number {shown_missing} was never given"
+                yield _placed("ADR108", message, fact.path, fact.place, settings)
+
+
+def _with_destinations(
+    findings: Sequence[Finding], config: Config, git: Git | None
+) -> Iterator[Finding]:
+    """Paths that stand elsewhere in the project are left out; of the others git says where they
+    went."""
+    if not any(finding.code in _PATH_RULES for finding in findings):
+        yield from findings
+        return
+    files = ProjectFiles(config.root, git).all
+    suffixes = {
+        "/".join(parts[depth:])
+        for name in files
+        for parts in [PurePosixPath(name).parts]
+        for depth in range(len(parts))
+    }
+    folders = {
+        "/".join(parts[low:high])
+        for name in files
+        for parts in [PurePosixPath(name).parts[:-1]]
+        for low in range(len(parts))
+        for high in range(low + 1, len(parts) + 1)
+    }
+    moved = _moves(git) if git else {}
+    prefix = shown(config.root, git.root) if git else "."
+    for finding in findings:
+        if finding.code not in _PATH_RULES or finding.subject is None:
+            yield finding
+            continue
+        subject = finding.subject
+        if finding.code == "ADR602":
+            wild = any(mark in subject for mark in "*{[")
+            if subject in suffixes or subject in folders or (wild and _globbed(subject, files)):
+                continue
+        full = subject if prefix == "." else f"{prefix}/{subject}"
+        target = _follow(moved, full)
+        if target and git and (git.root / target).exists():
+            yield replace(finding, message=f"{finding.message}; git says it went to {target}")
+        else:
+            yield finding
+
+
+def _globbed(pattern: str, files: Sequence[str]) -> bool:
+    return any(PurePosixPath(name).match(pattern) for name in files)
+
+
+def _moves(git: Git) -> Mapping[str, str]:
+    """Old path to new path, the latest rename counting."""
+    if git.head().commit is None:
+        return {}
+    found: dict[str, str] = {}
+    for change in git.changes(revisions=("HEAD",)):
+        if change.status == "R" and change.old_path:
+            found.setdefault(change.old_path, change.path)
+    return found
+
+
+def _follow(moved: Mapping[str, str], path: str) -> str | None:
+    seen = {path}
+    current = path
+    while (following := moved.get(current)) and following not in seen:
+        seen.add(following)
+        current = following
+    return current if current != path else None
+
+
+def _without_waived(
+    findings: Sequence[Finding],
+    waivers: Sequence[Waiver],
+    project: ProjectView,
+    settings: LintSettings,
+) -> tuple[list[Finding], int]:
+    faults: list[Finding] = []
+    active: list[Waiver] = []
+    for waiver in waivers:
+        wrong = list(waiver.problems(project.today))
+        faults += (
+            _placed(code, text, waiver.file, waiver.place, settings)
+            for code, text in wrong
+            if code in settings.enabled
+        )
+        if not wrong:
+            active.append(waiver)
+    used: set[int] = set()
+    kept: list[Finding] = []
+    for finding in findings:
+        relative = shown(finding.path, project.root)
+        covering = [
+            waiver
+            for waiver in active
+            if finding.code in waiver.covered() and waiver.applies_to(relative, finding.path)
+        ]
+        used.update(id(waiver) for waiver in covering)
+        if not covering:
+            kept.append(finding)
+    if "ADR904" in settings.enabled:
+        faults += (
+            _placed("ADR904", f"nothing to waive: {', '.join(w.codes)}", w.file, w.place, settings)
+            for w in active
+            if id(w) not in used and w.covered() <= settings.enabled
+        )
+    return kept + faults, len(findings) - len(kept)
