@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import ColumnElement, Text, case, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.errors import IdempotencyKeyInUse
@@ -91,8 +91,8 @@ class AdmissionDesk:
         """
         fingerprint = request.fingerprint()
         async with self._engine.begin() as connection:
+            await _take_turn(connection, principal, key)
             if key is not None:
-                await self._lock_key(connection, principal, key)
                 answer = await find_answer(
                     connection, principal, key, fingerprint, self._key_retention
                 )
@@ -100,7 +100,6 @@ class AdmissionDesk:
                     return Admission(
                         answer.job, answer.is_new, is_repeated=True, answered_at=answer.answered_at
                     )
-            await _lock(connection, "person", principal)
             job = await _find_unfinished(connection, principal, fingerprint)
             is_new = job is None
             quota = None
@@ -155,16 +154,18 @@ class AdmissionDesk:
         )
         return job_of((await connection.execute(statement)).mappings().one())
 
-    @staticmethod
-    async def _lock_key(connection: AsyncConnection, principal: Principal, key: str) -> None:
-        # Not waited for: the draft's answer to a repetition that comes too early is 409.
-        locked = func.pg_try_advisory_xact_lock(lock_number("key", principal, key))
-        if not await connection.scalar(select(locked)):
-            raise IdempotencyKeyInUse
 
-
-async def _lock(connection: AsyncConnection, what: str, principal: Principal) -> None:
-    await connection.execute(select(func.pg_advisory_xact_lock(lock_number(what, principal))))
+async def _take_turn(connection: AsyncConnection, principal: Principal, key: str | None) -> None:
+    turn: ColumnElement[str] = cast(
+        func.pg_advisory_xact_lock(lock_number("person", principal)), Text
+    )
+    if key is not None:
+        # The key is not waited for: the draft's answer to a repetition that comes too early is
+        # 409. CASE makes sure that it is tried first, and the person's turn awaited only then.
+        free = func.pg_try_advisory_xact_lock(lock_number("key", principal, key))
+        turn = case((free, turn))
+    if await connection.scalar(select(turn)) is None:
+        raise IdempotencyKeyInUse
 
 
 def lock_number(what: str, principal: Principal, key: str = "") -> int:

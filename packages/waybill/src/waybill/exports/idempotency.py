@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waybill.errors import IdempotencyKeyReused, InvalidHeader
@@ -94,17 +95,17 @@ async def keep_answer(
     """Remember the answer, in place of one that is past its time."""
     # The lease is a worker's secret, and an unfinished job has no manifest.
     answer: dict[str, Any] = _JOB.dump_python(job, mode="json", exclude={"lease_token", "manifest"})
-    await connection.execute(delete(keys).where(*_is(principal, key)))
+    values = {
+        "fingerprint": fingerprint,
+        "export_id": job.id,
+        "answer": answer,
+        "is_new": is_new,
+        "created_at": func.now(),
+    }
     await connection.execute(
-        insert(keys).values(
-            requested_by=principal.subject,
-            tenant=principal.tenant or "",
-            key=key,
-            fingerprint=fingerprint,
-            export_id=job.id,
-            answer=answer,
-            is_new=is_new,
-        )
+        insert(keys)
+        .values(requested_by=principal.subject, tenant=principal.tenant or "", key=key, **values)
+        .on_conflict_do_update(constraint="uq_idempotency_keys_key", set_=values)
     )
 
 
