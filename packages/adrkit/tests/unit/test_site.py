@@ -157,7 +157,8 @@ def test_image_inside_the_project_is_copied_and_no_other(tmp_path: Path) -> None
     (project / "pic.png").write_bytes(b"png")
     (tmp_path / "secret.png").write_bytes(b"secret")
     (project / "link.png").symlink_to(tmp_path / "secret.png")
-    text = "# ADR-0001: A\n\n![a](../pic.png) ![b](../../secret.png) ![c](../link.png) ![d](a%00.png)\n"
+    text = "# ADR-0001: A\n\n![a](../pic.png) ![b](../../secret.png) ![c](../link.png)\n\n"
+    text += "![d](a%00.png)\n"
     contents = build_site([Record.from_text(text, project / "adr/0001-a.md")], project)
     assert contents["images/pic.png"] == b"png"
     assert [name for name in contents if name.startswith("images/")] == ["images/pic.png"]

@@ -24,7 +24,6 @@ GROUPS = (
     "export",
     "importing",
     "template",
-    "audit",
     "check",
     "why",
 )

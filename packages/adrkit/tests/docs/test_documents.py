@@ -1,0 +1,100 @@
+"""What the documents say is what the command does."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from adrkit.cli import app
+from adrkit.reference import command_reference
+
+PACKAGE = Path(__file__).parents[2]
+REPOSITORY = PACKAGE.parents[1]
+README = PACKAGE / "README.md"
+
+
+def in_repository(path: Path) -> Path:
+    if not path.exists():
+        pytest.skip(f"only in the repository: {path.name}")
+    return path
+
+
+def test_tour_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 5
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    command = programs / "adr"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m adrkit "$@"\n')
+    command.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    orders = tmp_path / "orders"
+    assert (orders / "public/index.html").exists()
+    assert (orders / "decisions.json").stat().st_size > 1000
+    assert "Superseded by 0003" in done.stdout
+    assert "would write docs/adr/0004-use-logs.md" in done.stdout
+
+
+def test_python_of_the_readme_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
+
+
+def test_links_of_the_readme_exist() -> None:
+    in_repository(REPOSITORY / ".pre-commit-hooks.yaml")
+    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
+        assert (PACKAGE / target).exists(), target
+
+
+def test_command_reference_is_that_of_the_commands() -> None:
+    written = in_repository(REPOSITORY / "docs/adrkit/commands.md").read_text()
+    assert written == command_reference(app), "run `python -m adrkit.reference`"
+
+
+def commands_and_options() -> dict[str, set[str]]:
+    group = typer.main.get_command(app)
+    found = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        found[name] = {option for p in getattr(command, "params", ()) for option in p.opts}
+    return found
+
+
+def test_hooks_run_commands_that_exist() -> None:
+    hooks = yaml.safe_load(in_repository(REPOSITORY / ".pre-commit-hooks.yaml").read_text())
+    known = commands_and_options()
+    assert {hook["id"] for hook in hooks} == {"adr-lint", "adr-check", "adr-index"}
+    for hook in hooks:
+        program, command, *options = hook["entry"].split()
+        assert program == "adr"
+        assert set(options) <= known[command]
+
+
+def test_action_runs_commands_that_exist_and_pastes_no_input_into_its_script() -> None:
+    action = yaml.safe_load((PACKAGE / "action.yml").read_text())
+    known = commands_and_options()
+    scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
+    called = re.findall(r'"\$adr" (\w+)((?: --\w+)*)', "\n".join(scripts))
+    assert {command for command, _ in called} == {"lint", "check", "index"}
+    for command, options in called:
+        assert set(options.split()) <= known[command]
+    for script in scripts:
+        assert "${{" not in script
+        subprocess.run(["bash", "-n", "-c", script], check=True)
