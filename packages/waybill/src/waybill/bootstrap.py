@@ -36,6 +36,7 @@ from waybill.exports.repository import ExportRepository
 from waybill.exports.rows import JobListener
 from waybill.exports.service import ExportService
 from waybill.exports.source_columns import SourceColumns
+from waybill.notify.notifications import build_notifications
 from waybill.pipeline.source import PostgresSource
 from waybill.storage.base import Storage
 from waybill.storage.database import DatabaseOptions, DatabaseStorage
@@ -68,7 +69,8 @@ class Services:
         self.catalog = load(settings.catalog) if catalog is None else catalog
         self.engine = create_engine(settings)
         # Told of every job that ends, in the transaction that ends it.
-        listeners: list[JobListener] = []
+        self.notifications = build_notifications(settings, self.engine, clock=self.clock)
+        listeners: list[JobListener] = [self.notifications.outbox.enqueue]
         self.repository = ExportRepository(self.engine, listeners=listeners)
         self.leases = LeaseRepository(self.engine, listeners=listeners)
         self.queue = ExportQueue(celery or create_celery(settings))
@@ -83,6 +85,7 @@ class Services:
             audit=self.audit,
             max_attempts=settings.max_attempts,
             key_retention=timedelta(hours=settings.idempotency_hours),
+            outbox=self.notifications.outbox,
         )
         self.exports = ExportService(
             repository=self.repository,

@@ -13,6 +13,7 @@ from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waybill.errors import ConfigurationError
+from waybill.notify.settings import NotificationSettings
 
 RETRY_ATTEMPTS = 3
 RETRY_BACKOFF_SECONDS = (1.0, 2.0, 4.0)
@@ -24,7 +25,7 @@ QUOTA_PER_DAY = 5
 _LEASE_RENEWALS_PER_LEASE = 3
 
 
-class Settings(BaseSettings):
+class Settings(NotificationSettings, BaseSettings):
     """All settings of all processes. Secrets are ``SecretStr``: they do not print."""
 
     model_config = SettingsConfigDict(
@@ -51,8 +52,6 @@ class Settings(BaseSettings):
     # -- the API ------------------------------------------------------------------------------
     development_token: SecretStr | None = None
     """A bearer token that stands for one local person with every right. Never in production."""
-    public_url: str = ""
-    """The address clients see, used in links; taken from the request when empty."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     presign_seconds: int = Field(60, ge=1, le=60)
     download: Annotated[str, Field(pattern="^(redirect|stream)$")] = "redirect"

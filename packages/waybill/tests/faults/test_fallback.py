@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from waybill.local.faults.rehearsal import TOKEN, Rehearsal
-from waybill.local.faults.s3_proxy import unavailable
+from waybill.local.faults.rehearsal import PREFIX, TOKEN, Rehearsal
+from waybill.local.faults.s3_proxy import reset_connection, unavailable
 from waybill.local.stack import LocalStack
 
 USERS = 30_000
@@ -90,4 +90,31 @@ def test_15_s3_that_comes_back_before_the_last_attempt_gets_the_file(
         house.s3.clear()
 
         assert house.wait_over(export_id)["storage"] == "s3"
+        house.assert_invariants()
+
+
+def test_16_s3_that_refuses_connections_is_away(fault_stack: LocalStack) -> None:
+    with Rehearsal(fault_stack, users=100) as house:
+        house.s3.refuse()
+        export_id = house.request()
+        assert house.wait_over(export_id)["storage"] == "database"
+        house.s3.accept()
+        house.wait_for(export_id, lambda row: row["storage"] == "s3")
+        house.assert_invariants()
+
+
+def test_16_commit_that_s3_never_confirmed_is_found_by_the_move(fault_stack: LocalStack) -> None:
+    with Rehearsal(fault_stack, users=100, settings={"WAYBILL_MAX_ATTEMPTS": "1"}) as house:
+        # S3 commits the object, but neither says so nor answers anything afterwards.
+        house.s3.fault(operation="complete", lose_answer=True)
+        house.s3.fault(reset_connection(), operation="head")
+        export_id = house.request()
+        row = house.wait_over(export_id)
+        assert (row["status"], row["storage"]) == ("completed", "database")
+        in_s3 = house.storages()["s3"]
+        assert list(in_s3.list_keys(f"{PREFIX}/")) == [row["object_key"]]
+
+        house.s3.clear()
+        moved = house.wait_for(export_id, lambda row: row["storage"] == "s3")
+        assert moved["object_key"] == row["object_key"]
         house.assert_invariants()

@@ -141,6 +141,7 @@ class JwtAuthenticator:
             tenant=identity.tenant,
             scopes=identity.scopes,
             roles=identity.roles,
+            email=identity.email,
         )
 
     async def verify(self, token: str) -> TokenIdentity:

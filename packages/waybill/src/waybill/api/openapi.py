@@ -11,6 +11,19 @@ from waybill.api.responses import problem_responses
 from waybill.api.schemas import ProblemDocument
 
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
+# What a client that was answered with a job can do next (OpenAPI, "Link Object").
+_LINKS = {
+    name: {"operationId": name, "parameters": {"export_id": "$response.body#/id"}}
+    for name in (
+        "get_export",
+        "watch_export",
+        "download_export",
+        "get_manifest",
+        "discard_export",
+        "cancel_any_export",
+        "revoke_export",
+    )
+}
 _GUESSED = ("HTTPValidationError", "ValidationError")
 
 
@@ -65,4 +78,6 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
             responses[status] = problem_responses(int(status))[int(status)]
         if method == "head":
             responses[status].pop("content", None)
+    if operation["operationId"] == "request_export":
+        responses["202"]["links"] = _LINKS
     operation["responses"] = dict(sorted(responses.items()))

@@ -56,7 +56,7 @@ class ExportClient:
         self,
         export_type: str,
         *,
-        format: str = "csv",  # noqa: A002 - the API's word
+        format: str = "csv",
         columns: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> ExportDocument:

@@ -26,6 +26,7 @@ from waybill.exports.quota import QuotaBucket, QuotaState, peek, spend
 from waybill.exports.request import ExportRequest
 from waybill.exports.rows import JOB_COLUMNS, job_of
 from waybill.exports.tables import export_jobs as jobs
+from waybill.notify.outbox import NotificationOutbox
 
 _FORGET_BATCH: Final = 1_000
 _UNFINISHED: Final = [ExportStatus.QUEUED.value, ExportStatus.RUNNING.value]
@@ -55,6 +56,7 @@ class AdmissionDesk:
         audit: told of every job, in the transaction that makes it.
         max_attempts: how often a job is tried.
         key_retention: how long an idempotency key is remembered.
+        outbox: where to remember whom to write to, in the same transaction.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class AdmissionDesk:
         audit: AuditLog,
         max_attempts: int,
         key_retention: timedelta,
+        outbox: NotificationOutbox,
     ) -> None:
+        self._outbox = outbox
         self._engine = engine
         self._audit = audit
         self._max_attempts = max_attempts
@@ -152,7 +156,10 @@ class AdmissionDesk:
             )
             .returning(*JOB_COLUMNS)
         )
-        return job_of((await connection.execute(statement)).mappings().one())
+        job = job_of((await connection.execute(statement)).mappings().one())
+        # Now, since a small export may be over before another transaction could say it.
+        await self._outbox.subscribe(connection, job.id, principal.email)
+        return job
 
 
 async def _take_turn(connection: AsyncConnection, principal: Principal, key: str | None) -> None:

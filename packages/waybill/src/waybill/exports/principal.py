@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 REQUEST = "exports:request"
 READ = "exports:read"
@@ -18,6 +18,8 @@ class Principal:
     tenant: str | None = None
     scopes: frozenset[str] = frozenset({REQUEST, READ})
     roles: frozenset[str] = frozenset()
+    email: str | None = field(default=None, repr=False)
+    """Where to write about the person's exports; kept only until there is nothing more to tell."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

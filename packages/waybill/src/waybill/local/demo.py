@@ -65,7 +65,7 @@ def write_sample_catalog(data_dir: Path) -> Path:
 
 def _export(
     client: ExportClient,
-    format: str,  # noqa: A002
+    format: str,
     target: Path,
     console: Console,
 ) -> tuple[int, float]:

@@ -62,7 +62,8 @@ class NotificationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     public_url: str = ""
-    """The address clients see. Notifications link to it, so they need it set."""
+    """The address clients see, used in links. The API takes it from the request when it is empty;
+    notifications have no request, so they need it set."""
     notify_page: str = "/exports/{export_id}"
     """The page a mail links to, below ``public_url``; it asks for signing in."""
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from celery import Celery, signals
 
-from waybill.bootstrap import service_factory
+from waybill.bootstrap import Services, service_factory
 from waybill.config import Settings
 from waybill.log import get_logger
+from waybill.notify.notifications import Notifications
+from waybill.notify.thread import DeliveryThread
 from waybill.worker.celery_app import create_celery
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
@@ -82,6 +86,11 @@ def run_scheduler(settings: Settings) -> None:
     register_sweeper_tasks(app, runtime, ProcessRuntime(build))
     schedule_sweeper(app, settings)
     signals.setup_logging.connect(_keep_our_logging, weak=False)
+    # In a thread of their own: a slow receiver takes up to half a minute, a sweep may not.
+    deliveries = DeliveryThread(
+        lambda: _notifications(build), interval_seconds=settings.notify_seconds
+    )
+    deliveries.start()
     log.info("scheduler.ready")
     try:
         app.Beat(
@@ -92,4 +101,11 @@ def run_scheduler(settings: Settings) -> None:
             redirect_stdouts=False,
         ).run()
     finally:
+        deliveries.stop()
         runtime.close()
+
+
+@asynccontextmanager
+async def _notifications(build: Callable[[], Services]) -> AsyncIterator[Notifications]:
+    async with build() as services:
+        yield services.notifications

@@ -137,7 +137,8 @@ class TcpProxy:
         self._writers.add(writer)
         try:
             await self.serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # Cancelled only by ``_close``: nobody waits for this task's answer.
             reset(writer)
         finally:
             self._writers.discard(writer)

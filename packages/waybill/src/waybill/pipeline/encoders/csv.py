@@ -9,8 +9,8 @@ How values are written:
   without an offset, both with as many fraction digits as the value needs; ``infinity`` and years BC
   as PostgreSQL's ``to_json`` prints them. ``interval`` is ISO 8601 (``P1DT2H``).
 - Everything else is PostgreSQL's own text: numerics exact, ``NaN`` and ``Infinity`` by name,
-  booleans ``true``/``false``, bytea ``\\x…``, arrays, ranges and composites as their literals (timestamps
-  inside those keep PostgreSQL's blank).
+  booleans ``true``/``false``, bytea ``\\x…``, arrays, ranges and composites as their literals
+  (timestamps inside those keep PostgreSQL's blank).
 - Newlines inside a quoted cell are data and stay as they are; only the end of a record is CRLF.
 """
 
