@@ -24,6 +24,7 @@ GROUPS = (
     "export",
     "importing",
     "template",
+    "mcp",
     "check",
     "why",
 )
