@@ -52,10 +52,7 @@ def test_help_of_every_verb_says_what_it_does(tmp_path: Path, verb: str) -> None
 def test_every_verb_is_in_this_suite(tmp_path: Path) -> None:
     from waybill.cli.app import app
 
-    known = {
-        mark
-        for mark in test_help_of_every_verb_says_what_it_does.pytestmark[0].args[1]  # type: ignore[attr-defined]
-    }
+    known = set(test_help_of_every_verb_says_what_it_does.pytestmark[0].args[1])  # type: ignore[attr-defined]
     verbs = {
         command.name or command.callback.__name__
         for command in app.registered_commands
