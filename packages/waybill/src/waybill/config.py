@@ -29,7 +29,12 @@ class Settings(NotificationSettings, BaseSettings):
     """All settings of all processes. Secrets are ``SecretStr``: they do not print."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WAYBILL_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="WAYBILL_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        # The docstrings below the fields are what `waybill settings` and the documentation say.
+        use_attribute_docstrings=True,
     )
 
     # -- where things are ---------------------------------------------------------------------
@@ -38,14 +43,19 @@ class Settings(NotificationSettings, BaseSettings):
     source_dsn: SecretStr | None = None
     """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """The broker. It holds ids only, and may lose them."""
     s3_endpoint_url: HttpUrl | None = None
     """Unset for AWS itself."""
     s3_region: str = "us-east-1"
+    """The region that requests are signed for."""
     s3_bucket: str = "waybill"
+    """The bucket that results go to; it must exist."""
     s3_access_key_id: SecretStr | None = None
     """Unset to use boto3's own credential chain (instance role, profile)."""
     s3_secret_access_key: SecretStr | None = None
+    """Goes with the access key."""
     s3_prefix: str = "exports"
+    """Where keys begin: nothing outside it is ever listed or deleted."""
     catalog: str = "waybill.toml"
     """A path to a TOML catalog, or an import string ``package.module:catalog``."""
 
@@ -53,7 +63,9 @@ class Settings(NotificationSettings, BaseSettings):
     development_token: SecretStr | None = None
     """A bearer token that stands for one local person with every right. Never in production."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
+    """A longer request is refused with 413."""
     presign_seconds: int = Field(60, ge=1, le=60)
+    """How long a link to the file lives; every click mints its own."""
     download: Annotated[str, Field(pattern="^(redirect|stream)$")] = "redirect"
     """``redirect`` sends the client to a presigned link; ``stream`` passes the bytes through."""
     max_downloads: int | None = Field(None, ge=1)
@@ -87,21 +99,27 @@ class Settings(NotificationSettings, BaseSettings):
 
     # -- a job's life (the promises of ADR-0001) ------------------------------------------------
     max_attempts: int = Field(RETRY_ATTEMPTS, ge=1, le=20)
+    """How often an export is tried before it becomes a dead letter."""
     retry_backoff_seconds: Annotated[tuple[float, ...], NoDecode] = RETRY_BACKOFF_SECONDS
+    """The waits between attempts; the last one is repeated."""
     deadline_seconds: float = Field(DEADLINE_SECONDS, gt=0)
     """Bounds one attempt unless its export type says otherwise."""
     result_ttl_days: float = Field(RESULT_TTL_DAYS, gt=0)
+    """How long a file can be fetched."""
     lease_seconds: float = Field(60.0, gt=0)
+    """How long a worker owns a job without a word; a lost worker is replaced after it."""
     heartbeat_seconds: float = Field(15.0, gt=0)
+    """How often a worker renews its lease while nothing moves."""
     progress_seconds: float = Field(0.5, gt=0)
     """How often progress is written to the job's row while it moves."""
-    progress_rows: int = Field(PROGRESS_ROWS, ge=1)
 
     # -- the sweeper --------------------------------------------------------------------------
     sweep_seconds: float = Field(1.0, gt=0)
     """Retries wait 1, 2 and 4 s, so due rows are looked for every second (an indexed query)."""
     republish_after_seconds: float = Field(15.0, gt=0)
+    """How long a due job waits for an answer to its message before it is announced again."""
     stale_upload_hours: float = Field(24.0, gt=0)
+    """An upload without a job is aborted after this long."""
     storage_sweep_seconds: float = Field(600.0, gt=0)
     """How long to rest between two searches of storage for objects that no job refers to."""
     download_grace_seconds: float = Field(3600.0, ge=60)
@@ -117,6 +135,7 @@ class Settings(NotificationSettings, BaseSettings):
 
     # -- the worker ---------------------------------------------------------------------------
     worker_concurrency: int = Field(2, ge=1)
+    """How many exports one worker runs at a time."""
     shutdown_grace_seconds: float = Field(10.0, ge=0)
     """How long a worker that is told to stop lets an export run before it gives it back."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
@@ -129,6 +148,7 @@ class Settings(NotificationSettings, BaseSettings):
     """All such files together: an outage of S3 must not fill the database's disk as well."""
 
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
 

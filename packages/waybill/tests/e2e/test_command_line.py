@@ -39,7 +39,7 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     "verb",
     [
-        "api", "check", "demo", "export", "init", "local", "migrate", "scheduler", "verify",
+        "api", "check", "demo", "export", "init", "local", "migrate", "scheduler", "settings", "verify",
         "worker",
     ],
 )  # fmt: skip

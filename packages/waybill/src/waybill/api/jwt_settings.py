@@ -17,7 +17,11 @@ class JwtSettings(BaseSettings):
     """Which tokens count. Lists are separated by commas."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WAYBILL_JWT_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="WAYBILL_JWT_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
@@ -33,10 +37,13 @@ class JwtSettings(BaseSettings):
     token_type: str | None = None
     """The ``typ`` that tokens must have: ``at+jwt`` keeps ID tokens out (RFC 9068)."""
     leeway_seconds: float = Field(30.0, ge=0, le=MAX_LEEWAY_SECONDS)
+    """How far clocks may differ."""
     tenant_claim: str | None = None
     """The claim with the tenant, such as ``org_id`` or ``/organization/id``."""
     roles_claim: str | None = None
+    """The claim with the roles, which raise quotas."""
     email_claim: str | None = "email"
+    """The claim with the address to write to."""
 
     @field_validator("secrets", "algorithms", "audiences", mode="before")
     @classmethod

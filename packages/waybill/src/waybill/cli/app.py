@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from waybill import __version__
-from waybill.cli import catalog, dead_letters, export, local, processes
+from waybill.cli import catalog, dead_letters, export, local, processes, settings
 from waybill.errors import WaybillError
 
 EXIT_FAILED = 1
@@ -50,6 +50,7 @@ def _root(
 local.register(app)
 processes.register(app)
 dead_letters.register(app)
+settings.register(app)
 catalog.register(app)
 export.register(app)
 

@@ -59,7 +59,7 @@ class WebhookSettings(BaseModel):
 class NotificationSettings(BaseModel):
     """E-mail is on when ``smtp_host`` is set, webhooks when any are declared."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     public_url: str = ""
     """The address clients see, used in links. The API takes it from the request when it is empty;
@@ -69,29 +69,39 @@ class NotificationSettings(BaseModel):
 
     # -- e-mail -----------------------------------------------------------------------------------
     smtp_host: str | None = None
+    """The mail server; e-mail is off while it is unset."""
     smtp_port: int | None = Field(None, ge=1, le=65535)
     """587 with ``starttls``, 465 with ``tls`` and 25 with ``none`` when unset."""
     smtp_security: SmtpSecurity = SmtpSecurity.STARTTLS
+    """`starttls`, `tls` or `none`."""
     smtp_username: str | None = None
+    """For servers that want a login."""
     smtp_password: SecretStr | None = None
+    """Goes with the username."""
     smtp_timeout_seconds: float = Field(30.0, gt=0, le=30)
+    """Bounds one delivery."""
     mail_from: str | None = None
+    """The sender address."""
     mail_from_name: str = "Exports"
+    """The sender name."""
     mail_events: Annotated[tuple[EventType, ...], NoDecode] = (
         EventType.COMPLETED,
         EventType.FAILED,
         EventType.EXPIRING,
     )
+    """What people are told by e-mail."""
 
     # -- webhooks ---------------------------------------------------------------------------------
     webhooks: Annotated[tuple[WebhookSettings, ...], NoDecode] = ()
     """JSON: ``[{"name": …, "url": …, "secrets": ["whsec_…"], "events": ["export.completed"]}]``"""
     webhook_timeout_seconds: float = Field(20.0, gt=0, le=30)
+    """Bounds one delivery."""
     webhook_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """When set, only these hosts: ``hooks.example.com,*.example.org``."""
     webhook_ca_file: FilePath | None = None
     """Certificates to trust instead of the public ones."""
     webhook_allow_http: bool = False
+    """For development: http:// receivers too."""
     webhook_allow_private_networks: bool = False
     """For development, or receivers inside one's own network."""
 
@@ -99,9 +109,13 @@ class NotificationSettings(BaseModel):
     notify_seconds: float = Field(1.0, gt=0)
     """How often due notifications are looked for."""
     notify_retry_seconds: Annotated[tuple[float, ...], NoDecode] = RETRY_SECONDS
+    """The waits between deliveries of one notification (Standard Webhooks)."""
     notify_retry_jitter: float = Field(RETRY_JITTER, ge=0, lt=1)
+    """By which share a wait varies at random."""
     notify_expiring_hours: float = Field(24.0, gt=0)
+    """How long before its end a file is announced as expiring."""
     notify_retention_days: float = Field(30.0, gt=0)
+    """How long delivered notifications are kept."""
 
     @field_validator("mail_events", "webhook_allowed_hosts", "notify_retry_seconds", mode="before")
     @classmethod

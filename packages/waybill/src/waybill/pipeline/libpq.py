@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import pq, sql
 
+from waybill.config import PROGRESS_ROWS
 from waybill.errors import RunError, SourceRejected, SourceUnavailable
 from waybill.pipeline.control import POLL_SECONDS
 from waybill.pipeline.encoders.base import CopyChunk
 
-CHUNK_ROWS = 1_000
+CHUNK_ROWS = PROGRESS_ROWS
 CHUNK_BYTES = 256 * 1024
 _CANCEL_SECONDS = 1.0
 
