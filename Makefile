@@ -47,7 +47,8 @@ bench: $(VENV)/.dev ## Measure against psql \copy; results under benchmarks/resu
 
 lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and Python)
 	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt
-	$(LOCK) --all-extras requirements/build.in requirements/dev.in -c requirements/demo.txt -o requirements/dev.txt
+	$(LOCK) --all-extras requirements/build.in requirements/dev.in requirements/bench.in \
+		-c requirements/demo.txt -o requirements/dev.txt
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--no-header --no-emit-index-url --no-emit-find-links $(PACKAGES)

@@ -39,8 +39,8 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     "verb",
     [
-        "api", "check", "demo", "export", "init", "local", "migrate", "scheduler", "settings", "verify",
-        "worker",
+        "api", "check", "demo", "export", "init", "local", "migrate", "scheduler", "settings",
+        "verify", "worker",
     ],
 )  # fmt: skip
 def test_help_of_every_verb_says_what_it_does(tmp_path: Path, verb: str) -> None:
