@@ -316,6 +316,25 @@ class UnknownRevision(GitError):
         )
 
 
+class UnrelatedHistories(GitError):
+    def __init__(self, left: str, right: str) -> None:
+        self.left, self.right = left, right
+        super().__init__(
+            f"{left} and {right} have no commit in common",
+            remedy="name another base with --base",
+        )
+
+
+class DefaultBranchUnknown(GitError):
+    def __init__(self, branches: Sequence[str]) -> None:
+        self.branches = tuple(branches)
+        shown = ", ".join(branches[:5]) or "none"
+        super().__init__(
+            f"nothing says which branch is the default one (there are: {shown})",
+            remedy='name a base with --base, or set branch = "..." in [tool.adrkit.audit]',
+        )
+
+
 class GitCommandFailed(GitError):
     def __init__(self, command: Sequence[str], exit_code: int, stderr: str) -> None:
         self.command, self.exit_code, self.stderr = tuple(command), exit_code, stderr

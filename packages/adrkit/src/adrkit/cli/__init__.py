@@ -25,6 +25,7 @@ GROUPS = (
     "importing",
     "template",
     "mcp",
+    "audit",
     "check",
     "why",
 )

@@ -1,0 +1,19 @@
+"""``adr audit``: a decided record keeps its content; corrections are visible amendments.
+
+What may change: status and reason, links, paths, white space, table padding, new checks. What may
+not, is compared as parsed trees: the work tree with the commit it started from, or step by step
+along the history of the default branch.
+"""
+
+from adrkit.audit.base import AuditBase, AuditSettings, default_branch, find_base, history_tip
+from adrkit.audit.comparison import DECIDED, RULES, Difference, differences
+from adrkit.audit.content import Amendment, Content
+from adrkit.audit.findings import AuditFinding, AuditReport
+from adrkit.audit.history import audit_history
+from adrkit.audit.work_tree import audit_work_tree
+
+__all__ = [
+    "DECIDED", "RULES", "Amendment", "AuditBase", "AuditFinding", "AuditReport", "AuditSettings",
+    "Content", "Difference", "audit_history", "audit_work_tree", "default_branch", "differences",
+    "find_base", "history_tip",
+]  # fmt: skip

@@ -1,0 +1,162 @@
+"""adr audit"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from adrkit.audit import (
+    RULES,
+    AuditFinding,
+    AuditReport,
+    AuditSettings,
+    audit_history,
+    audit_work_tree,
+    default_branch,
+    find_base,
+    history_tip,
+)
+from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
+from adrkit.errors import InvalidInput, NoRecords, NotARepository
+from adrkit.git import Git
+from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
+
+
+@app.command()
+def audit(
+    ctx: typer.Context,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="REV", help="Compare with the merge base of HEAD and REV instead."
+        ),
+    ] = None,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="Walk the whole history of the default branch, too."),
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="REV", help="Begin --history after REV.")
+    ] = None,
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, sarif or github.")
+    ] = "text",
+) -> None:
+    """Report changes of decided records that are more than status, links and white space.
+
+    Compares the files as they are now, committed or not, with the merge base of HEAD and the
+    default branch. Records that were still Proposed there are free. A line
+    `> **Amended YYYY-MM-DD:** what and why` makes a correction visible, and so acceptable.
+
+    Example: adr audit --base origin/release
+    """
+    if format not in FORMATS:
+        raise InvalidInput("format", format, remedy=f"choose one of {', '.join(FORMATS)}")
+    if since is not None and not history:
+        raise InvalidInput("option", "--since", remedy="it goes with --history")
+    space = workspace(ctx)
+    git = Git.discover(space.config.root)
+    repository = space.repository
+    if not repository.directory.resolve().is_relative_to(git.root.resolve()):
+        raise NotARepository(repository.directory)
+    settings = AuditSettings.of(space.config)
+    found_base = find_base(git, settings, base)
+    reports: list[AuditReport] = []
+    if found_base is not None:
+        reports.append(audit_work_tree(repository, git, found_base))
+        if history:
+            tip = history_tip(git, base or default_branch(git, settings))
+            reports.append(audit_history(repository, git, tip, since=since or settings.since))
+    if not any(report.compared or report.findings for report in reports) and not (
+        repository.directory.is_dir() and repository.paths
+    ):
+        raise NoRecords(repository.directory)
+    findings = _unique(reports)
+    _print(space, git, format, findings, reports)
+    if findings:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _unique(reports: list[AuditReport]) -> list[AuditFinding]:
+    """A change that both audits see is reported once, by the commit that made it."""
+    found: dict[tuple[str, str, str], AuditFinding] = {}
+    for report in reports:
+        for item in report.findings:
+            found[(item.rule, item.path, item.message)] = item
+    return sorted(found.values(), key=lambda item: (item.path, item.line, item.rule))
+
+
+def _print(
+    space: Workspace,
+    git: Git,
+    format: str,
+    findings: list[AuditFinding],
+    reports: list[AuditReport],
+) -> None:
+    if format == "json":
+        print_json(
+            {
+                "findings": [
+                    {
+                        "rule": item.rule,
+                        "record": item.label,
+                        "path": _shown(space, git, item.path),
+                        "line": item.line,
+                        "message": item.message,
+                        "commit": item.commit or None,
+                        "remedy": item.remedy,
+                    }
+                    for item in findings
+                ],
+                "audits": [
+                    {
+                        "base": report.base,
+                        "base_name": report.base_name,
+                        "decided_records": report.compared,
+                        "commits": report.commits,
+                        "without_status": list(report.unguarded),
+                    }
+                    for report in reports
+                ],
+            }
+        )
+        return
+    annotations = [
+        Annotation(f"adr-audit/{item.rule}", "error", _message(item), item.path, item.line)
+        for item in findings
+    ]
+    if format == "sarif":
+        print_json(sarif_log(annotations, {f"adr-audit/{k}": v for k, v in RULES.items()}))
+        return
+    if format == "github":
+        for line in github_lines(annotations):
+            say(line)
+    else:
+        for item in findings:
+            say(f"{_shown(space, git, item.path)}:{item.line}: {_message(item)}")
+            say(f"    remedy: {item.remedy}")
+    _summarise(findings, reports)
+
+
+def _message(item: AuditFinding) -> str:
+    where = f" (since commit {item.commit[:10]})" if item.commit else ""
+    return f"{item.label} {item.rule}: {item.message}{where}"
+
+
+def _summarise(findings: list[AuditFinding], reports: list[AuditReport]) -> None:
+    if not reports:
+        say("no commit yet: nothing is decided that could have changed")
+        return
+    for report in reports:
+        for path in report.unguarded:
+            warn(f"{path} has no known status in the base and is not guarded")
+    first = reports[0]
+    text = f"{first.compared} decided records against {str(first.base)[:10]} ({first.base_name})"
+    for report in reports[1:]:
+        text += f", {report.compared} along {report.commits} commits of {report.base_name}"
+    say(f"{text}: {len(findings)} findings")
+
+
+def _shown(space: Workspace, git: Git, path: str) -> str:
+    return space.shown(git.root / path)

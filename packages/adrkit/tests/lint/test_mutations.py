@@ -1,0 +1,134 @@
+"""The specification's own example lints clean; each fault put into it is found by its rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adrkit.config import load_config
+from adrkit.lint import Finding, lint, load_settings
+from adrkit.repository import RecordRepository
+
+EXAMPLE = (Path(__file__).parent / "specification_example.md").read_text(encoding="utf-8")
+NAME = "0001-asynchronous-job-pattern-for-user-data-export.md"
+CITED = (
+    "app/tasks/export_tasks.py", "app/services/storage.py", "app/services/export_service.py",
+    "app/repositories/base.py", "docs/design/user-export.md",
+)  # fmt: skip
+REJECTED = "❌ Rejected - exceeds API timeout limits"
+CHOSEN = "✅ **Chosen** - meets scale and reliability requirements"
+FUTURE = "⏸️ Future consideration - good for real-time use cases"
+DECISION = "Use asynchronous job pattern (Celery + Redis) for user data export."
+
+#: code, what is replaced, by what, and a text of the line where it must be found.
+MUTATIONS = [
+    ("ADR103", "## Appendix", "# Another Record\n\n## Appendix", "# Another Record"),
+    ("ADR104", "# ADR-0001:", "# ADR-1:", "# ADR-1:"),
+    ("ADR105", "User Data Export\n", "user data export\n", "# ADR-0001"),
+    ("ADR106", "# ADR-0001:", "# ADR-0002:", "# ADR-0002"),
+    ("ADR109", "User Data Export\n", f"User Data Export {'Very ' * 12}Soon\n", "# ADR-0001"),
+    ("ADR201", "**Date:** 2026-01-31\n", "", "# ADR-0001"),
+    ("ADR202", "2026-01-31", "31.01.2026", "31.01.2026"),
+    ("ADR203", "2026-01-31", "2999-01-31", "2999-01-31"),
+    ("ADR205", "Status:** Accepted", "Status:** Agreed", "Agreed"),
+    ("ADR206", "Status:** Accepted", "Status:** accepted", "**Status:**"),
+    ("ADR207", "Status:** Accepted", "Status:** Superseded", "**Status:**"),
+    ("ADR208", "**Context:** [SHRED-2119](https://tickets.example/SHRED-2119)\n", "", "# ADR-0001"),
+    ("ADR209", "**Date:** 2026-01-31\n**Status:** Accepted",
+     "**Status:** Accepted\n**Date:** 2026-01-31", "**Status:**"),
+    ("ADR210", "Status:** Accepted", "Status:** Rejected", "**Status:**"),
+    ("ADR301", "## Decision Rationale", "### Reasons", "# ADR-0001"),
+    ("ADR302", "## Appendix", "## Confirmation\n\n## Appendix", "## Confirmation"),
+    ("ADR303", "## Appendix", "## Context\n\nAgain.\n\n## Appendix", "## Context"),
+    ("ADR305", "[SHRED-2119](https://tickets.example/SHRED-2119)",
+     "[Link to ticket, epic, or TDD]", "**Context:**"),
+    ("ADR306", "### Benchmark Results", "### Example Benchmark Results", "### Example"),
+    ("ADR307", DECISION, f"{DECISION} We also use S3.", "Use asynchronous"),
+    ("ADR308", DECISION, f"Use {'very ' * 60}asynchronous jobs.", "Use very"),
+    ("ADR309", "## Related", "#### Related", "#### Related"),
+    ("ADR402", "| Cons | Verdict |", "| Against | Verdict |", "| Against |"),
+    ("ADR403", "Simple, immediate response", "Simple `a | b`", "**Sync REST**"),
+    ("ADR405", CHOSEN, "❌ Rejected - no reason at all", "## Alternatives Considered"),
+    ("ADR406", REJECTED, "✅ **Chosen** - also", "**Async Job**"),
+    ("ADR407", REJECTED, "Perhaps", "**Sync REST**"),
+    ("ADR408", REJECTED, "Rejected - exceeds limits", "**Sync REST**"),
+    ("ADR409", REJECTED, "❌ Rejected", "**Sync REST**"),
+    ("ADR409", FUTURE, "⏸️ Future consideration", "**Streaming**"),
+    ("ADR410", CHOSEN, "✅ **Chosen**", "**Async Job**"),
+    ("ADR411", "Memory efficient, real-time data", "None", "**Streaming**"),
+    ("ADR412", "**Streaming**", "**Sync REST**", "⏸️"),
+    ("ADR504", "| Risk | Impact | Likelihood | Mitigation |\n|------|--------|------------|",
+     "| Risk | Impact | Likelihood | Mitigation |\n\n|------|--------|------------|",
+     "### Risks"),
+    ("ADR505", "Retry 3x, fallback", "Retry `3 | 4`, fallback", "S3 upload failure"),
+    ("ADR506", "High (delayed exports)", "Terrible", "Terrible"),
+    ("ADR507", "TTL on job records (7 days), cleanup cron job, monitoring for stuck jobs", "-",
+     "Job state inconsistency"),
+    ("ADR508", "| Likelihood | Mitigation |", "| Chance | Mitigation |", "| Chance |"),
+    ("ADR601", "## Appendix", "## Appendix\n\nSee [notes](notes.md).", "See [notes]"),
+    ("ADR602", "`app/repositories/base.py`", "`app/repositories/basis.py`", "basis.py"),
+    ("ADR603", "## Appendix", "## Appendix\n\nCompare ADR-0099.", "Compare"),
+    ("ADR604", "## Appendix", "## Appendix\n\nSee [up](#nowhere).", "See [up]"),
+    ("ADR606", "## Appendix", "## Appendix\n\nSee [it]().", "See [it]"),
+    ("ADR607", "## Appendix", "## Appendix\n\nSee [it](../../../other.md).", "See [it]"),
+    ("ADR702", "## Appendix", "- **Amends:** ADR-0098\n\n## Appendix", "**Amends:**"),
+    ("ADR801", "## Implementation Notes", f"{'word ' * 1300}\n\n## Implementation Notes",
+     "# ADR-0001"),
+    ("ADR802", "- Use existing Celery setup", f"- {'step ' * 300}\n- Use existing Celery setup",
+     "## Implementation Notes"),
+    ("ADR803", "## Implementation Notes",
+     "```python\n" + "x = 1\n" * 21 + "```\n\n## Implementation Notes", "```python"),
+    ("ADR901", "## Appendix", "<!-- adr-lint: disable=ADR801 until=2999-01-01 -->\n\n## Appendix",
+     "<!-- adr-lint"),
+    ("ADR902", "## Appendix",
+     '<!-- adr-lint: disable=ADR801 reason="x" until=2020-01-01 -->\n\n## Appendix',
+     "<!-- adr-lint"),
+    ("ADR903", "## Appendix",
+     '<!-- adr-lint: disable=ADR899 reason="x" until=2999-01-01 -->\n\n## Appendix',
+     "<!-- adr-lint"),
+    ("ADR904", "## Appendix",
+     '<!-- adr-lint: disable=ADR801 reason="x" until=2999-01-01 -->\n\n## Appendix',
+     "<!-- adr-lint"),
+    ("ADR905", "## Appendix", '<!-- adr-lint: disable=ADR801 reason="x" -->\n\n## Appendix',
+     "<!-- adr-lint"),
+]  # fmt: skip
+
+
+def findings_of(root: Path, text: str, name: str = NAME) -> list[Finding]:
+    for path in CITED:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    directory = root / "docs" / "adr"
+    directory.mkdir(parents=True)
+    (root / "adrkit.toml").write_text('directory = "docs/adr"\n')
+    (directory / name).write_text(text, encoding="utf-8")
+    config = load_config(root)
+    return list(lint(config, RecordRepository.of(config), None, load_settings(config)).findings)
+
+
+def test_specifications_example_lints_clean(tmp_path: Path) -> None:
+    assert findings_of(tmp_path, EXAMPLE) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "old", "new", "at"), MUTATIONS, ids=[f"{m[0]}-{n}" for n, m in enumerate(MUTATIONS)]
+)
+def test_fault_is_found_by_its_rule_alone_on_its_line(
+    tmp_path: Path, code: str, old: str, new: str, at: str
+) -> None:
+    assert EXAMPLE.count(old) >= 1
+    text = EXAMPLE.replace(old, new, 1)
+    found = findings_of(tmp_path, text)
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if at in line]
+    assert {finding.code for finding in found} == {code}, [f.message for f in found]
+    assert found[0].line in lines
+
+
+def test_name_that_is_no_kebab_case_is_found(tmp_path: Path) -> None:
+    assert [f.code for f in findings_of(tmp_path, EXAMPLE, "0001-Async_Job.md")] == ["ADR101"]
+
+
+def test_number_that_was_skipped_is_found(tmp_path: Path) -> None:
+    text = EXAMPLE.replace("ADR-0001", "ADR-0002")
+    assert [f.code for f in findings_of(tmp_path, text, "0002-job.md")] == ["ADR108"]
