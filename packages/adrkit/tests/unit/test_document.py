@@ -82,6 +82,21 @@ def test_lean_parser_finds_the_same_blocks_as_the_stock_parser(text: str) -> Non
     assert trimmed(found, text) == stock_blocks(text)[0]
 
 
+@pytest.mark.parametrize("blank", ["\f", "\v", "\u00a0", "\u2003", "\u2028", "\u3000", "\x01"])
+@pytest.mark.parametrize(
+    "before", ["| a | b |\n|---|---|\n| c | d |\n", "text\n", "- item\n", "# H\n", "> q\n"]
+)
+@pytest.mark.parametrize(
+    "line", ["{}\n", "{}text\n", "\n{}- a\n", "- {}\n", "# x{}\n", "|---|{}\n"]
+)
+def test_white_space_that_is_no_blank_is_taken_as_the_stock_parser_takes_it(
+    blank: str, before: str, line: str
+) -> None:
+    text = before + line.format(blank) + "\nend\n"
+    blocks, references = read_blocks(text)
+    assert (trimmed(blocks, text), references) == stock_blocks(text)
+
+
 def test_fence_and_comment_that_run_over_headings_hide_them() -> None:
     text = " ```\n# no\n\n# no\n ```\n\n# yes\n\n<!--\n# no\n-->\n\n# also\n\n ```\n# no\n"
     assert [h.text for h in Document.from_text(text).headings] == ["yes", "also"]

@@ -55,7 +55,10 @@ def _table(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     while line < end and state.sCount[line] >= state.blkIndent:
         if any(rule(state, line, end, True) for rule in terminators):
             break
-        if state.isEmpty(line) or state.is_code_block(line):
+        if state.is_code_block(line):
+            break
+        # The stock rule strips white space of every kind: a lone form feed ends a table, too.
+        if not state.src[state.bMarks[line] : state.eMarks[line]].strip():
             break
         line += 1
     token = state.push("table", "table", 0)
