@@ -91,10 +91,21 @@ def test_empty_part_makes_an_empty_object(storage: Storage) -> None:
 
 def test_nothing_is_visible_before_complete(storage: Storage) -> None:
     with storage.open_upload("hidden", content_type="text/csv") as upload:
-        send(upload, 1, b"data")
+        send(upload, 1, os.urandom(FIVE_MIB))
         assert storage.find("hidden") is None
         assert list(storage.list_keys("")) == []
         assert open_uploads(storage) == ["hidden"]
+
+
+def test_small_object_is_not_visible_before_complete(storage: Storage) -> None:
+    with storage.open_upload("small", content_type="text/csv") as upload:
+        receipt = send(upload, 1, b"data")
+        assert storage.find("small") is None
+        assert list(storage.list_keys("")) == []
+        stored = upload.complete([receipt])
+
+    assert stored == storage.find("small")
+    assert open_uploads(storage) == []
 
 
 def test_exception_in_the_block_leaves_nothing(storage: Storage) -> None:
@@ -136,7 +147,7 @@ def test_second_commit_to_a_key_does_not_replace_the_first(storage: Storage) -> 
 
 def test_stale_upload_is_found_by_age_and_aborted(storage: Storage) -> None:
     with storage.open_upload("stale", content_type="text/csv") as upload:
-        send(upload, 1, b"data")
+        send(upload, 1, os.urandom(FIVE_MIB))
         now = datetime.now(UTC)
         assert list(storage.stale_uploads(older_than=now - LATER)) == []
         (found,) = storage.stale_uploads(older_than=now + LATER)

@@ -7,17 +7,15 @@ payload hash it is part of the signature, which AWS verifies too (SeaweedFS does
 wrong one) and which botocore would otherwise hash a second time. ``Content-MD5`` is verified as
 well, but MD5 runs at 0.7 GB/s where SHA-256 runs at 1.7. moto verifies none of them.
 
-The whole object is proven by its multipart ETag, the MD5 of the parts' MD5s: no byte of data is
-hashed for it, and it says that exactly the confirmed parts were joined in order.
+An object made of parts is proven by its multipart ETag, the MD5 of the parts' MD5s: no byte of
+data is hashed for it, and it says that exactly the confirmed parts were joined in order.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,22 +26,20 @@ from typing import Any, Literal
 import boto3
 import botocore.auth
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from waybill.errors import RunError, StorageCorrupted, StorageUnavailable
+from waybill.errors import RunError
 from waybill.storage.base import PartReceipt, StaleUpload, StoredObject
 from waybill.storage.disposition import content_disposition
 from waybill.storage.s3_errors import (
     MISSING_CODES,
     code_of,
-    status_of,
     translate,
     translated,
 )
+from waybill.storage.s3_upload import S3Upload, as_base64, check_echo, etag_of
 
 _READ_BYTES = 256 * 1024
-_PART_SENDINGS = 3
-_MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 _CHECKSUM_HEADER = "x-amz-checksum-sha256"
 _SIGNER = "waybill-s3v4"
 _MAX_PRESIGN_SECONDS = 60
@@ -84,15 +80,7 @@ class S3Storage:
 
     @contextmanager
     def open_upload(self, key: str, *, content_type: str) -> Iterator[S3Upload]:
-        with translated("begin an upload"):
-            answer = self._s3().create_multipart_upload(
-                Bucket=self._bucket,
-                Key=self._prefix + key,
-                ContentType=content_type,
-                # AWS takes checksums of parts only when the upload was begun with one.
-                ChecksumAlgorithm="SHA256",
-            )
-        upload = S3Upload(self, key, answer["UploadId"])
+        upload = S3Upload(self, key, content_type)
         try:
             yield upload
             if not upload.is_complete:
@@ -113,8 +101,8 @@ class S3Storage:
                 ContentType=content_type,
                 ChecksumSHA256=checksum,
             )
-        _check_echo(answer, checksum)
-        return StoredObject(key, len(data), _etag(answer))
+        check_echo(answer, checksum)
+        return StoredObject(key, len(data), etag_of(answer))
 
     def read(self, key: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         if stop is not None and stop <= start:
@@ -143,7 +131,7 @@ class S3Storage:
                 if code_of(exc) in MISSING_CODES:
                     return None
                 raise
-        return StoredObject(key, int(answer["ContentLength"]), _etag(answer))
+        return StoredObject(key, int(answer["ContentLength"]), etag_of(answer))
 
     def delete(self, key: str) -> None:
         with translated("delete an object"):
@@ -202,6 +190,31 @@ class S3Storage:
         with translated("find the bucket"):
             self._s3().head_bucket(Bucket=self._bucket)
 
+    def begin_upload(self, key: str, content_type: str) -> str:
+        """Begin a multipart upload and return its id; for ``S3Upload``."""
+        with translated("begin an upload"):
+            answer = self._s3().create_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                ContentType=content_type,
+                # AWS takes checksums of parts only when the upload was begun with one.
+                ChecksumAlgorithm="SHA256",
+            )
+        return str(answer["UploadId"])
+
+    def put_new(self, key: str, data: bytes, checksum: str, content_type: str) -> dict[str, Any]:
+        """Store an object where there is none yet; for ``S3Upload``."""
+        answer: dict[str, Any] = self._s3().put_object(
+            Bucket=self._bucket,
+            Key=self._prefix + key,
+            Body=data,
+            ContentType=content_type,
+            ChecksumSHA256=checksum,
+            # As with a commit of parts: a key belongs to one attempt.
+            IfNoneMatch="*",
+        )
+        return answer
+
     def store_part(
         self, key: str, upload_id: str, number: int, data: bytes | bytearray, checksum: str
     ) -> dict[str, Any]:
@@ -223,7 +236,7 @@ class S3Storage:
                 "PartNumber": part.number,
                 "ETag": f'"{part.etag}"',
                 # Required of an upload that was begun with checksums.
-                "ChecksumSHA256": _base64(part.sha256),
+                "ChecksumSHA256": as_base64(part.sha256),
             }
             for part in parts
         ]
@@ -254,98 +267,6 @@ class S3Storage:
                     self._client = _create_client(self.options)
                     self._client_pid = os.getpid()
         return self._client
-
-
-class S3Upload:
-    """One multipart upload."""
-
-    def __init__(self, storage: S3Storage, key: str, upload_id: str) -> None:
-        self._storage = storage
-        self.key = key
-        self.upload_id = upload_id
-        self.is_complete = False
-        self._has_md5_etags = True
-
-    def write_part(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
-        checksum = _base64(sha256)
-        for sending in range(1, _PART_SENDINGS + 1):
-            try:
-                with translated(f"store part {number}"):
-                    answer = self._storage.store_part(
-                        self.key, self.upload_id, number, data, checksum
-                    )
-                self._check_part(answer, data, checksum)
-            except StorageCorrupted:
-                # Damaged on the way, so it is sent again, but not for ever.
-                if sending == _PART_SENDINGS:
-                    raise
-            else:
-                return PartReceipt(number, len(data), sha256, _etag(answer))
-        raise AssertionError("unreachable")
-
-    def complete(self, parts: list[PartReceipt]) -> StoredObject:
-        expected_bytes = sum(part.bytes for part in parts)
-        expected_etag = self._expected_etag(parts)
-        try:
-            answer = self._storage.join_parts(self.key, self.upload_id, parts)
-            # A 200 may hold an error: botocore turns one it understands into an exception, and
-            # what it does not understand has no ETag.
-            answered: str | None = _etag(answer)
-        except (ClientError, BotoCoreError, StorageUnavailable) as exc:
-            # It may have been done all the same: the answer got lost, and a repetition by
-            # botocore was then refused (NoSuchUpload, PreconditionFailed). The object tells.
-            stored = self._find_committed(exc, expected_bytes, expected_etag)
-            answered = None
-        else:
-            found = self._storage.find(self.key)
-            if found is None:
-                raise StorageCorrupted("S3 reported a commit, but the object is not there.")
-            stored = found
-        if stored.bytes != expected_bytes or any(
-            etag is not None and etag != stored.etag for etag in (answered, expected_etag)
-        ):
-            self._storage.delete(self.key)
-            raise StorageCorrupted(
-                f"S3 committed {stored.bytes} bytes with ETag {stored.etag} where {expected_bytes} "
-                f"bytes with ETag {expected_etag or answered} were sent."
-            )
-        self.is_complete = True
-        return stored
-
-    def abort(self) -> None:
-        if not self.is_complete:
-            self._storage.abort_upload(self.key, self.upload_id)
-
-    def _check_part(self, answer: dict[str, Any], data: bytes | bytearray, checksum: str) -> None:
-        if _is_encrypted_by_key(answer):
-            self._has_md5_etags = False  # then an ETag is a number without meaning
-        if (
-            not _check_echo(answer, checksum)
-            and self._has_md5_etags
-            and _MD5_ETAG.fullmatch(_etag(answer))
-        ):
-            # A server that ignores checksums: its ETag is the only word on what it received.
-            received = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            if received != _etag(answer):
-                raise StorageCorrupted("S3's ETag of a part is not the MD5 of what was sent.")
-
-    def _expected_etag(self, parts: list[PartReceipt]) -> str | None:
-        if not self._has_md5_etags or not all(_MD5_ETAG.fullmatch(p.etag) for p in parts):
-            return None
-        digests = b"".join(binascii.unhexlify(part.etag) for part in parts)
-        return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
-
-    def _find_committed(
-        self, error: Exception, expected_bytes: int, expected_etag: str | None
-    ) -> StoredObject:
-        is_refusal = isinstance(error, ClientError) and status_of(error) == 403
-        failure = error if isinstance(error, RunError) else translate(error, "commit the upload")
-        found = None if is_refusal else self._storage.find(self.key)
-        if found is None or found.bytes != expected_bytes:
-            raise failure from error
-        if expected_etag is not None and found.etag != expected_etag:
-            raise failure from error
-        return found
 
 
 class _PrehashedS3Auth(botocore.auth.S3SigV4Auth):  # type: ignore[misc]
@@ -392,29 +313,3 @@ def _create_client(options: S3Options) -> Any:
 def _choose_signer(signature_version: str, **_: object) -> str | None:
     # Others (SigV4A, S3 Express) sign in their own way and are left alone.
     return _SIGNER if signature_version == "s3v4" else None
-
-
-def _base64(sha256_hex: str) -> str:
-    return base64.b64encode(bytes.fromhex(sha256_hex)).decode()
-
-
-def _check_echo(answer: dict[str, Any], checksum: str) -> bool:
-    """Return whether S3 named the checksum it computed; raise if it is another."""
-    echoed = answer.get("ChecksumSHA256")
-    if echoed is not None and echoed != checksum:
-        raise StorageCorrupted("S3 computed another SHA-256 than that of the bytes sent.")
-    return echoed is not None
-
-
-def _is_encrypted_by_key(answer: dict[str, Any]) -> bool:
-    return bool(
-        str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
-        or answer.get("SSECustomerAlgorithm")
-    )
-
-
-def _etag(answer: dict[str, Any]) -> str:
-    etag = answer.get("ETag")
-    if not etag:
-        raise StorageUnavailable("S3 answered without an ETag: what it did is not known.")
-    return str(etag).strip('"')

@@ -16,15 +16,17 @@ from waybill.errors import StorageCorrupted, StorageRejected, StorageUnavailable
 from waybill.storage.s3 import S3Options, S3Storage
 
 PART = os.urandom(5 * 1024 * 1024)
+SMALL = PART[: 1024 * 1024]  # put in one request
+BOTH_WAYS = pytest.mark.parametrize("data", [PART, SMALL], ids=["in parts", "in one request"])
 ERROR_BODY = (
     b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>sorry</Message></Error>"
 )
 
 
-def send(storage: S3Storage, key: str = "file") -> Any:
-    sha256 = hashlib.sha256(PART).hexdigest()
-    with storage.open_upload(key, content_type="text/csv") as upload:
-        return upload.complete([upload.write_part(1, PART, sha256)])
+def send(storage: S3Storage, data: bytes = PART) -> Any:
+    sha256 = hashlib.sha256(data).hexdigest()
+    with storage.open_upload("file", content_type="text/csv") as upload:
+        return upload.complete([upload.write_part(1, data, sha256)])
 
 
 def assert_nothing_left(storage: S3Storage) -> None:
@@ -49,25 +51,27 @@ class Spoiler:
         return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def test_part_damaged_on_the_way_is_sent_again(
-    proxied: S3Storage, proxy: Any, storage: S3Storage
+@BOTH_WAYS
+def test_data_damaged_on_the_way_is_sent_again(
+    proxied: S3Storage, proxy: Any, storage: S3Storage, data: bytes
 ) -> None:
     proxy.on_request = spoiler = Spoiler(1)
 
-    stored = send(proxied)
+    stored = send(proxied, data)
 
     assert spoiler.left == 0
-    assert stored.bytes == len(PART)
-    assert b"".join(storage.read("file")) == PART
+    assert stored.bytes == len(data)
+    assert b"".join(storage.read("file")) == data
 
 
-def test_part_damaged_every_time_commits_nothing(
-    proxied: S3Storage, proxy: Any, storage: S3Storage
+@BOTH_WAYS
+def test_data_damaged_every_time_commits_nothing(
+    proxied: S3Storage, proxy: Any, storage: S3Storage, data: bytes
 ) -> None:
     proxy.on_request = Spoiler(1000)
 
     with pytest.raises(StorageCorrupted, match="BadDigest"):
-        send(proxied)
+        send(proxied, data)
 
     assert_nothing_left(storage)
 
@@ -99,6 +103,52 @@ def test_commit_whose_answer_was_lost_is_found(
     assert len(commits) > 1
     assert stored == storage.find("file")
     assert list(storage.list_keys("")) == ["file"]
+
+
+def test_small_object_whose_answer_was_lost_is_found(
+    proxied: S3Storage, proxy: Any, storage: S3Storage
+) -> None:
+    puts = []
+
+    def watch(data: bytes) -> bytes:
+        if data.startswith(b"PUT "):
+            puts.append(data)
+        return data
+
+    proxy.on_request = watch
+    # The first answer, and only that, never arrives; the repetition is then refused.
+    proxy.on_response = lambda data: None if len(puts) == 1 else data
+
+    stored = send(proxied, SMALL)
+
+    assert len(puts) > 1
+    assert stored == storage.find("file")
+    assert b"".join(storage.read("file")) == SMALL
+
+
+def test_small_object_never_replaces_another(storage: S3Storage) -> None:
+    storage.put("file", b"another attempt's", content_type="text/csv")
+
+    with pytest.raises(StorageRejected, match="PreconditionFailed"):
+        send(storage, SMALL)
+
+    assert b"".join(storage.read("file")) == b"another attempt's"
+
+
+def test_small_part_that_is_not_the_last_is_refused_and_never_dropped(storage: S3Storage) -> None:
+    first, second = b"too small to be followed by", SMALL
+    with (
+        pytest.raises(StorageRejected, match="EntityTooSmall"),
+        storage.open_upload("file", content_type="text/csv") as upload,
+    ):
+        upload.complete(
+            [
+                upload.write_part(number, data, hashlib.sha256(data).hexdigest())
+                for number, data in ((1, first), (2, second))
+            ]
+        )
+
+    assert_nothing_left(storage)
 
 
 def test_200_with_an_error_body_is_no_commit(
@@ -142,31 +192,33 @@ def test_wrong_etag_of_the_whole_is_corruption_and_deleted(
     assert_nothing_left(storage)
 
 
-def test_wrong_checksum_in_the_answer_to_a_part_is_corruption(
-    proxied: S3Storage, proxy: Any, storage: S3Storage
+@BOTH_WAYS
+def test_wrong_checksum_in_the_answer_is_corruption(
+    proxied: S3Storage, proxy: Any, storage: S3Storage, data: bytes
 ) -> None:
     right = re.compile(rb"(?i)(x-amz-checksum-sha256: )[A-Za-z0-9+/]{43}=")
-    proxy.on_response = lambda data: right.sub(rb"\g<1>" + b"A" * 43 + b"=", data)
+    proxy.on_response = lambda sent: right.sub(rb"\g<1>" + b"A" * 43 + b"=", sent)
 
     with pytest.raises(StorageCorrupted):
-        send(proxied)
+        send(proxied, data)
 
     assert_nothing_left(storage)
 
 
+@BOTH_WAYS
 def test_server_that_ignores_checksums_is_held_to_its_etags(
-    proxied: S3Storage, proxy: Any, storage: S3Storage
+    proxied: S3Storage, proxy: Any, storage: S3Storage, data: bytes
 ) -> None:
     echo = re.compile(rb"(?i)x-amz-checksum-sha256: [^\r]*\r\n")
-    proxy.on_response = lambda data: echo.sub(b"", data)
-    assert send(proxied).bytes == len(PART)
+    proxy.on_response = lambda sent: echo.sub(b"", sent)
+    assert send(proxied, data).bytes == len(data)
     storage.delete("file")
 
-    proxy.on_response = lambda data: re.sub(
-        rb'"[0-9a-f]{32}"', b'"' + b"0" * 32 + b'"', echo.sub(b"", data)
+    proxy.on_response = lambda sent: re.sub(
+        rb'"[0-9a-f]{32}"', b'"' + b"0" * 32 + b'"', echo.sub(b"", sent)
     )
     with pytest.raises(StorageCorrupted, match="ETag"):
-        send(proxied)
+        send(proxied, data)
 
     assert_nothing_left(storage)
 
