@@ -34,6 +34,58 @@ def test_clean_audit_says_what_was_compared(project: GitProject) -> None:
     )
 
 
+def test_history_is_walked_unasked_where_head_is_the_base(project: GitProject) -> None:
+    changed(project)
+    commit = project.commit()
+    code, out, _ = adr(project.root, "audit")
+    assert (code, "content-changed: was" in out, f"(since commit {commit[:10]})" in out) == (
+        1, True, True,
+    )  # fmt: skip
+    assert "1 along 2 commits of HEAD" in out
+    assert adr(project.root, "audit", "--base", "HEAD")[0] == 0  # chosen by name: nothing more
+    project("checkout", "-q", "-b", "branch")
+    project.write("src/app.py", "")
+    project.commit()
+    assert adr(project.root, "audit")[0] == 0  # a branch answers for its own changes
+
+
+def test_best_effort_audits_what_there_is_and_says_what_is_missing(
+    project: GitProject, tmp_path: Path
+) -> None:
+    project.record(1, "use-queues")
+    project.commit()
+    first = project.write("src/app.py", "")
+    project.commit()
+    source = project.root.as_uri()
+    project("clone", "-q", "--depth", "1", source, str(tmp_path / "one"))
+    code, out, err = adr(tmp_path / "one", "audit", "--best-effort")
+    assert (code, "1 decided records against" in out) == (0, True)
+    assert "audited only in part" in err
+    assert "shallow clone" in err
+    record = tmp_path / "one/docs/adr/0001-use-queues.md"
+    record.write_text(record.read_text().replace("for all of it", "for some of it"))
+    assert adr(tmp_path / "one", "audit", "--best-effort")[0] == 1
+    first.unlink()
+    changed(project)
+    project.commit()
+    project("clone", "-q", "--depth", "2", source, str(tmp_path / "two"))
+    code, out, err = adr(tmp_path / "two", "audit", "--best-effort")
+    assert (code, "content-changed" in out, "the oldest commit there is" in err) == (1, True, True)
+
+
+def test_best_effort_without_a_repository_says_that_nothing_was_audited(
+    project: GitProject, tmp_path: Path
+) -> None:
+    record = project.record(1, "use-queues")
+    plain = tmp_path / "plain" / "docs" / "adr"
+    plain.mkdir(parents=True)
+    assert adr(tmp_path / "plain", "audit", "--best-effort")[0] == 2  # no records: still an error
+    (plain / record.name).write_bytes(record.read_bytes())
+    code, out, err = adr(tmp_path / "plain", "audit", "--best-effort")
+    assert (code, out) == (0, "")
+    assert err.startswith("warning: NOT AUDITED: ")
+
+
 def test_change_exits_with_one_and_names_place_and_remedy(project: GitProject) -> None:
     code, out, _ = adr(changed(project).root, "audit")
     assert code == 1

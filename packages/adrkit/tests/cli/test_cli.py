@@ -272,3 +272,8 @@ def test_every_group_is_registered_and_every_command_teaches() -> None:
         result = runner.invoke(app, [*name.split(), "--help"])
         assert result.exit_code == 0
         assert len(result.stdout.splitlines()) > 8, name
+
+
+def test_version_is_shown_without_a_command() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout.split()[0]) == (0, "adrkit")

@@ -43,8 +43,12 @@ class _Life:
 def audit_history(
     repository: RecordRepository, git: Git, tip: str, *, since: str | None = None
 ) -> AuditReport:
-    """Raises ShallowClone or UnknownRevision. Records as they stand at ``since`` are the start."""
-    git.require_history()
+    """Records as they stand at ``since`` are the start.
+
+    Raises UnknownRevision, or ShallowClone when neither the beginning nor ``since`` is there.
+    """
+    if since is None:
+        git.require_history()
     commit = git.resolve(tip)
     places = RecordPlaces(repository, git)
     steps = list(_steps(git, commit, git.resolve(since) if since else None))

@@ -17,7 +17,10 @@ GROUPS = (
     "life",
     "numbers",
     "read",
+    "why",
     "lint",
+    "audit",
+    "check",
     "graph",
     "index",
     "site",
@@ -25,9 +28,6 @@ GROUPS = (
     "importing",
     "template",
     "mcp",
-    "audit",
-    "check",
-    "why",
 )
 
 for _group in GROUPS:

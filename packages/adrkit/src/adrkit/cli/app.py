@@ -131,6 +131,12 @@ def workspace(ctx: typer.Context) -> Workspace:
     return found
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"adrkit {__version__}")
+        raise typer.Exit(EXIT_OK)
+
+
 @app.callback()
 def _main(
     ctx: typer.Context,
@@ -146,11 +152,11 @@ def _main(
             help="Directory of the records; default: from the settings, else docs/adr and alike.",
         ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"adrkit {__version__}")
-        raise typer.Exit(EXIT_OK)
     start = change_directory or Path()
     if not start.is_dir():
         raise typer.BadParameter(f"{start} is no directory", param_hint="-C")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,14 +12,11 @@ from adrkit.audit import (
     AuditFinding,
     AuditReport,
     AuditSettings,
-    audit_history,
-    audit_work_tree,
-    default_branch,
-    find_base,
-    history_tip,
+    plan_audit,
+    run_audit,
 )
 from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
-from adrkit.errors import InvalidInput, NoRecords, NotARepository
+from adrkit.errors import GitError, InvalidInput, NoRecords, NotARepository
 from adrkit.git import Git
 from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
 
@@ -34,11 +32,21 @@ def audit(
     ] = None,
     history: Annotated[
         bool,
-        typer.Option("--history", help="Walk the whole history of the default branch, too."),
+        typer.Option(
+            "--history",
+            help="Walk the history of the default branch, too; done unasked where HEAD is on it.",
+        ),
     ] = False,
     since: Annotated[
         str | None, typer.Option("--since", metavar="REV", help="Begin --history after REV.")
     ] = None,
+    best_effort: Annotated[
+        bool,
+        typer.Option(
+            "--best-effort",
+            help="Where git or history is missing, warn and compare what there is; do not fail.",
+        ),
+    ] = False,
     format: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, sarif or github.")
     ] = "text",
@@ -46,7 +54,8 @@ def audit(
     """Report changes of decided records that are more than status, links and white space.
 
     Compares the files as they are now, committed or not, with the merge base of HEAD and the
-    default branch. Records that were still Proposed there are free. A line
+    default branch. Where HEAD is that base, on the default branch itself, its history is walked
+    commit by commit instead. Records that were still Proposed are free. A line
     `> **Amended YYYY-MM-DD:** what and why` makes a correction visible, and so acceptable.
 
     Example: adr audit --base origin/release
@@ -56,18 +65,27 @@ def audit(
     if since is not None and not history:
         raise InvalidInput("option", "--since", remedy="it goes with --history")
     space = workspace(ctx)
-    git = Git.discover(space.config.root)
     repository = space.repository
-    if not repository.directory.resolve().is_relative_to(git.root.resolve()):
-        raise NotARepository(repository.directory)
+    try:
+        git = Git.discover(space.config.root)
+        if not repository.directory.resolve().is_relative_to(git.root.resolve()):
+            raise NotARepository(repository.directory)
+    except GitError as error:
+        if not best_effort or not repository.require():
+            raise
+        warn(f"NOT AUDITED: {error}; {error.remedy}")
+        return
     settings = AuditSettings.of(space.config)
-    found_base = find_base(git, settings, base)
-    reports: list[AuditReport] = []
-    if found_base is not None:
-        reports.append(audit_work_tree(repository, git, found_base))
-        if history:
-            tip = history_tip(git, base or default_branch(git, settings))
-            reports.append(audit_history(repository, git, tip, since=since or settings.since))
+    plan = plan_audit(
+        git, settings, revision=base, history=history, since=since, best_effort=best_effort
+    )
+    reports = run_audit(repository, git, plan)
+    if plan.shortfall is not None:
+        begin = f" since {plan.since[:10]}, the oldest commit there is" if plan.since else ""
+        warn(
+            f"audited only in part, against HEAD and its history{begin}: "
+            f"{plan.shortfall}; {plan.shortfall.remedy}"
+        )
     if not any(report.compared or report.findings for report in reports) and not (
         repository.directory.is_dir() and repository.paths
     ):
@@ -78,7 +96,7 @@ def audit(
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def _unique(reports: list[AuditReport]) -> list[AuditFinding]:
+def _unique(reports: Sequence[AuditReport]) -> list[AuditFinding]:
     """A change that both audits see is reported once, by the commit that made it."""
     found: dict[tuple[str, str, str], AuditFinding] = {}
     for report in reports:
@@ -92,7 +110,7 @@ def _print(
     git: Git,
     format: str,
     findings: list[AuditFinding],
-    reports: list[AuditReport],
+    reports: Sequence[AuditReport],
 ) -> None:
     if format == "json":
         print_json(
@@ -144,7 +162,7 @@ def _message(item: AuditFinding) -> str:
     return f"{item.label} {item.rule}: {item.message}{where}"
 
 
-def _summarise(findings: list[AuditFinding], reports: list[AuditReport]) -> None:
+def _summarise(findings: list[AuditFinding], reports: Sequence[AuditReport]) -> None:
     if not reports:
         say("no commit yet: nothing is decided that could have changed")
         return

@@ -1,0 +1,79 @@
+"""What an audit compares, decided once from where HEAD stands and which history is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adrkit.audit.base import AuditBase, AuditSettings, default_branch, find_base, history_tip
+from adrkit.audit.findings import AuditReport
+from adrkit.audit.history import audit_history
+from adrkit.audit.work_tree import audit_work_tree
+from adrkit.errors import GitError
+from adrkit.git import Git
+from adrkit.repository import RecordRepository
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPlan:
+    """``base`` for the work tree, None before the first commit; ``tip`` of the history to walk,
+    None for none of it; ``since`` where the walk begins, None for the very beginning.
+
+    ``shortfall`` is why less could be compared than was asked for, None when nothing is missing.
+    """
+
+    base: AuditBase | None
+    tip: str | None = None
+    since: str | None = None
+    shortfall: GitError | None = None
+
+
+def plan_audit(
+    git: Git,
+    settings: AuditSettings,
+    *,
+    revision: str | None = None,
+    history: bool = False,
+    since: str | None = None,
+    best_effort: bool = False,
+) -> AuditPlan:
+    """The work tree against its merge base with ``revision`` (by default the default branch).
+
+    Where HEAD is that merge base, as on the default branch itself and in most CI runs after a
+    merge, comparing would prove nothing about what is committed: then the history of HEAD is
+    walked, too, unless ``revision`` was chosen by name.
+
+    Raises ShallowClone, UnknownRevision, DefaultBranchUnknown or UnrelatedHistories; with
+    ``best_effort`` they become ``shortfall``, and what there is of the history of HEAD is walked.
+    """
+    since = since or settings.since
+    try:
+        base = find_base(git, settings, revision)
+        if base is None:
+            return AuditPlan(None)
+        if history:
+            tip: str | None = history_tip(git, revision or default_branch(git, settings))
+        else:
+            tip = "HEAD" if revision is None and base.commit == git.head().commit else None
+        return AuditPlan(base, tip, since if tip else None)
+    except GitError as error:
+        head = git.head().commit
+        if not best_effort or head is None:
+            raise
+        if git.is_shallow:
+            since = _oldest(git)
+        return AuditPlan(AuditBase(head, "HEAD"), "HEAD", since, error)
+
+
+def _oldest(git: Git) -> str:
+    """The first commit that a shallow clone still has along the first parents of HEAD."""
+    return git.run("rev-list", "--first-parent", "HEAD").decode().split()[-1]
+
+
+def run_audit(repository: RecordRepository, git: Git, plan: AuditPlan) -> tuple[AuditReport, ...]:
+    """None, one or two reports: of the work tree, and of the history."""
+    if plan.base is None:
+        return ()
+    reports = [audit_work_tree(repository, git, plan.base)]
+    if plan.tip is not None:
+        reports.append(audit_history(repository, git, plan.tip, since=plan.since))
+    return tuple(reports)
