@@ -13,7 +13,7 @@ MINUTES ?= 10
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos lint format types docs bench lock clean
+.PHONY: help demo test faults chaos lint format types records docs bench lock clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ lint: $(VENV)/.dev ## Check style, types and records
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(MAKE) --no-print-directory types
+	$(MAKE) --no-print-directory records
+
+records: $(VENV)/.dev ## Hold docs/adr against its rules, its history and the code
+	$(BIN)/adr lint --strict
+	$(BIN)/adr audit --best-effort
+	$(BIN)/adr check
+	$(BIN)/adr index --check
 
 types: $(VENV)/.dev ## Check types (mypy --strict)
 	$(BIN)/mypy packages/*/src
