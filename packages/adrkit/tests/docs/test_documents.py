@@ -80,7 +80,9 @@ def commands_and_options() -> dict[str, set[str]]:
 def test_hooks_run_commands_that_exist() -> None:
     hooks = yaml.safe_load(in_repository(REPOSITORY / ".pre-commit-hooks.yaml").read_text())
     known = commands_and_options()
-    assert {hook["id"] for hook in hooks} == {"adr-lint", "adr-check", "adr-index"}
+    assert {hook["id"] for hook in hooks} == {
+        "adr-lint", "adr-audit", "adr-check", "adr-index",
+    }  # fmt: skip
     for hook in hooks:
         program, command, *options = hook["entry"].split()
         assert program == "adr"
@@ -91,8 +93,8 @@ def test_action_runs_commands_that_exist_and_pastes_no_input_into_its_script() -
     action = yaml.safe_load((PACKAGE / "action.yml").read_text())
     known = commands_and_options()
     scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
-    called = re.findall(r'"\$adr" (\w+)((?: --\w+)*)', "\n".join(scripts))
-    assert {command for command, _ in called} == {"lint", "check", "index"}
+    called = re.findall(r'"\$adr" (\w+)((?: --[\w-]+)*)', "\n".join(scripts))
+    assert {command for command, _ in called} == {"lint", "audit", "check", "index"}
     for command, options in called:
         assert set(options.split()) <= known[command]
     for script in scripts:
