@@ -282,6 +282,14 @@ class _TypeCheck:
                 "Choose columns of another type (json, xml and geometric types have no order).",
             )  # fmt: skip
             return
+        if self._type.consistency == "resumable" and not proof:
+            yield self._finding(
+                "error", "not_resumable",
+                f"Key {shown} cannot be resumed behind: that needs NOT NULL columns, and a unique "
+                "index on them or some of them.",
+                self._index_remedy(relation) or 'Set consistency = "snapshot".',
+            )  # fmt: skip
+            return
         if proof:
             return
         is_null = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(column) for column in key)

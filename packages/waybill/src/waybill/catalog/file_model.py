@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from waybill.catalog.filters import FilterType, Operator
-from waybill.catalog.model import PERSONAL_DATA_SCOPE, Order, Quota
+from waybill.catalog.model import PERSONAL_DATA_SCOPE, Consistency, Order, Quota
 
 # RFC 6749, section 3.3: scope-token.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
@@ -159,6 +159,11 @@ class ExportTable(_Model):
         None,
         description="Exports of this type per user in 24 hours, counted apart from the others; "
         'the general quota when left out, or "unlimited".',
+    )
+    consistency: Consistency = Field(
+        "snapshot",
+        description='"resumable" lets an export go on where a dead worker stopped, from a later '
+        "snapshot; needs a key with a unique index.",
     )
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from waybill.catalog.scope import RowScope
 from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
 
 Order = Literal["key", "none"]
+Consistency = Literal["snapshot", "resumable"]
 Quota = int | Literal["unlimited"]
 """Exports per user in 24 hours."""
 
@@ -76,6 +77,8 @@ class ExportType:
     ``key`` names the columns that identify a row; the file is ordered by it (``order="key"``), so
     that equal data give equal bytes. ``order="none"`` leaves the order to PostgreSQL.
     ``deadline_seconds`` bounds one attempt; ``None`` takes the setting's default (60 s).
+    ``consistency`` says what a crash costs: ``snapshot`` begins anew, so that every row of a file is
+    of one moment; ``resumable`` goes on where the last attempt stopped, from a later snapshot.
 
     Who may have what: ``requires`` are scopes beyond ``exports:request``; ``scope`` limits the rows
     to the caller's own; ``filters`` are what a caller may compare; ``since`` is the column of
@@ -95,6 +98,7 @@ class ExportType:
     filters: tuple[Filter, ...] = ()
     since: str = ""
     quota: Quota | None = None
+    consistency: Consistency = "snapshot"
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -118,6 +122,14 @@ class ExportType:
         if self.deadline_seconds is not None and self.deadline_seconds <= 0:
             raise ConfigurationError(
                 f"Export type {self.name!r}: deadline_seconds must be greater than 0."
+            )
+        if self.consistency == "resumable" and (
+            not self.key or self.order != "key" or not isinstance(self.source, TableSource)
+        ):
+            raise ConfigurationError(
+                f'Export type {self.name!r}: consistency = "resumable" needs a table with a key, '
+                'ordered by it (order = "key"): an export goes on behind the last key it wrote. '
+                'Declare the key, or leave consistency at "snapshot".'
             )
         if isinstance(self.quota, int) and self.quota < 1:
             raise ConfigurationError(

@@ -24,6 +24,8 @@ _HEADER = """\
 #   title             what people see instead of NAME
 #   order             "key" (default), or "none": faster, but rows come in any order
 #   deadline_seconds  bounds one attempt (default 60)
+#   consistency       "snapshot" (default): every row of one moment; "resumable": a large export
+#                     goes on where a dead worker stopped
 #
 # Delete what nobody should export, columns marked "personal data?" (a guess by name) first:
 # what is not here cannot be asked for.

@@ -143,6 +143,8 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             filters=() if problems else tuple(filters),
             since=table.since or "",
             quota=table.quota,
+            # A key that is refused for another reason is told once.
+            consistency="snapshot" if problems else table.consistency,
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))

@@ -309,3 +309,15 @@ def test_rows_that_cannot_be_chosen_so_are_an_error(
     findings = _check(dsn, replace(_table("users", key=("id",)), **changes))
     assert _codes(findings) == [("error", code)]
     assert says in str(findings[0])
+
+
+@pytest.mark.usefixtures("users")
+def test_resumable_needs_an_index_that_keeps_the_key_unique(dsn: str, execute: Execute) -> None:
+    by_id = replace(_table("users", key=("id",)), consistency="resumable")
+    by_mail = replace(_table("users", key=("email",)), consistency="resumable")
+    assert _check(dsn, by_id) == []
+    (finding,) = _check(dsn, by_mail)
+    assert (finding.severity, finding.code) == ("error", "not_resumable")
+    assert "SET NOT NULL" in finding.remedy
+    execute("ALTER TABLE users ALTER email SET NOT NULL", "CREATE UNIQUE INDEX ON users (email)")
+    assert _check(dsn, by_mail) == []

@@ -63,6 +63,25 @@ def test_all_forms_of_a_catalog_are_read() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "source", ["table = 'users'", "table = 'users'\nkey = 'id'\norder = 'none'",
+               "query = 'SELECT 1 AS id'\nkey = 'id'"],
+)  # fmt: skip
+def test_resumable_without_a_table_ordered_by_its_key_is_refused(source: str) -> None:
+    with pytest.raises(CatalogFileError, match="ordered by it"):
+        parse_catalog(f'[exports.users]\n{source}\nconsistency = "resumable"')
+
+
+def test_resumable_is_said_in_the_file_and_in_python_alike() -> None:
+    catalog = parse_catalog(
+        "[exports.users]\ntable = 'users'\nkey = 'id'\nconsistency = 'resumable'"
+    )
+    users = TableSource("public", "users")
+    assert catalog["users"] == ExportType("users", users, key=("id",), consistency="resumable")
+    with pytest.raises(ConfigurationError, match="resumable"):
+        ExportType("users", users, consistency="resumable")
+
+
 def test_file_with_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Path) -> None:
     file = tmp_path / "waybill.toml"
     file.write_bytes("\ufeff[exports.users]\r\ntable = 'users'\r\n".encode())
@@ -202,7 +221,7 @@ def test_json_schema_describes_every_form_an_editor_meets() -> None:
     assert export["additionalProperties"] is False
     assert set(export["properties"]) == {
         "table", "schema", "query", "key", "title", "columns", "order", "deadline_seconds",
-        "requires", "scope", "filters", "since", "quota",
+        "requires", "scope", "filters", "since", "quota", "consistency",
     }  # fmt: skip
     for lists in ("columns", "filters"):
         item = export["properties"][lists]["items"]
