@@ -77,8 +77,8 @@ class ExportType:
     ``key`` names the columns that identify a row; the file is ordered by it (``order="key"``), so
     that equal data give equal bytes. ``order="none"`` leaves the order to PostgreSQL.
     ``deadline_seconds`` bounds one attempt; ``None`` takes the setting's default (60 s).
-    ``consistency`` says what a crash costs: ``snapshot`` begins anew, so that every row of a file is
-    of one moment; ``resumable`` goes on where the last attempt stopped, from a later snapshot.
+    ``consistency`` says what a crash costs: ``snapshot`` begins anew, so that all rows of a file
+    are of one moment; ``resumable`` goes on where the last attempt stopped, in a later snapshot.
 
     Who may have what: ``requires`` are scopes beyond ``exports:request``; ``scope`` limits the rows
     to the caller's own; ``filters`` are what a caller may compare; ``since`` is the column of

@@ -13,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
@@ -68,16 +69,24 @@ class PartWriter:
     Args:
         upload: where parts go; used by several threads.
         check: called while waiting; stops the run by raising.
+        sizes: how large parts are.
+        first_number: the number of the first part written here; above 1 where parts of an earlier
+            attempt stand before it. Sizes and digest are of what is written here alone.
     """
 
     def __init__(
-        self, upload: Upload, check: Callable[[], None], sizes: PartSizes | None = None
+        self,
+        upload: Upload,
+        check: Callable[[], None],
+        sizes: PartSizes | None = None,
+        *,
+        first_number: int = 1,
     ) -> None:
         self._upload = upload
         self._check = check
         self._sizes = sizes or PartSizes()
-        self._number = 1
-        self._filling = bytearray(self._sizes.size(1))
+        self._number = self._first_number = first_number
+        self._filling = bytearray(self._sizes.size(first_number))
         self._filled = 0
         self._spare: list[bytearray] = []
         self._written = 0
@@ -102,6 +111,18 @@ class PartWriter:
     def bytes_written(self) -> int:
         """Bytes given to ``write``."""
         return self._written
+
+    @property
+    def room(self) -> int:
+        """Bytes that still fit the part being filled."""
+        return len(self._filling) - self._filled
+
+    def confirmed(self) -> tuple[PartReceipt, ...]:
+        """Return the receipts so far of parts that follow each other without a gap."""
+        with self._state:
+            receipts = sorted(self._receipts, key=lambda receipt: receipt.number)
+        gapless = enumerate(receipts, start=self._first_number)
+        return tuple(r for _, r in takewhile(lambda pair: pair[0] == pair[1].number, gapless))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -140,11 +161,18 @@ class PartWriter:
         self._filling[self._filled : self._filled + len(view)] = view
         self._filled += len(view)
 
+    def cut(self) -> int:
+        """End the part being filled here, however full it is. Returns its number. For S3 it must
+        hold 5 MiB, if it is not the last."""
+        number = self._number
+        del self._filling[self._filled :]
+        self._dispatch()
+        return number
+
     def finish(self) -> WrittenParts:
         """Upload what is left and wait for every part; an empty file is one empty part."""
         if self._filled or self._number == 1:
-            del self._filling[self._filled :]
-            self._dispatch()
+            self.cut()
         self._wait_for_permits(_IN_FLIGHT)
         receipts = tuple(sorted(self._receipts, key=lambda receipt: receipt.number))
         return WrittenParts(receipts, self._written, self._whole.hexdigest())
@@ -162,7 +190,10 @@ class PartWriter:
     def _take_buffer(self, size: int) -> bytearray:
         with self._state:
             spare = self._spare.pop() if self._spare else None
-        return spare if spare is not None and len(spare) == size else bytearray(size)
+        if spare is None or len(spare) > size:
+            return bytearray(size)
+        spare.extend(bytes(size - len(spare)))  # nothing, but after a ``cut``
+        return spare
 
     def _wait_for_permits(self, permits: int) -> None:
         with self._state:
@@ -185,8 +216,8 @@ class PartWriter:
     def _hash_parts(self) -> None:
         while (part := self._to_hash.get()) is not None and not self._stopped:
             self._whole.update(part.data)
-            # The whole's digest after part 1 is that part's own: most files are hashed once.
-            digest = self._whole if part.number == 1 else hashlib.sha256(part.data)
+            # The whole's digest after the first part is that part's: most files are hashed once.
+            digest = self._whole if part.number == self._first_number else hashlib.sha256(part.data)
             part.sha256 = digest.hexdigest()
             self._to_upload.put(part)
 

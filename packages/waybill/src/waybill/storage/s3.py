@@ -215,6 +215,12 @@ class S3Storage:
         )
         return answer
 
+    def call(self, operation: str, key: str, **arguments: Any) -> Any:
+        """Call one of boto3's operations on an object; for ``S3Continuation``. Vendor errors."""
+        return getattr(self._s3(), operation)(
+            Bucket=self._bucket, Key=self._prefix + key, **arguments
+        )
+
     def store_part(
         self, key: str, upload_id: str, number: int, data: bytes | bytearray, checksum: str
     ) -> dict[str, Any]:

@@ -19,6 +19,9 @@ _PASSING_CODES = frozenset(
     {
         # The attempt's upload is gone (swept, or lifecycle rule): another attempt makes its own.
         "NoSuchUpload",
+        # Another process wrote to the same upload: the next attempt finds that out and begins anew.
+        "InvalidPart",
+        "PreconditionFailed",
         "IncompleteBody",
         "OperationAborted",
         "ConditionalRequestConflict",

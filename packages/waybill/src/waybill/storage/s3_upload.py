@@ -30,7 +30,12 @@ _MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 
 
 class S3Upload:
-    """An upload under way; see ``storage.base.Upload``. Safe for threads."""
+    """An upload under way; see ``storage.base.Upload``. Safe for threads.
+
+    ``is_shared``: a later attempt may go on with it. Then nothing is aborted or deleted here, as
+    this process may be the one that is no longer asked; the sweep clears away what nobody needs.
+    ``is_continued``: parts were written elsewhere, of which only their ETags are known.
+    """
 
     def __init__(self, storage: S3Storage, key: str, content_type: str) -> None:
         self._storage = storage
@@ -41,6 +46,8 @@ class S3Upload:
         self.key = key
         self.upload_id = ""
         self.is_complete = False
+        self.is_shared = False
+        self.is_continued = False
 
     def write_part(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
         with self._lock:
@@ -65,7 +72,7 @@ class S3Upload:
         return stored
 
     def abort(self) -> None:
-        if self.upload_id and not self.is_complete:
+        if self.upload_id and not self.is_complete and not self.is_shared:
             self._storage.abort_upload(self.key, self.upload_id)
 
     # -- an object in one request ---------------------------------------------------------------
@@ -129,7 +136,9 @@ class S3Upload:
         return self._find_whole(expected_bytes, {answered, expected_etag or answered})
 
     def _etag_of_parts(self, parts: list[PartReceipt]) -> str | None:
-        if not self._has_md5_etags or not all(_MD5_ETAG.fullmatch(p.etag) for p in parts):
+        if self.is_continued or not self._has_md5_etags:
+            return None
+        if not all(_MD5_ETAG.fullmatch(part.etag) for part in parts):
             return None
         digests = b"".join(binascii.unhexlify(part.etag) for part in parts)
         return f"{_md5(digests)}-{len(parts)}"
@@ -155,7 +164,8 @@ class S3Upload:
         if found is None:
             raise StorageCorrupted("S3 reported a commit, but the object is not there.")
         if found.bytes != expected_bytes or etags != {found.etag}:
-            self._storage.delete(self.key)
+            if not self.is_shared:
+                self._storage.delete(self.key)
             raise StorageCorrupted(
                 f"S3 committed {found.bytes} bytes with ETag {found.etag} where {expected_bytes} "
                 f"bytes with ETag {' or '.join(sorted(etags))} were sent."

@@ -115,3 +115,33 @@ def test_order_to_stop_is_heard_while_uploads_hang() -> None:
     # Well before the 30 s that the uploads hang.
     assert time.monotonic() - started < 25
     upload.gate.set()
+
+
+def test_parts_cut_short_and_numbered_on_hold_what_was_written() -> None:
+    upload = MemoryUpload()
+    with PartWriter(upload, go_on, SMALL, first_number=4) as writer:
+        for piece in (b"abcd", b"efghijklmnop", b"q"):
+            writer.write(piece)
+            writer.cut()
+        written = writer.finish()
+    # "efghijklmnop" is longer than a part: what was cut is its end.
+    assert upload.parts == {4: b"abcd", 5: b"efghijklmn", 6: b"op", 7: b"q"}
+    assert [receipt.number for receipt in written.receipts] == [4, 5, 6, 7]
+    assert writer.confirmed() == written.receipts
+    assert written.sha256 == hashlib.sha256(b"abcdefghijklmnopq").hexdigest()
+
+
+def test_parts_that_follow_others_may_be_none() -> None:
+    upload = MemoryUpload()
+    with PartWriter(upload, go_on, SMALL, first_number=3) as writer:
+        written = writer.finish()
+    assert (written.receipts, written.bytes, upload.parts) == ((), 0, {})
+
+
+def test_confirmed_parts_end_at_the_first_that_is_missing() -> None:
+    upload = MemoryUpload()
+    with PartWriter(upload, go_on, SMALL) as writer:
+        writer.write(b"0123456789" * 3)
+        writer.finish()
+        writer._receipts = [r for r in writer._receipts if r.number != 2]
+        assert [receipt.number for receipt in writer.confirmed()] == [1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from psycopg import sql
 from pydantic import ValidationError
@@ -54,6 +54,16 @@ class Encoding(Protocol):
         ...
 
     def footer(self) -> bytes: ...
+
+
+@runtime_checkable
+class ResumableEncoding(Encoding, Protocol):
+    """An encoding that can go on with a file that another process began."""
+
+    def resume_after(self, rows: int) -> None:
+        """Behave as if ``rows`` rows (1 or more) were already encoded. Before ``encode``; no
+        ``header`` is asked for."""
+        ...
 
 
 class RowCounter(Protocol):

@@ -81,6 +81,9 @@ class CsvEncoding:
             self._headers, delimiter=self._options.delimiter, terminator=self._terminator
         )
 
+    def resume_after(self, rows: int) -> None:
+        self._rows = rows
+
     def encode(self, chunk: CopyChunk) -> bytes | bytearray:
         data = chunk.data
         self._rows += chunk.rows

@@ -26,6 +26,9 @@ class JsonEncoding:
     def header(self) -> bytes:
         return b"["
 
+    def resume_after(self, rows: int) -> None:
+        self._rows = rows
+
     def encode(self, chunk: CopyChunk) -> bytearray:
         elements = to_lines(chunk)
         # A separator stands before each element but the first: which one is the last shows late.

@@ -26,6 +26,9 @@ class NdjsonEncoding:
     def header(self) -> bytes:
         return b""
 
+    def resume_after(self, rows: int) -> None:
+        self._rows = rows
+
     def encode(self, chunk: CopyChunk) -> bytearray:
         lines = to_lines(chunk)
         self._rows += chunk.rows
