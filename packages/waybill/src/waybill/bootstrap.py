@@ -4,6 +4,7 @@ any module of this package does no work."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
@@ -49,6 +50,7 @@ from waybill.worker.shutdown import ShutdownFlag
 from waybill.worker.sweeper import Sweeper
 
 _CHECK_SECONDS = 3.0
+_WARM_UP_SECONDS = 2.0
 
 
 class Services:
@@ -201,6 +203,21 @@ class Services:
             return_exceptions=True,
         )
         return {name: _word(result) for name, result in zip(names, results, strict=True)}
+
+    async def warm_up(self, *, with_queue: bool) -> None:
+        """Do now what the first request or job would wait for: connections, and S3's client.
+
+        What is not there yet is no failure here; whoever needs it finds out.
+        """
+        s3 = self.storages["s3"]
+        work = [self._check_database()]
+        if isinstance(s3, S3Storage):
+            work.append(asyncio.to_thread(s3.warm_up))
+        if with_queue:
+            work.append(self.queue.warm_up())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WARM_UP_SECONDS):
+                await asyncio.gather(*work, return_exceptions=True)
 
     async def _check_database(self) -> None:
         async with self.engine.connect() as connection:

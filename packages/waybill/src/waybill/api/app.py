@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -49,7 +50,11 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with services:
+            # Beside the first requests, not before them: whoever is away must not keep us from
+            # saying so.
+            warming = asyncio.create_task(services.warm_up(with_queue=True))
             yield
+            warming.cancel()
 
     app = FastAPI(
         title="waybill",

@@ -14,6 +14,7 @@ import httpx
 
 from waybill.api.schemas import ExportDocument
 from waybill.client.errors import DownloadBroken, ExportEnded, ServerRefused, ServerUnreachable
+from waybill.client.events import read_events
 from waybill.exports.job import ExportStatus
 
 _CHUNK = 1024 * 1024
@@ -87,12 +88,25 @@ class ExportClient:
         return document
 
     def watch(self, export_id: object) -> Iterator[ExportDocument]:
-        """Yield the job again and again until it is over; the last one is final.
+        """Yield the job after every change until it is over; the last one is final.
 
-        Polls quickly at first, so that small exports feel instant, then once a second.
+        The service tells of changes as they happen (server-sent events). Where it cannot, it is
+        asked: quickly at first, so that small exports feel instant, then once a second.
+
+        Raises:
+            ServerRefused: there is no such job, or it is not yours.
+            ServerUnreachable: nobody answers.
         """
         pause = _POLL_FIRST_SECONDS
+        can_listen = True
         while True:
+            if can_listen:
+                can_listen = False
+                for job in read_events(self._http, f"/api/exports/{export_id}/events"):
+                    can_listen = True  # it broke off, if it ends: worth another try
+                    yield job
+                    if job.status.is_finished:
+                        return
             job = self.get(export_id)
             yield job
             if job.status.is_finished:

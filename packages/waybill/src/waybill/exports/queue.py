@@ -45,6 +45,23 @@ class ExportQueue:
         except OperationalError as exc:
             raise QueueUnavailable("The broker does not answer.") from exc
 
+    async def warm_up(self) -> None:
+        """Connect now, so that the first request does not wait for it.
+
+        Raises:
+            QueueUnavailable: the broker does not answer.
+        """
+        await asyncio.to_thread(self._warm_up)
+
+    def _warm_up(self) -> None:
+        from kombu.exceptions import OperationalError
+
+        try:
+            with self._celery.producer_pool.acquire(block=True) as producer:
+                producer.maybe_declare(self._celery.amqp.queues[QUEUE_NAME])
+        except OperationalError as exc:
+            raise QueueUnavailable("The broker does not answer.") from exc
+
     async def depth(self) -> int:
         """Return how many messages wait in the broker.
 

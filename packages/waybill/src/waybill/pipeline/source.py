@@ -292,21 +292,18 @@ def _begin(session: Session, settings: SourceSettings, timeout_seconds: float) -
         "lock_timeout": str(round(settings.lock_timeout_seconds * 1000)),
         "statement_timeout": str(round(timeout_seconds * 1000)),
     }
-    # Settings unknown to an old server are left out (``jit`` came with PostgreSQL 11).
-    session.fetch(
-        sql.SQL(
-            "SELECT pg_catalog.set_config(s.name, w.value, false) "
-            "FROM json_each_text($1::json) AS w (name, value) "
-            "JOIN pg_catalog.pg_settings AS s ON lower(s.name) = lower(w.name)"
-        ),
-        (json.dumps(values),),
-    )
-    # Asked beforehand, since a refusal inside the transaction would end it.
-    may_read_lsn = session.fetch(
+    # Settings unknown to an old server are left out (``jit`` came with PostgreSQL 11). What the
+    # role may ask is asked here, since a refusal inside the transaction would end it.
+    answers = session.fetch(
         sql.SQL("""
         SELECT has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
-           AND has_function_privilege('pg_catalog.pg_last_wal_replay_lsn()', 'EXECUTE')""")
-    ) == [("t",)]
+           AND has_function_privilege('pg_catalog.pg_last_wal_replay_lsn()', 'EXECUTE'),
+               pg_catalog.set_config(w.name, w.value, false)
+        FROM json_each_text($1::json) AS w (name, value)
+        WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL"""),
+        (json.dumps(values),),
+    )
+    may_read_lsn = answers[0][0] == "t"
     session.fetch(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     # The first query takes the snapshot.
     lsn = (

@@ -190,6 +190,10 @@ class S3Storage:
         with translated("find the bucket"):
             self._s3().head_bucket(Bucket=self._bucket)
 
+    def warm_up(self) -> None:
+        """Make the client now, which takes a few hundred milliseconds; connects to nothing."""
+        self._s3()
+
     def begin_upload(self, key: str, content_type: str) -> str:
         """Begin a multipart upload and return its id; for ``S3Upload``."""
         with translated("begin an upload"):

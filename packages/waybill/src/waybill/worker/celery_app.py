@@ -33,6 +33,9 @@ def create_celery(settings: Settings) -> Celery:
         worker_concurrency=settings.worker_concurrency,
         # Bounds whatever a library leaks over weeks.
         worker_max_tasks_per_child=100,
+        # How long a child may take to say that it is there: it connects first (at most 2 s), and
+        # the default of 4 s is short for a machine under load.
+        worker_proc_alive_timeout=30.0,
         worker_hijack_root_logger=False,
         # A broker that blinks must not end an export that does not need it.
         worker_cancel_long_running_tasks_on_connection_loss=False,

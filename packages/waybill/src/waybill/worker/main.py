@@ -38,6 +38,8 @@ def run_worker(settings: Settings) -> None:
 
     def on_process_init(**_: Any) -> None:
         termination.install()
+        # A child is made when another one ends, so nobody waits for this.
+        runtime.run(lambda services: services.warm_up(with_queue=False))
 
     def on_process_shutdown(**_: Any) -> None:
         runtime.close()
