@@ -342,3 +342,11 @@ class GitCommandFailed(GitError):
             f"`git {' '.join(command)}` failed with {exit_code}: {stderr.strip()}",
             remedy="run the command by hand to see what git wants",
         )
+
+
+class ExtraMissing(AdrkitError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"this needs the extra {extra!r}", remedy=f"pip install 'adrkit[{extra}]'")

@@ -27,6 +27,7 @@ GROUPS = (
     "export",
     "importing",
     "template",
+    "lsp",
     "mcp",
 )
 

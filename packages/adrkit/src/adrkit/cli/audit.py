@@ -16,6 +16,7 @@ from adrkit.audit import (
     run_audit,
 )
 from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
+from adrkit.cli.completing import complete_format
 from adrkit.errors import GitError, InvalidInput, NoRecords, NotARepository
 from adrkit.git import Git
 from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
@@ -48,7 +49,14 @@ def audit(
         ),
     ] = False,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, sarif or github.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            autocompletion=complete_format,
+            help="text, json, sarif or github.",
+        ),
     ] = "text",
 ) -> None:
     """Report changes of decided records that are more than status, links and white space.

@@ -27,6 +27,7 @@ from adrkit.cli.app import (
     warn,
     workspace,
 )
+from adrkit.cli.completing import complete_format, complete_record
 from adrkit.errors import InvalidInput
 from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
 
@@ -44,10 +45,21 @@ def check(
     ctx: typer.Context,
     records: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RECORD]...", help="Only these; default: all, and all citations."),
+        typer.Argument(
+            metavar="[RECORD]...",
+            autocompletion=complete_record,
+            help="Only these; default: all, and all citations.",
+        ),
     ] = None,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, sarif or github.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            autocompletion=complete_format,
+            help="text, json, sarif or github.",
+        ),
     ] = "text",
     allow_commands: Annotated[
         bool, typer.Option("--allow-commands", help="Run the programs that checks name.")

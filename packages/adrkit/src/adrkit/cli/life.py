@@ -8,10 +8,16 @@ import typer
 
 from adrkit import lifecycle
 from adrkit.cli.app import Workspace, app, print_json, say, workspace
+from adrkit.cli.completing import complete_record
 from adrkit.lifecycle import Move
 
 RecordArgument = Annotated[
-    str, typer.Argument(metavar="RECORD", help="Number (7, ADR-0007), file name or path.")
+    str,
+    typer.Argument(
+        metavar="RECORD",
+        autocompletion=complete_record,
+        help="Number (7, ADR-0007), file name or path.",
+    ),
 ]
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", "-r", help="Why; written under the status.")
@@ -62,7 +68,15 @@ def deprecate(
 def supersede(
     ctx: typer.Context,
     record: RecordArgument,
-    by: Annotated[str, typer.Option("--by", metavar="RECORD", help="The record that replaces it.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            metavar="RECORD",
+            autocompletion=complete_record,
+            help="The record that replaces it.",
+        ),
+    ],
     reason: ReasonOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Let a Proposed record supersede an Accepted one.")

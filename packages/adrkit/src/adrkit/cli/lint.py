@@ -17,6 +17,7 @@ from adrkit.cli.app import (
     warn,
     workspace,
 )
+from adrkit.cli.completing import complete_format, complete_rule
 from adrkit.errors import InvalidInput, WriteFailed
 from adrkit.lint import RULES, Baseline, Finding, Report, Severity, lint, load_settings, view_of
 from adrkit.lint.catalogue import rules_markdown
@@ -33,14 +34,29 @@ def lint_command(
         typer.Argument(metavar="[FILE]...", help="Report on these only; default: all records."),
     ] = None,
     format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="text, json, sarif or github.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            autocompletion=complete_format,
+            help="text, json, sarif or github.",
+        ),
     ] = "text",
     select: Annotated[
         list[str] | None,
-        typer.Option("--select", metavar="CODE", help="Only these rules (ADR4, none-chosen)."),
+        typer.Option(
+            "--select",
+            metavar="CODE",
+            autocompletion=complete_rule,
+            help="Only these rules (ADR4, none-chosen).",
+        ),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these rules.")
+        list[str] | None,
+        typer.Option(
+            "--ignore", metavar="CODE", autocompletion=complete_rule, help="Not these rules."
+        ),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,

@@ -5,13 +5,7 @@ from __future__ import annotations
 import typer
 
 from adrkit.cli.app import app, workspace
-from adrkit.errors import AdrkitError
-
-
-class ExtraMissing(AdrkitError):
-    def __init__(self, extra: str) -> None:
-        self.extra = extra
-        super().__init__(f"this needs the extra {extra!r}", remedy=f"pip install 'adrkit[{extra}]'")
+from adrkit.errors import ExtraMissing
 
 
 @app.command()

@@ -22,6 +22,7 @@ from adrkit.cli.app import (
     say,
     workspace,
 )
+from adrkit.cli.completing import complete_record, complete_status
 from adrkit.errors import InvalidInput
 from adrkit.model import status_kind
 from adrkit.record import Record
@@ -34,7 +35,12 @@ def list_records(
     ctx: typer.Context,
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", "-s", help="Only records with this status; repeatable."),
+        typer.Option(
+            "--status",
+            "-s",
+            autocompletion=complete_status,
+            help="Only records with this status; repeatable.",
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="YYYY-MM-DD", help="Dated on or after.")
@@ -127,7 +133,12 @@ def _columns(record: Record) -> tuple[str, str, str, str]:
 def show(
     ctx: typer.Context,
     record: Annotated[
-        str, typer.Argument(metavar="RECORD", help="Number (7, ADR-0007), file name or path.")
+        str,
+        typer.Argument(
+            metavar="RECORD",
+            autocompletion=complete_record,
+            help="Number (7, ADR-0007), file name or path.",
+        ),
     ],
     raw: Annotated[bool, typer.Option("--raw", help="The file's exact bytes.")] = False,
     as_json: JsonOption = False,

@@ -10,6 +10,7 @@ import typer
 
 from adrkit.authoring import NewRecord, create_record, file_name
 from adrkit.cli.app import Workspace, app, is_interactive, print_json, say, warn, workspace
+from adrkit.cli.completing import complete_new_status, complete_record
 from adrkit.cli.editor import editor_command, open_editor
 from adrkit.errors import InvalidInput
 from adrkit.model import Status, status_kind
@@ -62,11 +63,22 @@ def new(
         str | None, typer.Argument(help='Title in Title Case, e.g. "Use PostgreSQL for Orders".')
     ] = None,
     status: Annotated[
-        str, typer.Option("--status", "-s", help="Proposed, Accepted or Rejected.")
+        str,
+        typer.Option(
+            "--status",
+            "-s",
+            autocompletion=complete_new_status,
+            help="Proposed, Accepted or Rejected.",
+        ),
     ] = Status.PROPOSED.value,
     supersedes: Annotated[
         list[str] | None,
-        typer.Option("--supersedes", metavar="N", help="Record this one replaces; repeatable."),
+        typer.Option(
+            "--supersedes",
+            metavar="N",
+            autocompletion=complete_record,
+            help="Record this one replaces; repeatable.",
+        ),
     ] = None,
     context: Annotated[
         str | None,

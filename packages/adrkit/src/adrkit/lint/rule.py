@@ -41,6 +41,7 @@ class Finding:
     """A problem with its rule and place. ``line`` and ``column`` count from 1.
 
     ``source`` is the text of that line, ``length`` the number of characters concerned on it.
+    ``moved_to`` is where git says the path that was not found went, relative to the project.
     """
 
     code: str
@@ -55,6 +56,7 @@ class Finding:
     source: str
     edits: tuple[Edit, ...] = ()
     subject: str | None = None
+    moved_to: str | None = None
 
     @property
     def fixable(self) -> bool:

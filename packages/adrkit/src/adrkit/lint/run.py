@@ -96,9 +96,16 @@ def _placed(code: str, message: str, path: Path, place: Place, settings: LintSet
     )  # fmt: skip
 
 
-def outcome_of(path: Path, project: ProjectView, settings: LintSettings) -> Outcome:
+def outcome_of(
+    path: Path,
+    project: ProjectView,
+    settings: LintSettings,
+    texts: Mapping[Path, str] | None = None,
+) -> Outcome:
+    """``texts`` are texts that are being written; they count instead of what the disk holds."""
     try:
-        document = Document.read(path)
+        text = texts.get(path) if texts else None
+        document = Document.read(path) if text is None else Document.from_text(text, path)
     except DocumentError as error:
         finding = _placed("ADR001", str(error), path, Place(1, 1, 1, ""), settings)
         return Outcome((finding,), None, (), unreadable=True)
@@ -140,8 +147,11 @@ def lint(
     *,
     only: Sequence[Path] = (),
     processes: int | None = None,
+    texts: Mapping[Path, str] | None = None,
 ) -> Report:
     """Lint all records, or report on ``only`` some (the others are still read for relations).
+
+    ``texts`` are texts of records that an editor holds and the disk does not have yet.
 
     Raises RecordsDirectoryMissing or NoRecords: nothing to check is not a pass.
     """
@@ -152,7 +162,9 @@ def lint(
     if not paths:
         raise NoRecords(repository.directory)
     project = view_of(config, settings, paths)
-    outcomes = list(_outcomes(paths, project, settings, processes))
+    written = {path.resolve(): text for path, text in (texts or {}).items()}
+    held = {path: written[path.resolve()] for path in paths if path.resolve() in written}
+    outcomes = list(_outcomes(paths, project, settings, processes, held))
     facts = [outcome.facts for outcome in outcomes if outcome.facts]
     findings = [finding for outcome in outcomes for finding in outcome.findings]
     for rule in RULES:
@@ -177,11 +189,27 @@ def lint(
     return Report(tuple(kept), len(wanted) or len(paths), waived, unreadable)
 
 
+def lint_alone(
+    config: Config, path: Path, text: str, project: ProjectView, settings: LintSettings
+) -> tuple[Finding, ...]:
+    """What can be said of one text on every keystroke: without the rules that need the other
+    records, git or a look at the whole project."""
+    outcome = outcome_of(path, project, settings, {path: text})
+    waivers = [*outcome.waivers, *config_waivers(settings.waivers, config.source)]
+    kept, _ = _without_waived(outcome.findings, waivers, project, settings)
+    left_out = (*_PATH_RULES, "ADR904")
+    return tuple(f for f in kept if f.path == path and f.code not in left_out)
+
+
 def _outcomes(
-    paths: Sequence[Path], project: ProjectView, settings: LintSettings, processes: int | None
+    paths: Sequence[Path],
+    project: ProjectView,
+    settings: LintSettings,
+    processes: int | None,
+    texts: Mapping[Path, str],
 ) -> Iterator[Outcome]:
     workers = processes or (os.cpu_count() or 1)
-    work = partial(outcome_of, project=project, settings=settings)
+    work = partial(outcome_of, project=project, settings=settings, texts=texts)
     if workers < 2 or len(paths) < _PARALLEL_FROM:
         yield from map(work, paths)
         return
@@ -264,9 +292,20 @@ def _with_destinations(
         full = subject if prefix == "." else f"{prefix}/{subject}"
         target = _follow(moved, full)
         if target and git and (git.root / target).exists():
-            yield replace(finding, message=f"{finding.message}; git says it went to {target}")
+            yield replace(
+                finding,
+                message=f"{finding.message}; git says it went to {target}",
+                moved_to=_below(target, prefix),
+            )
         else:
             yield finding
+
+
+def _below(path: str, prefix: str) -> str | None:
+    """A path of the work tree as one of the project; None when it is outside of it."""
+    if prefix == ".":
+        return path
+    return path.removeprefix(f"{prefix}/") if path.startswith(f"{prefix}/") else None
 
 
 def _globbed(pattern: str, files: Sequence[str]) -> bool:
