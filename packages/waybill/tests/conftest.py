@@ -74,6 +74,8 @@ def settings(local_stack: LocalStack, database: str) -> Settings:
         local_stack,
         database_url=database,
         source_dsn=database,
+        # Not that of ``running``, whose worker would take the messages.
+        redis_url=local_stack.valkey.url(1),
         s3_prefix=f"test-{secrets.token_hex(6)}",
         development_token="test-token",
         quota_per_day="unlimited",
