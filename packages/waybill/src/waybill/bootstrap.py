@@ -22,6 +22,7 @@ from waybill.exports.admin import ExportAdministration
 from waybill.exports.admission import AdmissionDesk
 from waybill.exports.audit import AuditLog
 from waybill.exports.changes import ExportChanges
+from waybill.exports.checkpoints import forget_checkpoint
 from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
 from waybill.exports.dead_letters import DeadLetters
 from waybill.exports.delivery import DownloadPolicy, ResultDelivery
@@ -42,6 +43,7 @@ from waybill.pipeline.source import PostgresSource
 from waybill.storage.base import Storage
 from waybill.storage.database import DatabaseOptions, DatabaseStorage
 from waybill.storage.s3 import S3Options, S3Storage
+from waybill.storage.s3_continuation import S3Continuation
 from waybill.worker.celery_app import create_celery
 from waybill.worker.identity import new_family
 from waybill.worker.produce import ExportProducer
@@ -72,12 +74,13 @@ class Services:
         self.engine = create_engine(settings)
         # Told of every job that ends, in the transaction that ends it.
         self.notifications = build_notifications(settings, self.engine, clock=self.clock)
-        listeners: list[JobListener] = [self.notifications.outbox.enqueue]
+        listeners: list[JobListener] = [self.notifications.outbox.enqueue, forget_checkpoint]
         self.repository = ExportRepository(self.engine, listeners=listeners)
         self.leases = LeaseRepository(self.engine, listeners=listeners)
         self.queue = ExportQueue(celery or create_celery(settings))
+        s3 = create_s3(settings)
         self.storages: dict[str, Storage] = {
-            "s3": create_s3(settings),
+            "s3": s3,
             "database": create_database_storage(settings),
         }
         self.audit = AuditLog(self.engine)
@@ -175,6 +178,7 @@ class Services:
                 source=self.source,
                 storage=self.storages["s3"],
                 fallback=self.storages["database"] if settings.fallback_max_bytes else None,
+                continuation=S3Continuation(s3),
                 settings=settings,
             ),
             storages=self.storages,

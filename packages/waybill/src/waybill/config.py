@@ -141,6 +141,10 @@ class Settings(NotificationSettings, BaseSettings):
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
 
+    checkpoint_seconds: float = Field(1.0, ge=0)
+    """How often a resumable export writes down which parts are stored: a look into the key's index,
+    and a small transaction."""
+
     # -- the database as storage while S3 is away -----------------------------------------------
     fallback_max_bytes: int = Field(256 * 1024 * 1024, ge=0)
     """The largest file kept in waybill's database; 0 keeps none, so that a job fails instead."""

@@ -63,10 +63,18 @@ class ManifestPart(_Part):
 
 
 class ManifestSegment(_Part):
-    """A run of rows read from one snapshot, where an export was resumed in another."""
+    """A run of rows read from one snapshot, where an export was resumed in another.
+
+    It holds the rows whose key is greater than ``after_key`` (``None``: from the first) and not
+    greater than ``last_key`` (``None``: to the last), as that snapshot had them. Keys are in the
+    order of ``Manifest.key``, as PostgreSQL's text; both are ``None`` where a key column holds
+    personal data by the catalog.
+    """
 
     rows: Count
     snapshot: ManifestSnapshot
+    after_key: tuple[str, ...] | None = None
+    last_key: tuple[str, ...] | None = None
 
 
 class ManifestGenerator(_Part):
@@ -76,7 +84,9 @@ class ManifestGenerator(_Part):
 
 class Manifest(_Part):
     """Version 1. ``sha256`` is of the whole file; ``key`` are the columns that identify a row and
-    ``order_by`` those the file is ordered by (empty: PostgreSQL's own order)."""
+    ``order_by`` those the file is ordered by (empty: PostgreSQL's own order). ``segments`` is empty
+    when all rows are of one ``snapshot``; otherwise that is the first segment's, so that whoever
+    wants what changed since then misses nothing."""
 
     version: Literal[1] = MANIFEST_VERSION
     export_id: str
@@ -108,6 +118,8 @@ class Manifest(_Part):
             offset += part.bytes
         if offset != self.bytes:
             raise ValueError("the parts do not add up to the file's bytes")
+        if self.segments and sum(segment.rows for segment in self.segments) != self.rows:
+            raise ValueError("the segments do not add up to the file's rows")
         return self
 
     def to_json(self) -> str:

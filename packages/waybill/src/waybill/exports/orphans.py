@@ -1,8 +1,9 @@
 """Finds what is in storage and belongs to no job: objects of lost attempts, uploads left open.
 
 Safe beside running attempts. What makes an object an orphan is that its key's lease token is not
-live and that its job does not refer to it; a token that was once lost never comes back, so that
-the answer cannot become wrong between the look and the deletion. An object written later still,
+live and that neither its job nor the job's checkpoint refers to it; a token that was once lost
+never comes back, and no checkpoint refers to a key again that it let go, so that the answer cannot
+become wrong between the look and the deletion. An object written later still,
 by a zombie, is found by the next search.
 """
 
@@ -111,7 +112,14 @@ class OrphanSweep:
             is_old = upload.initiated_at < now - self._stale_upload_age
             is_live = state is not None and state.lease_token == owner.token
             is_over = state is not None and state.status.is_finished
-            if not is_live and (is_over or is_old):
+            # A resumable export's next attempt goes on with it, however old it is by then.
+            is_kept = (
+                state is not None
+                and not is_over
+                and (state.checkpoint_key, state.checkpoint_upload_id)
+                == (upload.key, upload.upload_id)
+            )
+            if not is_live and not is_kept and (is_over or is_old):
                 hopeless.append(upload)
         return hopeless
 
@@ -132,7 +140,11 @@ class OrphanSweep:
             state = states.get(owner.export_id)
             if state is None:
                 unknown += 1
-            elif state.lease_token != owner.token and state.object_key != owner.object_key:
+            elif state.lease_token != owner.token and owner.object_key not in {
+                state.object_key,
+                # Committed by a later attempt than the one it is named for, or about to be.
+                state.checkpoint_key,
+            }:
                 await asyncio.to_thread(storage.delete, key)
                 log.info("object.orphan_deleted", key=key)
                 removed += 1

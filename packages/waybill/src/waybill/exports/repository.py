@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.exports.attempts import AttemptOutcome, ExportAttempt
+from waybill.exports.checkpoint_tables import export_checkpoints as checkpoints
 from waybill.exports.job import ExportJob, ExportStatus
 from waybill.exports.rows import (
     JOB_COLUMNS,
@@ -53,11 +54,15 @@ _WITHOUT_FILE = [
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What tells a job's objects from orphans: the live lease and the result, if there are any."""
+    """What tells a job's objects from orphans: the live lease, the result and the checkpoint, if
+    there are any. An upload of ``checkpoint_key`` and ``checkpoint_upload_id`` will be gone on
+    with; a checkpoint exists only while its job is not over."""
 
     status: ExportStatus
     lease_token: UUID | None
     object_key: str | None
+    checkpoint_key: str | None = None
+    checkpoint_upload_id: str | None = None
 
 
 class ExportRepository:
@@ -285,12 +290,27 @@ class ExportRepository:
         """Return what the jobs own in storage; those that do not exist are missing."""
         if not export_ids:
             return {}
-        statement = select(jobs.c.id, jobs.c.status, jobs.c.lease_token, jobs.c.object_key).where(
-            jobs.c.id.in_(export_ids)
+        statement = (
+            select(
+                jobs.c.id,
+                jobs.c.status,
+                jobs.c.lease_token,
+                jobs.c.object_key,
+                checkpoints.c.object_key.label("checkpoint_key"),
+                checkpoints.c.upload_id,
+            )
+            .outerjoin(checkpoints, checkpoints.c.export_id == jobs.c.id)
+            .where(jobs.c.id.in_(export_ids))
         )
         async with self._engine.connect() as connection:
             return {
-                row.id: JobState(ExportStatus(row.status), row.lease_token, row.object_key)
+                row.id: JobState(
+                    ExportStatus(row.status),
+                    row.lease_token,
+                    row.object_key,
+                    row.checkpoint_key,
+                    row.upload_id,
+                )
                 for row in await connection.execute(statement)
             }
 

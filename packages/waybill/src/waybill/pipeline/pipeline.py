@@ -32,6 +32,9 @@ class Completion:
     stored: StoredObject
     storage: str
     """The name of the storage that holds it."""
+    is_shared: bool = False
+    """Whether another attempt could have written to the same key: then only the sweep, which looks
+    at the job's row first, may delete the object."""
 
 
 def run_pipeline(
@@ -69,7 +72,7 @@ def run_pipeline(
             raise IncompleteExport(
                 f"{encoding.rows} rows were written where PostgreSQL sent {snapshot.copied_rows}."
             )
-        _check_parts(written)
+        check_parts(written)
         control.progress(encoding.rows, written.bytes)
         control.check()
         stored = upload.complete(list(written.receipts))
@@ -78,13 +81,14 @@ def run_pipeline(
         raise StorageCorrupted(
             f"Storage holds {stored.bytes} bytes where {written.bytes} were sent."
         )
-    manifest = _manifest(
+    manifest = build_manifest(
         plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
     )
     return Completion(manifest, stored, storage.name)
 
 
-def _check_parts(written: WrittenParts) -> None:
+def check_parts(written: WrittenParts) -> None:
+    """Raise ``IncompleteExport`` unless the parts follow each other and add up to the file."""
     numbers = [receipt.number for receipt in written.receipts]
     confirmed = sum(receipt.bytes for receipt in written.receipts)
     if numbers != list(range(1, len(numbers) + 1)) or confirmed != written.bytes:
@@ -93,7 +97,7 @@ def _check_parts(written: WrittenParts) -> None:
         )
 
 
-def _manifest(
+def build_manifest(
     plan: ExportPlan,
     snapshot: PostgresSnapshot,
     written: WrittenParts,
@@ -102,6 +106,7 @@ def _manifest(
     export_id: str,
     created_at: datetime,
 ) -> Manifest:
+    """Return the manifest of a file whose rows are all of ``snapshot``."""
     encoder = get_encoder(plan.format)
     parts: list[ManifestPart] = []
     offset = 0

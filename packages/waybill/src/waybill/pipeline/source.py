@@ -85,10 +85,12 @@ class PostgresSource:
         *,
         application_name: str = "waybill export",
         statement_timeout_seconds: float | None = None,
+        exported: str | None = None,
     ) -> Iterator[PostgresSnapshot]:
         """Connect and hold one snapshot for the block; the connection closes with it.
 
-        ``check`` is called while waiting for PostgreSQL and stops the wait by raising.
+        ``check`` is called while waiting for PostgreSQL and stops the wait by raising. ``exported``
+        is another connection's snapshot to share (``PostgresSnapshot.export``).
 
         Raises:
             SourceUnavailable: no connection, or it broke.
@@ -102,7 +104,7 @@ class PostgresSource:
                 if statement_timeout_seconds is None
                 else statement_timeout_seconds
             )
-            yield PostgresSnapshot(session, _begin(session, self._settings, timeout))
+            yield PostgresSnapshot(session, _begin(session, self._settings, timeout, exported))
         finally:
             session.close()
 
@@ -227,6 +229,30 @@ class PostgresSnapshot:
         if duplicate:
             raise KeyNotUnique(export_type.name, key)
 
+    def require_unique_key(self, export_type: ExportType) -> None:
+        """Make sure that the key identifies each row whatever the data: an export that is resumed
+        reads behind a key, in a later snapshot than the one in which data could be looked at.
+
+        Raises:
+            SourceRejected: a key column may be NULL, or no unique index lies over the key.
+        """
+        columns = self.resolve(export_type, tuple(Column(name) for name in export_type.key))
+        may_be_null = any(column.nullable for column in columns)
+        if may_be_null or not self._has_unique_index(export_type):
+            raise SourceRejected(
+                f"Export type {export_type.name!r} is declared resumable, which needs NOT NULL key "
+                "columns and a unique index on them or some of them. `waybill check` says how to "
+                'make one; or set consistency = "snapshot".'
+            )
+
+    def export(self) -> str:
+        """Return a name by which other connections can share this snapshot while it is open."""
+        return self._session.fetch(sql.SQL("SELECT pg_catalog.pg_export_snapshot()"))[0][0] or ""
+
+    def fetch(self, query: sql.Composable) -> list[tuple[str | None, ...]]:
+        """Run a query of this snapshot and return its rows as PostgreSQL's text."""
+        return self._session.fetch(query)
+
     def copy(self, statement: sql.Composable) -> Iterator[CopyChunk]:
         """Run a COPY of this snapshot; see ``Session.copy``."""
         return self._session.copy(statement)
@@ -286,7 +312,12 @@ class PostgresSnapshot:
         return self._session.fetch(_UNIQUE_INDEX, (source.schema, source.table, key)) == [("t",)]
 
 
-def _begin(session: Session, settings: SourceSettings, timeout_seconds: float) -> SnapshotFacts:
+def _begin(
+    session: Session,
+    settings: SourceSettings,
+    timeout_seconds: float,
+    exported: str | None = None,
+) -> SnapshotFacts:
     values = {
         **_SESSION_SETTINGS,
         "lock_timeout": str(round(settings.lock_timeout_seconds * 1000)),
@@ -305,6 +336,8 @@ def _begin(session: Session, settings: SourceSettings, timeout_seconds: float) -
     )
     may_read_lsn = answers[0][0] == "t"
     session.fetch(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    if exported is not None:
+        session.fetch(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported)))
     # The first query takes the snapshot.
     lsn = (
         sql.SQL(

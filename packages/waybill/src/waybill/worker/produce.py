@@ -7,6 +7,7 @@ import contextlib
 from waybill.catalog import ExportType
 from waybill.config import Settings
 from waybill.errors import RunError, StorageUnavailable
+from waybill.exports.checkpoints import CheckpointLog
 from waybill.exports.job import ExportJob, Lease
 from waybill.exports.manifest import manifest_key
 from waybill.exports.object_keys import object_key
@@ -16,8 +17,10 @@ from waybill.pipeline.encoders import read_options
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.pipeline.plan import ExportPlan
-from waybill.pipeline.source import PostgresSource
+from waybill.pipeline.resumable import can_resume, find_resumption, run_resumable
+from waybill.pipeline.source import PostgresSnapshot, PostgresSource
 from waybill.storage.base import Storage
+from waybill.storage.s3_continuation import S3Continuation
 from waybill.worker.control import AttemptControl
 
 log = get_logger(__name__)
@@ -31,7 +34,9 @@ class ExportProducer:
         storage: where objects go.
         fallback: where the object of a last attempt goes that found ``storage`` away; ``None`` to
             have it fail.
-        settings: key prefix and size of parts.
+        continuation: what resumable exports need of ``storage``; ``None`` to begin every attempt
+            anew.
+        settings: key prefix, size of parts, waybill's own database.
     """
 
     def __init__(
@@ -40,11 +45,13 @@ class ExportProducer:
         source: PostgresSource,
         storage: Storage,
         fallback: Storage | None = None,
+        continuation: S3Continuation | None = None,
         settings: Settings,
     ) -> None:
         self._source = source
         self._storage = storage
         self._fallback = fallback
+        self._continuation = continuation
         self._settings = settings
 
     def produce(
@@ -102,28 +109,63 @@ class ExportProducer:
                     export_type, {"tenant": job.tenant, "subject": job.requested_by}
                 ),
             )
-            snapshot.check_key(export_type, plan.where)
-            expected = snapshot.count_rows(export_type, plan.where)
-            control.expect(expected.rows, is_exact=expected.is_exact)
-            completion = run_pipeline(
-                plan,
+            if storage is self._storage and self._continuation and can_resume(plan):
+                completion = self._go_on(job, lease, plan, snapshot, self._continuation, control)
+            else:
+                snapshot.check_key(export_type, plan.where)
+                expected = snapshot.count_rows(export_type, plan.where)
+                control.expect(expected.rows, is_exact=expected.is_exact)
+                completion = run_pipeline(
+                    plan,
+                    snapshot,
+                    storage,
+                    object_key(self._settings.s3_prefix, lease),
+                    control,
+                    export_id=str(job.id),
+                    created_at=job.created_at,
+                    part_sizes=PartSizes(first_bytes=self._settings.part_bytes),
+                )
+        self._put_manifest(storage, completion)
+        return completion
+
+    def _go_on(
+        self,
+        job: ExportJob,
+        lease: Lease,
+        plan: ExportPlan,
+        snapshot: PostgresSnapshot,
+        continuation: S3Continuation,
+        control: AttemptControl,
+    ) -> Completion:
+        snapshot.require_unique_key(plan.export_type)
+        with CheckpointLog(self._settings.database_dsn, lease) as checkpoints:
+            resumption = find_resumption(plan, continuation, checkpoints)
+            left = snapshot.count_rows(plan.export_type, resumption.plan.where)
+            control.expect(resumption.place.rows + left.rows, is_exact=left.is_exact)
+            return run_resumable(
+                resumption,
+                self._source,
                 snapshot,
-                storage,
+                continuation,
+                checkpoints,
                 object_key(self._settings.s3_prefix, lease),
                 control,
                 export_id=str(job.id),
                 created_at=job.created_at,
-                part_sizes=PartSizes(first_bytes=self._settings.part_bytes),
+                part_bytes=self._settings.part_bytes,
+                checkpoint_seconds=self._settings.checkpoint_seconds,
             )
+
+    def _put_manifest(self, storage: Storage, completion: Completion) -> None:
+        key, document = manifest_key(completion.stored.key), completion.manifest.to_json().encode()
+        if completion.is_shared and self._continuation is not None:
+            # Whoever is late, this process or a zombie, may not replace the other's.
+            self._continuation.put_once(key, document, content_type="application/json")
+            return
         try:
-            storage.put(
-                manifest_key(completion.stored.key),
-                completion.manifest.to_json().encode(),
-                content_type="application/json",
-            )
+            storage.put(key, document, content_type="application/json")
         except RunError:
             # The object is whole but the attempt is not: the next one writes its own.
             with contextlib.suppress(RunError):
                 storage.delete(completion.stored.key)
             raise
-        return completion

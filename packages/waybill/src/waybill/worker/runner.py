@@ -240,7 +240,7 @@ class ExportRunner:
         outcome = await self._settlement.settle(
             lease, lambda: self._leases.complete(lease, result), AttemptOutcome.COMPLETED
         )
-        if outcome is Outcome.LEASE_LOST:
+        if outcome is Outcome.LEASE_LOST and not completion.is_shared:
             # Nobody refers to this object and nobody ever will.
             await asyncio.to_thread(self._discard, completion.storage, stored.key)
         return outcome

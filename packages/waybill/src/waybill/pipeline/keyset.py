@@ -1,0 +1,114 @@
+"""Keysets: the rows behind a key, and the key of a row found by its number.
+
+A key is PostgreSQL's own text of its columns. It goes back as untyped constants, so that each is
+read as the type of the column it is compared with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from psycopg import sql
+
+from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.source import PostgresSnapshot, PostgresSource
+from waybill.pipeline.statement import from_source, source_column
+
+_AND = sql.SQL(" AND ")
+
+
+def rows_behind(
+    where: sql.Composable | None, names: Sequence[str], key: Sequence[str]
+) -> sql.Composable:
+    """Return ``where`` narrowed to the rows behind ``key`` in the order of the columns ``names``.
+
+    A comparison of rows, which one index over the columns answers as a range.
+    """
+    behind = sql.SQL("{} > {}").format(_columns(names), _values(key))
+    return behind if where is None else _AND.join([sql.SQL("({})").format(where), behind])
+
+
+class KeyLookup:
+    """Finds keys in a snapshot while a COPY of it runs, on a second connection.
+
+    That connection is made at the first look; small exports never need it.
+
+    Args:
+        source: where the rows come from.
+        plan: which rows, in which order.
+        exported: the snapshot, as ``PostgresSnapshot.export`` named it.
+        check: called while waiting.
+    """
+
+    def __init__(
+        self, source: PostgresSource, plan: ExportPlan, exported: str, check: Callable[[], None]
+    ) -> None:
+        self._source = source
+        self._plan = plan
+        self._exported = exported
+        self._check = check
+        self._stack = contextlib.ExitStack()
+        self._snapshot: PostgresSnapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def find(self, row: int, *, behind: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Return the key of the ``row``-th row (from 1) behind the key ``behind``, or of all.
+
+        ``None`` if there is no such row, or if its key's text does not find it again (a type
+        whose text says less than its value): then there is no going on behind it.
+
+        Raises:
+            SourceUnavailable, SourceRejected: by the source.
+        """
+        names, where = self._plan.export_type.key, self._plan.where
+        if behind is not None:
+            where = rows_behind(where, names, behind)
+        columns = [source_column(name) for name in names]
+        found = self._fetch(
+            sql.SQL("SELECT {texts} {source} ORDER BY {columns} OFFSET {offset} LIMIT 1").format(
+                texts=sql.SQL(", ").join(
+                    sql.SQL("{}::pg_catalog.text").format(column) for column in columns
+                ),
+                source=from_source(self._plan.export_type.source, where),
+                columns=sql.SQL(", ").join(columns),
+                offset=sql.Literal(row - 1),
+            )
+        )
+        if not found:
+            return None
+        key = tuple(text or "" for text in found[0])
+        same = sql.SQL("{} = {}").format(_columns(names), _values(key))
+        again = self._fetch(
+            sql.SQL("SELECT 1 {}").format(from_source(self._plan.export_type.source, same))
+        )
+        return key if len(again) == 1 else None
+
+    def _fetch(self, query: sql.Composable) -> list[tuple[str | None, ...]]:
+        if self._snapshot is None:
+            self._snapshot = self._stack.enter_context(
+                self._source.open_snapshot(
+                    self._check, application_name="waybill keys", exported=self._exported
+                )
+            )
+        return self._snapshot.fetch(query)
+
+
+def _columns(names: Sequence[str]) -> sql.Composable:
+    return sql.SQL("({})").format(sql.SQL(", ").join(map(source_column, names)))
+
+
+def _values(key: Sequence[str]) -> sql.Composable:
+    return sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, key)))
