@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from adrkit.config import load_config
-from adrkit.lint import Finding, lint, load_settings
+from adrkit.lint import RULES, Finding, lint, load_settings
 from adrkit.repository import RecordRepository
 
 EXAMPLE = (Path(__file__).parent / "specification_example.md").read_text(encoding="utf-8")
@@ -95,6 +96,41 @@ MUTATIONS = [
 ]  # fmt: skip
 
 
+def section(name: str) -> str:
+    """A section of the example with its heading, up to the next heading of its level or above."""
+    level = "#" * (len(name) - len(name.lstrip("#")))
+    found = re.search(rf"^{re.escape(name)}\n.*?(?=^#{{1,{len(level)}}} |\Z)", EXAMPLE, re.M | re.S)
+    assert found is not None
+    return found.group()
+
+
+def rows(*names: str) -> str:
+    """Rows of the tables that name one of ``names`` in bold, or begin with it."""
+    lines = EXAMPLE.splitlines(keepends=True)
+    return "".join(
+        line for line in lines if any(line.startswith((f"| **{n}**", f"| {n}")) for n in names)
+    )
+
+
+ALTERNATIVES = "| Approach | Pros | Cons | Verdict |\n|----------|------|------|---------|\n"
+POSITIVE, NEGATIVE = section("### Positive"), section("### Negative")
+CONTEXT, TABLE = section("## Context"), section("## Alternatives Considered")
+MUTATIONS += [
+    ("ADR102", "# ADR-0001: Asynchronous Job Pattern for User Data Export\n\n", "", "**Date:**"),
+    ("ADR204", "**Status:** Accepted\n", "", "# ADR-0001"),
+    ("ADR304", CONTEXT + TABLE, TABLE + CONTEXT, "## Context"),
+    ("ADR310", section("### Architecture Diagram"),
+     "### Architecture Diagram\n\n```text\nAPI -> queue -> worker\n", "```text"),
+    ("ADR401", TABLE, "## Alternatives Considered\n\nThere were three.\n\n", "## Alternatives"),
+    ("ADR404", rows("Sync REST", "Async Job", "Streaming"), rows("Async Job"),
+     "## Alternatives"),
+    ("ADR501", NEGATIVE, "### Negative\n\n```text\nas in the meeting\n```\n\n", "### Negative"),
+    ("ADR502", POSITIVE, "### Positive\n\n```text\nas in the meeting\n```\n\n", "### Positive"),
+    ("ADR503", NEGATIVE, "### Negative\n\n- None\n\n", "- None"),
+    ("ADR605", "## Appendix", f"## Appendix\n\nSee [ADR-0007]({NAME}).", "See [ADR-0007]"),
+]  # fmt: skip
+
+
 def findings_of(root: Path, text: str, name: str = NAME) -> list[Finding]:
     for path in CITED:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -132,3 +168,83 @@ def test_name_that_is_no_kebab_case_is_found(tmp_path: Path) -> None:
 def test_number_that_was_skipped_is_found(tmp_path: Path) -> None:
     text = EXAMPLE.replace("ADR-0001", "ADR-0002")
     assert [f.code for f in findings_of(tmp_path, text, "0002-job.md")] == ["ADR108"]
+
+
+# --- what only shows beside other records -----------------------------------------------------
+
+SECOND = "0002-second-thoughts.md"
+
+
+def second(status: str = "Accepted", related: str = "") -> str:
+    text = EXAMPLE.replace("ADR-0001: Asynchronous Job Pattern for User Data Export",
+                           "ADR-0002: Second Thoughts")  # fmt: skip
+    return text.replace("Status:** Accepted", f"Status:** {status}").replace(
+        "## Appendix", f"{related}\n## Appendix"
+    )
+
+
+def first(status: str = "Accepted", related: str = "") -> str:
+    return EXAMPLE.replace("Status:** Accepted", f"Status:** {status}").replace(
+        "## Appendix", f"{related}\n## Appendix"
+    )
+
+
+SUPERSEDED_BY = f"- **Superseded by:** [ADR-0002]({SECOND})\n"
+SUPERSEDES = f"- **Supersedes:** [ADR-0001]({NAME})\n"
+ACROSS = [
+    ("well linked", first("Superseded by ADR-0002", SUPERSEDED_BY), second("Accepted", SUPERSEDES),
+     set()),
+    ("old side alone", first("Superseded by ADR-0002", SUPERSEDED_BY), second(),
+     {(NAME, "ADR701")}),
+    ("new side alone", first(), second("Accepted", SUPERSEDES), {(SECOND, "ADR701")}),
+    ("no link", first("Superseded by ADR-0002"), second("Accepted", SUPERSEDES),
+     {(NAME, "ADR705")}),
+    ("status left", first("Accepted", SUPERSEDED_BY), second("Accepted", SUPERSEDES),
+     {(NAME, "ADR704")}),
+    ("circle", first("Superseded by ADR-0002", SUPERSEDED_BY + SUPERSEDES.replace(NAME, SECOND)
+                     .replace("0001", "0002")),
+     second("Superseded by ADR-0001", SUPERSEDES + SUPERSEDED_BY.replace(SECOND, NAME)
+            .replace("0002]", "0001]")),
+     {(NAME, "ADR703"), (SECOND, "ADR703")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [a[1:] for a in ACROSS],
+                         ids=[a[0] for a in ACROSS])  # fmt: skip
+def test_fault_between_records_is_found_on_the_side_that_has_it(
+    tmp_path: Path, old: str, new: str, expected: set[tuple[str, str]]
+) -> None:
+    findings_of(tmp_path, old)
+    (tmp_path / "docs/adr" / SECOND).write_text(new, encoding="utf-8")
+    config = load_config(tmp_path)
+    report = lint(config, RecordRepository.of(config), None, load_settings(config))
+    assert {(f.path.name, f.code) for f in report.findings} == expected
+    for finding in report.findings:
+        if finding.code in ("ADR701", "ADR704"):
+            assert "ADR-000" in finding.source  # the line that says it
+
+
+def test_number_that_two_records_have_is_found_on_both(tmp_path: Path) -> None:
+    findings_of(tmp_path, EXAMPLE)
+    twin = EXAMPLE.replace("Asynchronous Job Pattern for User Data Export", "Another Decision")
+    (tmp_path / "docs/adr/0001-another-decision.md").write_text(twin, encoding="utf-8")
+    config = load_config(tmp_path)
+    report = lint(config, RecordRepository.of(config), None, load_settings(config))
+    assert {f.code for f in report.findings} == {"ADR107"}
+    assert {f.line for f in report.findings} == {1}
+
+
+def test_record_that_is_not_utf8_is_a_finding_and_the_file_is_untouched(tmp_path: Path) -> None:
+    findings_of(tmp_path, EXAMPLE)
+    data = EXAMPLE.encode("utf-16")
+    (tmp_path / "docs/adr" / SECOND).write_bytes(data)
+    config = load_config(tmp_path)
+    report = lint(config, RecordRepository.of(config), None, load_settings(config))
+    assert [(f.path.name, f.code) for f in report.findings] == [(SECOND, "ADR001")]
+    assert report.unreadable == 1
+    assert (tmp_path / "docs/adr" / SECOND).read_bytes() == data
+
+
+def test_every_rule_has_its_fault_here() -> None:
+    apart = {"ADR001", "ADR101", "ADR107", "ADR108", "ADR701", "ADR703", "ADR704", "ADR705"}
+    assert {code for code, *_ in MUTATIONS} | apart == {rule.code for rule in RULES}
