@@ -73,7 +73,7 @@ def _table(parameters: list[Any]) -> str:
 
 
 def main() -> None:
-    from adrkit.cli import app
+    from adrkit.cli.commands import app
 
     typer.echo(command_reference(app), nl=False)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.testing import GitProject
 
 runner = CliRunner()

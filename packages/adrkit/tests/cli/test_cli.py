@@ -11,7 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from adrkit.cli import GROUPS, app
+from adrkit.cli import GROUPS, groups_named
+from adrkit.cli.commands import app
 from adrkit.record import Record
 from adrkit.testing import GitProject, house
 
@@ -253,8 +254,8 @@ def test_dirty_tree_and_detached_head_do_not_matter_for_moves(project: GitProjec
 
 
 def test_every_group_is_registered_and_every_command_teaches() -> None:
-    assert len(set(GROUPS)) == len(GROUPS)
     names = list(typer.main.get_group(app).commands)
+    assert sorted(names) == sorted(name for commands in GROUPS.values() for name in commands)
     expected = [
         "init",
         "new",
@@ -277,3 +278,32 @@ def test_every_group_is_registered_and_every_command_teaches() -> None:
 def test_version_is_shown_without_a_command() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert (result.exit_code, result.stdout.split()[0]) == (0, "adrkit")
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        (["lint", "--fix"], ("lint",)),
+        (["-C", "list", "show", "7"], ("read",)),
+        (["--help"], tuple(GROUPS)),
+        (["--version"], ()),
+        (["frobnicate"], tuple(GROUPS)),
+        ([], tuple(GROUPS)),
+    ],
+)
+def test_only_the_groups_that_are_named_are_loaded(
+    words: list[str], groups: tuple[str, ...]
+) -> None:
+    assert groups_named(words) == groups
+
+
+def test_short_command_spares_what_it_does_not_need(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    code = (
+        "import sys; from adrkit.cli import main\n"
+        f"sys.argv = ['adr', '-C', {str(project.root)!r}, 'list']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print({'jinja2', 'rich', 'adrkit.lint', 'adrkit.checks'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

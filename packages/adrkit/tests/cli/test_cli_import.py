@@ -4,7 +4,7 @@ import json
 
 from typer.testing import CliRunner
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.record import Record
 from adrkit.testing import GitProject, house
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.index import BEGIN, END
 from adrkit.testing import GitProject
 

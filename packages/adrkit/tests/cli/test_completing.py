@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.testing import GitProject
 
 

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from typer.testing import CliRunner
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.dialects import Successor
 from adrkit.document import Document
 from adrkit.document.blocks import Block, blocks_of, normalised

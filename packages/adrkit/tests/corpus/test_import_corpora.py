@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.importing import ImportPlan, plan_import
 from adrkit.record import Record
 from adrkit.repository import RecordRepository

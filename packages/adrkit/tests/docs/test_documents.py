@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 from adrkit.reference import command_reference
 
 PACKAGE = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from adrkit.cli import app
+from adrkit.cli.commands import app
 
 REPOSITORY = Path(__file__).parents[4]
 CONFIG = Path("packages/waybill/src/waybill/config.py")

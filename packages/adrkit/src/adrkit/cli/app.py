@@ -8,10 +8,9 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from adrkit import __version__
@@ -22,6 +21,9 @@ from adrkit.ledger import NumberLedger
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
 from adrkit.transaction import recover
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EXIT_OK = 0
 EXIT_FINDINGS = 1
@@ -177,6 +179,8 @@ def print_json(value: Any) -> None:
 
 def console() -> Console:
     """Console of standard output; plain and unwrapped when that is no terminal."""
+    from rich.console import Console
+
     terminal = sys.stdout.isatty()
     return Console(soft_wrap=not terminal, highlight=False, width=None if terminal else 200)
 

@@ -10,7 +10,6 @@ import typer
 
 from adrkit.config import load_config
 from adrkit.errors import AdrkitError
-from adrkit.lint import RULES
 from adrkit.model import Status
 from adrkit.record import file_number
 from adrkit.reports import FORMATS
@@ -55,4 +54,6 @@ complete_format = choices(*FORMATS)
 
 
 def complete_rule(incomplete: str) -> list[tuple[str, str]]:
+    from adrkit.lint import RULES
+
     return [(rule.code, rule.name) for rule in RULES if rule.code.startswith(incomplete.upper())]

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.markdown import Markdown
-from rich.table import Table
 
 from adrkit.cli.app import (
     EXIT_FINDINGS,
@@ -109,6 +107,8 @@ def _print_table(records: list[Record]) -> None:
         for record in records:
             say("\t".join(_columns(record)))
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for heading in ("Number", "Date", "Status", "Title"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "Title")
@@ -155,6 +155,8 @@ def show(
         sys.stdout.flush()
         sys.stdout.buffer.write(found.document.to_bytes())
     else:
+        from rich.markdown import Markdown
+
         console().print(Markdown(found.document.text))
 
 
