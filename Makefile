@@ -13,10 +13,10 @@ MINUTES ?= 10
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos lint format types records docs bench lock clean
+.PHONY: help demo test faults chaos lint format types records docs bench bench-adrkit lock clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n FORMAT=csv|json|ndjson)
 	@$(BIN)/waybill demo --users $(USERS) --format $(FORMAT)
@@ -51,6 +51,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Measure against psql \copy; results under benchmarks/results/
 	$(BIN)/python benchmarks/run.py
+
+bench-adrkit: $(VENV)/.dev ## Measure adr over 1,000 records and 1,000 commits; results/adrkit.json
+	$(BIN)/python benchmarks/records.py
 
 lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and Python)
 	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,13 @@ from adrkit.audit.comparison import DECIDED, Difference, differences
 from adrkit.audit.content import Content
 from adrkit.document import Document
 from adrkit.errors import DocumentError
+from adrkit.lint import RULES, LintSettings, ProjectView
+from adrkit.lint.fixes import fixed
 from adrkit.record import Record, file_number
+
+# Fixes of the form alone need to know nothing of the project.
+_FORM = LintSettings(enabled=frozenset(rule.code for rule in RULES if rule.fixable) - {"ADR705"})
+_NO_PROJECT = ProjectView(Path(), Path(), datetime.date.max, frozenset())
 
 # Two texts with half of their lines in common are one record that was renamed.
 _SAME_RECORD_SHARE = 0.5
@@ -36,6 +43,13 @@ class Version:
     def content(self) -> Content | None:
         return Content(self.record) if self.record else None
 
+    @cached_property
+    def mended(self) -> Content | None:
+        """The content after all that ``adr lint --fix`` mends, which is form and no decision."""
+        if self.record is None:
+            return None
+        return Content(Record(fixed(self.record.document, _NO_PROJECT, _FORM)[0]))
+
     @property
     def is_decided(self) -> bool:
         return self.record is not None and self.record.status_kind in DECIDED
@@ -59,7 +73,12 @@ def compare_versions(old: Version, new: Version) -> tuple[Difference, ...]:
         return ()
     if new.content is None:
         return (Difference("unreadable", "it is no longer UTF-8", 1),)
-    return differences(old.content, new.content)
+    found = differences(old.content, new.content)
+    if any(item.rule == "content-changed" for item in found) and old.mended and new.mended:
+        mended = differences(old.mended, new.mended)
+        if not any(item.rule == "content-changed" for item in mended):
+            return mended
+    return found
 
 
 def same_record(old: Version, new: Version) -> bool:

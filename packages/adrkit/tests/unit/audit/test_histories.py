@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from adrkit import lifecycle
 from adrkit.audit import (
@@ -16,6 +17,7 @@ from adrkit.audit import (
     default_branch,
     find_base,
 )
+from adrkit.cli.commands import app
 from adrkit.config import load_config
 from adrkit.errors import DefaultBranchUnknown, ShallowClone, UnknownRevision, UnrelatedHistories
 from adrkit.git import Git
@@ -102,6 +104,30 @@ def test_record_accepted_in_the_same_range_as_it_was_made_may_change_until_merge
 def test_amended_record_passes(decided: GitProject) -> None:
     edit(decided, FIRST, "for all of it.", f"for some of it.\n{AMENDMENT}")
     assert work_tree(decided) == []
+
+
+def test_what_lint_mends_is_form_and_passes(decided: GitProject) -> None:
+    text = (decided.records / FIRST).read_text()
+    for before, after in (
+        ("# ADR-0001:", "# ADR-1:"),
+        ("2026-01-31", "2026/01/31"),
+        ("✅ **Chosen**", "**Chosen**"),
+        ("## Related", "#### Related"),
+        ("**Status:** Accepted", "**Status:** accepted"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    decided("switch", "-q", "main")
+    (decided.records / FIRST).write_text(text)
+    decided.commit()
+    decided("switch", "-qc", "mend")
+    assert CliRunner().invoke(app, ["-C", str(decided.root), "lint", "--fix"]).exit_code in (0, 1)
+    mended = (decided.records / FIRST).read_text()
+    assert mended != text
+    assert "# ADR-0001:" in mended
+    assert work_tree(decided) == []
+    edit(decided, FIRST, "2026-01-31", "2026-02-28")  # another day is another fact
+    assert work_tree(decided) == [("content-changed", f"docs/adr/{FIRST}")]
 
 
 def test_supersession_by_the_tool_passes(decided: GitProject) -> None:
