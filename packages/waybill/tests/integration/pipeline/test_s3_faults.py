@@ -129,7 +129,7 @@ def test_small_object_whose_answer_was_lost_is_found(
 def test_small_object_never_replaces_another(storage: S3Storage) -> None:
     storage.put("file", b"another attempt's", content_type="text/csv")
 
-    with pytest.raises(StorageRejected, match="PreconditionFailed"):
+    with pytest.raises(StorageUnavailable, match="PreconditionFailed"):
         send(storage, SMALL)
 
     assert b"".join(storage.read("file")) == b"another attempt's"
