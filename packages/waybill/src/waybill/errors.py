@@ -338,6 +338,16 @@ class KeyNotUnique(PermanentError):
         )
 
 
+class ValueNotRepresentable(PermanentError):
+    """A format has no way to write a value that the data hold. ``what`` is never the value."""
+
+    code = "value_not_representable"
+
+    def __init__(self, column: str, what: str, remedy: str) -> None:
+        self.column = column
+        super().__init__(f"Column {column!r} holds {what}. {remedy}.")
+
+
 class StorageUnavailable(RetryableError):
     """Object storage cannot be reached or answers with a passing fault."""
 

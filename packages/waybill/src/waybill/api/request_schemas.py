@@ -48,7 +48,7 @@ class ExportBody(BaseModel):
         },
     )
 
-    format: str = Field(default="csv", max_length=32, description="csv, json or ndjson.")
+    format: str = Field(default="csv", max_length=32, description="csv, json, ndjson or parquet.")
     columns: list[Name | ColumnChoice] | None = Field(
         default=None,
         min_length=1,

@@ -34,7 +34,9 @@ def export(
         Path | None,
         typer.Option("--output", "-o", help="Where to write; TYPE.FORMAT by default."),
     ] = None,
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, json or ndjson.")] = "csv",
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="csv, json, ndjson or parquet.")
+    ] = "csv",
     column: Annotated[
         list[str] | None,
         typer.Option("--column", "-c", help="Only this column; may be given again, in order."),

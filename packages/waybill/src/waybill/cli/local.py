@@ -54,7 +54,9 @@ def local(
 
 def demo(
     users: Annotated[int, typer.Option(min=0, help="How many users to make.")] = 100_000,
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, json or ndjson.")] = "csv",
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="csv, json, ndjson or parquet.")
+    ] = "csv",
     data_dir: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path(".waybill"),
 ) -> None:
     """Export made-up users end to end: request, watch, download, verify.

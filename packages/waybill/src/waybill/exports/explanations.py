@@ -19,6 +19,10 @@ EXPLANATIONS: dict[str, str] = {
         "This type of export is set up with a key that does not identify its rows. "
         "Ask your administrator to correct it."
     ),
+    "value_not_representable": (
+        "A column holds a value that this file format cannot hold. "
+        "Request CSV or NDJSON, which hold every value, or leave the column out."
+    ),
     "storage_unavailable": (
         "The file storage could not be reached, several times in a row. "
         "Request the export again in a few minutes."

@@ -168,10 +168,15 @@ class ExportPreviewer:
 
 def _measure(plan: ExportPlan, snapshot: PostgresSnapshot) -> tuple[int, int, int]:
     """Write the plan's rows to nowhere. Returns rows, their bytes, and those of head and foot."""
-    encoding = get_encoder(plan.format).open(plan)
-    frame = len(encoding.header())
-    size = sum(len(encoding.encode(chunk)) for chunk in snapshot.copy(encoding.statement))
-    return encoding.rows, size, frame + len(encoding.footer())
+    encoder = get_encoder(plan.format)
+    nothing = encoder.open(plan)
+    frame = len(nothing.header()) + len(nothing.footer())
+    encoding = encoder.open(plan)
+    size = len(encoding.header())
+    size += sum(len(encoding.encode(chunk)) for chunk in snapshot.copy(encoding.statement))
+    # Some formats write their rows only with the footer.
+    size += len(encoding.footer())
+    return encoding.rows, max(0, size - frame), frame
 
 
 def _first_rows(plan: ExportPlan, snapshot: PostgresSnapshot) -> list[dict[str, Any]] | None:

@@ -15,7 +15,7 @@ from waybill.catalog import Column, ExportType
 from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
 from waybill.catalog.scope import Parameter
 from waybill.errors import InvalidOption
-from waybill.pipeline.encoders import read_options
+from waybill.pipeline.encoders import get_encoder, read_options
 from waybill.pipeline.formula_guard import needs_guard
 from waybill.pipeline.where import where_clause
 
@@ -52,6 +52,10 @@ class ExportRequest:
         options = read_options(self.format, self.format_options)
         if self.compression is not None and self.compression not in COMPRESSIONS:
             raise InvalidOption("compression", f"give one of: {', '.join(COMPRESSIONS)}")
+        if self.compression is not None and get_encoder(self.format).is_compressed:
+            raise InvalidOption(
+                "compression", f"format {self.format!r} is compressed inside; leave it out"
+            )
         for column in self.columns:
             _check_label(column.label)
         conditions = read_filters(export_type.filters, self.filters, export_type.name)

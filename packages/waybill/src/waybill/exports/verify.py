@@ -10,7 +10,12 @@ from typing import BinaryIO
 
 from waybill.errors import RequestError, WaybillError
 from waybill.exports.manifest import Manifest, ManifestPart
-from waybill.pipeline.encoders import RowCounter, get_encoder, read_options
+from waybill.pipeline.encoders import (
+    RowCounter,
+    UnreadableFile,
+    get_encoder,
+    read_options,
+)
 
 _READ_BYTES = 1024 * 1024
 
@@ -121,7 +126,17 @@ def verify_file(
                 "Fetch it again.",
             )
         )
-    rows = counter.rows if counter is not None and not findings else None
+    rows = None
+    if not findings:
+        try:
+            rows = _count_rows(path, manifest) if counter is None else counter.rows
+        except UnreadableFile as exc:
+            findings.append(
+                Finding(
+                    "unreadable",
+                    f"{exc} Its digest is what the manifest says. Report this as a defect.",
+                )
+            )
     if rows is not None and rows != manifest.rows:
         findings.append(
             Finding(
@@ -139,7 +154,7 @@ def _feed_rest(file: BinaryIO, whole: hashlib._Hash) -> None:
 
 
 def _row_counter(manifest: Manifest) -> RowCounter | None:
-    """Return the format's counter; ``None`` for what this version cannot read."""
+    """Return the format's counter; ``None`` where only the whole file tells, or nothing does."""
     if manifest.compression is not None:
         return None
     try:
@@ -147,3 +162,16 @@ def _row_counter(manifest: Manifest) -> RowCounter | None:
         return get_encoder(manifest.format).row_counter(options)
     except RequestError:
         return None
+
+
+def _count_rows(path: Path, manifest: Manifest) -> int | None:
+    """Return the rows of a whole file; ``None`` for what this version cannot read."""
+    if manifest.compression is not None:
+        return None
+    try:
+        options = read_options(manifest.format, manifest.options)
+        encoder = get_encoder(manifest.format)
+    except RequestError:
+        return None
+    with path.open("rb") as file:
+        return encoder.count_rows(file, options)

@@ -16,7 +16,7 @@ from waybill.exports.manifest import (
     export_file_name,
 )
 from waybill.pipeline.control import RunControl
-from waybill.pipeline.encoders import get_encoder
+from waybill.pipeline.encoders import FileFacts, get_encoder
 from waybill.pipeline.formula_guard import MODE, is_guarded_type
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.plan import ExportPlan
@@ -58,7 +58,10 @@ def run_pipeline(
         LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``.
     """
     encoder = get_encoder(plan.format)
-    encoding = encoder.open(plan)
+    facts = snapshot.facts
+    encoding = encoder.open(
+        plan, FileFacts(export_id, plan.export_type.name, facts.id, facts.taken_at)
+    )
     with storage.open_upload(key, content_type=encoder.media_type) as upload:
         with PartWriter(upload, control.check, part_sizes) as writer:
             writer.write(encoding.header())

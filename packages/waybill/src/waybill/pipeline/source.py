@@ -185,6 +185,7 @@ class PostgresSnapshot:
                 type_oid=by_name[column.name].type_oid,
                 base_type_oid=by_name[column.name].base_type_oid,
                 nullable=by_name[column.name].nullable,
+                base_type_name=by_name[column.name].base_type_name,
             )
             for column in wanted
         )
@@ -272,8 +273,9 @@ class PostgresSnapshot:
                 type_oid=int(type_oid or 0),
                 base_type_oid=int(base_oid or 0),
                 nullable=not_null != "t",
+                base_type_name=base_name or "",
             )
-            for name, type_oid, type_name, base_oid, not_null in rows
+            for name, type_oid, type_name, base_oid, base_name, not_null in rows
             # A relation without columns is one row of NULLs.
             if name is not None
         ]
@@ -370,19 +372,21 @@ def _address(dsn: str) -> str:
 
 _TABLE_COLUMNS = sql.SQL("""
     SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod),
-           (WITH RECURSIVE stripped (oid, typtype, typbasetype) AS (
-                SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type AS t
-                WHERE t.oid = a.atttypid
-                UNION ALL
-                SELECT t.oid, t.typtype, t.typbasetype
-                FROM pg_catalog.pg_type AS t JOIN stripped AS s ON s.typbasetype = t.oid
-                WHERE s.typtype = 'd'
-            ) SELECT s.oid FROM stripped AS s WHERE s.typtype <> 'd'),
-           a.attnotnull
+           base.oid, pg_catalog.format_type(base.oid, base.modifier), a.attnotnull
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute AS a
            ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN LATERAL (
+        WITH RECURSIVE stripped (oid, typtype, typbasetype, modifier, basemodifier) AS (
+            SELECT t.oid, t.typtype, t.typbasetype, a.atttypmod, t.typtypmod
+            FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid
+            UNION ALL
+            SELECT t.oid, t.typtype, t.typbasetype, s.basemodifier, t.typtypmod
+            FROM pg_catalog.pg_type AS t JOIN stripped AS s ON s.typbasetype = t.oid
+            WHERE s.typtype = 'd'
+        ) SELECT s.oid, s.modifier FROM stripped AS s WHERE s.typtype <> 'd'
+    ) AS base ON true
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     ORDER BY a.attnum""")
 

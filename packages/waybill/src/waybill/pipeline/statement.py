@@ -68,7 +68,7 @@ def _rows_of(plan: ExportPlan) -> tuple[sql.Composable, sql.Composable]:
     return from_source(plan.export_type.source, plan.where), order
 
 
-def _csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
+def csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
     """Return the column as CSV should print it: ISO 8601 with ``T`` and ``+00:00``, booleans as
     ``true`` and ``false`` (COPY's own ``t`` and ``f`` are text to every other reader).
 
@@ -103,17 +103,33 @@ def copy_csv(
     plan: ExportPlan, *, delimiter: str, null_text: str, formula_guard: bool = False
 ) -> sql.Composed:
     """Return a COPY that sends RFC 4180 records, each ended by a bare LF, without a header."""
+    return copy_values(
+        plan,
+        [csv_value(column, formula_guard=formula_guard) for column in plan.columns],
+        delimiter=delimiter,
+        null_text=null_text,
+    )
+
+
+def copy_values(
+    plan: ExportPlan,
+    values: Sequence[sql.Composable],
+    *,
+    delimiter: str,
+    quote: str = '"',
+    null_text: str = "",
+) -> sql.Composed:
+    """Return a COPY of ``values``, SQL expressions over the plan's source, in ``FORMAT csv``."""
     source, order = _rows_of(plan)
     return sql.SQL(
         "COPY (SELECT {values} {source}{order}) TO STDOUT "
-        "(FORMAT csv, DELIMITER {delimiter}, NULL {null}, ENCODING 'UTF8')"
+        "(FORMAT csv, DELIMITER {delimiter}, QUOTE {quote}, NULL {null}, ENCODING 'UTF8')"
     ).format(
-        values=sql.SQL(", ").join(
-            _csv_value(column, formula_guard=formula_guard) for column in plan.columns
-        ),
+        values=sql.SQL(", ").join(values),
         source=source,
         order=order,
         delimiter=sql.Literal(delimiter),
+        quote=sql.Literal(quote),
         null=sql.Literal(null_text),
     )
 

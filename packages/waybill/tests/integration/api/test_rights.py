@@ -232,6 +232,7 @@ async def test_filters_choose_rows_within_the_tenants_own(
         ({"since": "2026-01-01T00:00:00"}, "invalid_option"),
         ({"since": 5}, "invalid_request"),
         ({"compression": "rar"}, "invalid_request"),
+        ({"format": "parquet", "compression": "zstd"}, "invalid_option"),
         ({"columns": ["id", {"name": "total", "as": "id"}]}, "invalid_option"),
         ({"columns": ["id", {"name": "id", "as": "again"}]}, "invalid_option"),
         ({"columns": [{"name": "id", "as": "=cmd|' /C calc'!A0"}]}, "invalid_option"),

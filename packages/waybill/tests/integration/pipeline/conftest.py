@@ -22,7 +22,7 @@ from waybill.exports.manifest import Manifest
 from waybill.exports.verify import verify_file
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
-from waybill.pipeline.encoders import read_options
+from waybill.pipeline.encoders import get_encoder, read_options
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.pipeline.plan import ExportPlan
@@ -117,7 +117,8 @@ def export(
     ) -> Exported:
         export_type = ExportType("things", source, key=key, columns=columns)
         # These tests compare with PostgreSQL's own text; the guard has tests of its own.
-        unguarded = {"formula_guard": False} if format_name == "csv" else {}
+        is_guarding = "formula_guard" in get_encoder(format_name).options_model.model_fields
+        unguarded = {"formula_guard": False} if is_guarding else {}
         with PostgresSource(dsn).open_snapshot(control.check) as snapshot:
             plan = ExportPlan(
                 export_type,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import json
-import sys
 from typing import Any
 
 import pytest
 
 from waybill.catalog.model import Column, QuerySource, TableSource
 from waybill.pipeline.encoders import ENCODERS
+
+from .readers import read_table
 
 TABLE = TableSource("public", "t")
 EMPTY = {"csv": b"id,a\r\n", "json": b"[]\n", "ndjson": b""}
@@ -27,7 +26,8 @@ def test_table_without_rows_gives_a_valid_empty_file(
 
     exported = export(TABLE, format_name, key=("id",))
 
-    assert exported.data == EMPTY[format_name]
+    if format_name in EMPTY:
+        assert exported.data == EMPTY[format_name]
     assert exported.manifest.rows == 0
     assert exported.manifest.sha256 == hashlib.sha256(exported.data).hexdigest()
 
@@ -48,13 +48,10 @@ def test_1600_columns_arrive_in_order(format_name: str, export: Any, run_sql: An
     run_sql(f"CREATE TABLE t ({', '.join(f'{name} int' for name in names)})")
     run_sql(f"INSERT INTO t VALUES ({', '.join(map(str, range(1600)))})")
 
-    data = export(TABLE, format_name).data.decode()
+    header, rows = read_table(export(TABLE, format_name).data, format_name)
 
-    if format_name == "csv":
-        assert list(csv.reader(io.StringIO(data))) == [names, [str(n) for n in range(1600)]]
-    else:
-        row = json.loads(data)[0] if format_name == "json" else json.loads(data)
-        assert list(row.items()) == list(zip(names, range(1600), strict=True))
+    assert header == names
+    assert [list(map(int, row)) for row in rows] == [list(range(1600))]
 
 
 NAMES = ['Mixed "Case"', "com,ma", "new\nline", "dot.ted", "ünï 🙂", "%s {}", "waybill_row", "id"]
@@ -79,13 +76,9 @@ def test_names_and_labels_of_any_spelling_come_through(
         labels[1] = "ä" * 200
     columns = tuple(Column(n, label) for n, label in zip(NAMES, labels, strict=True))
 
-    data = export(table, format_name, columns=columns, key=("id",)).data.decode()
+    data = export(table, format_name, columns=columns, key=("id",)).data
 
-    if format_name == "csv":
-        assert list(csv.reader(io.StringIO(data, newline=""))) == [labels, NAMES]
-    else:
-        row = json.loads(data)[0] if format_name == "json" else json.loads(data)
-        assert list(row.items()) == list(zip(labels, NAMES, strict=True))
+    assert read_table(data, format_name) == (labels, [NAMES])
 
 
 def test_1600_columns_with_a_long_label_are_assembled(export: Any, run_sql: Any) -> None:
@@ -107,16 +100,9 @@ def test_value_of_50_mb_comes_through_whole(format_name: str, export: Any, run_s
                FROM generate_series(1, 2) AS n""")
     wanted = ['Zeile "1"\n' * 5_000_000 + str(n) for n in (1, 2)]
 
-    data = export(TABLE, format_name, key=("id",)).data.decode()
+    _, rows = read_table(export(TABLE, format_name, key=("id",)).data, format_name)
 
-    if format_name == "csv":
-        csv.field_size_limit(sys.maxsize)
-        rows = [row[1] for row in csv.reader(io.StringIO(data, newline=""))][1:]
-    elif format_name == "json":
-        rows = [row["a"] for row in json.loads(data)]
-    else:
-        rows = [json.loads(line)["a"] for line in data.splitlines()]
-    assert rows == wanted
+    assert [row[1] for row in rows] == wanted
 
 
 FIVE_MIB = 5 * 1024 * 1024

@@ -127,8 +127,14 @@ def test_wrong_row_count_is_found_though_the_digest_is_right(file: Path) -> None
     assert codes(file, manifest_of(DATA, rows=3)) == ["rows_differ"]
 
 
+def test_file_that_is_none_of_its_format_is_told_although_its_digest_is_right(file: Path) -> None:
+    report = verify_file(file, manifest_of(DATA, rows=2, format_name="parquet"))
+
+    assert [finding.code for finding in report.findings] == ["unreadable"]
+
+
 def test_unknown_format_is_proven_by_its_digest_alone(file: Path) -> None:
-    report = verify_file(file, manifest_of(DATA, rows=99, format_name="parquet"))
+    report = verify_file(file, manifest_of(DATA, rows=99, format_name="orc"))
 
     assert report.is_whole
     assert report.rows is None

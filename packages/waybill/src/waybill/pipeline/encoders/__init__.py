@@ -7,14 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from waybill.errors import UnknownFormat
-from waybill.pipeline.encoders.base import CopyChunk, Encoder, Encoding, RowCounter
+from waybill.pipeline.encoders.base import (
+    CopyChunk,
+    Encoder,
+    Encoding,
+    FileFacts,
+    RowCounter,
+    UnreadableFile,
+)
 from waybill.pipeline.encoders.csv import CsvEncoder
 from waybill.pipeline.encoders.json import JsonEncoder
 from waybill.pipeline.encoders.ndjson import NdjsonEncoder
+from waybill.pipeline.encoders.parquet import ParquetEncoder
 from waybill.pipeline.plan import FormatOptions
 
 ENCODERS: dict[str, Encoder] = {
-    encoder.name: encoder for encoder in (CsvEncoder(), JsonEncoder(), NdjsonEncoder())
+    encoder.name: encoder
+    for encoder in (CsvEncoder(), JsonEncoder(), NdjsonEncoder(), ParquetEncoder())
 }
 
 
@@ -36,7 +45,9 @@ __all__ = [
     "CopyChunk",
     "Encoder",
     "Encoding",
+    "FileFacts",
     "RowCounter",
+    "UnreadableFile",
     "get_encoder",
     "read_options",
 ]

@@ -1,21 +1,31 @@
 """The encoder port: how a format asks for rows and what it makes of them.
 
-Nothing here says that the server formats the rows. Today's encoders let it (one COPY, no value is
-touched in Python); a typed encoder (Parquet, XLSX) may ask for ``FORMAT binary``, hold rows back in
-``encode`` and write them in ``footer``. Compression is a later stage over the bytes given out here.
+The server formats the values (one COPY, no value is touched in Python). A text format passes the
+rows on; a typed one (Parquet, XLSX) holds them back in ``encode``, has Arrow parse them by the
+block (``encoders.blocks``) and writes the rest in ``footer``. Compression of text formats is a
+later stage over the bytes given out here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from datetime import datetime
+from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from psycopg import sql
 from pydantic import ValidationError
 
-from waybill.errors import InvalidOption
+from waybill.errors import InvalidOption, WaybillError
 from waybill.pipeline.plan import ExportPlan, FormatOptions
+
+_READ_BYTES: Final = 1024 * 1024
+
+
+class UnreadableFile(WaybillError):
+    """A file is none of its format, although its digest may be right."""
+
+    code = "unreadable_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,25 @@ class ResumableEncoding(Encoding, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file may say of its own origin, where its format has a place for that."""
+
+    export_id: str
+    export_type: str
+    snapshot_id: str
+    taken_at: datetime
+
+    def to_json(self) -> dict[str, str]:
+        """Return the facts by name, as the manifest spells them."""
+        return {
+            "export_id": self.export_id,
+            "export_type": self.export_type,
+            "snapshot": self.snapshot_id,
+            "taken_at": self.taken_at.isoformat(),
+        }
+
+
 class RowCounter(Protocol):
     """Counts the rows of a finished file, fed in pieces cut anywhere."""
 
@@ -94,6 +123,9 @@ class Encoder(Protocol):
     @property
     def options_model(self) -> type[FormatOptions]: ...
 
+    is_compressed: bool = False
+    """Whether files of this format are compressed inside; a second time gains nothing."""
+
     def parse_options(self, raw: Mapping[str, Any]) -> FormatOptions:
         """Return the options from their JSON form, defaults filled in.
 
@@ -102,9 +134,23 @@ class Encoder(Protocol):
         """
         return parse_options(self.name, self.options_model, raw)
 
-    def open(self, plan: ExportPlan) -> Encoding: ...
+    def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> Encoding: ...
 
-    def row_counter(self, options: FormatOptions) -> RowCounter: ...
+    def row_counter(self, options: FormatOptions) -> RowCounter | None:
+        """Return a counter, or ``None`` where only the whole file tells: then ``count_rows``."""
+        return None
+
+    def count_rows(self, file: BinaryIO, options: FormatOptions) -> int:
+        """Return the rows of a finished file that can be read anywhere.
+
+        Raises:
+            UnreadableFile: it is no file of this format.
+        """
+        if (counter := self.row_counter(options)) is None:
+            raise NotImplementedError(f"format {self.name!r} has to count by itself")
+        while data := file.read(_READ_BYTES):
+            counter.feed(data)
+        return counter.rows
 
 
 def parse_options(

@@ -22,7 +22,7 @@ from psycopg import sql
 from pydantic import Field, ValidationInfo, field_validator
 
 from waybill.errors import IncompleteExport, InvalidOption
-from waybill.pipeline.encoders.base import CopyChunk, Encoder, join_header
+from waybill.pipeline.encoders.base import CopyChunk, Encoder, FileFacts, join_header
 from waybill.pipeline.formula_guard import needs_guard
 from waybill.pipeline.plan import ExportPlan, FormatOptions
 from waybill.pipeline.statement import copy_csv
@@ -143,7 +143,7 @@ class CsvEncoder(Encoder):
     extension = "csv"
     options_model: type[FormatOptions] = CsvOptions
 
-    def open(self, plan: ExportPlan) -> CsvEncoding:
+    def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> CsvEncoding:
         return CsvEncoding(plan, CsvOptions.model_validate(plan.options, from_attributes=True))
 
     def row_counter(self, options: FormatOptions) -> CsvRowCounter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from waybill.pipeline.encoders.base import CopyChunk, Encoder
+from waybill.pipeline.encoders.base import CopyChunk, Encoder, FileFacts
 from waybill.pipeline.encoders.json_lines import to_lines
 from waybill.pipeline.plan import ExportPlan, FormatOptions
 from waybill.pipeline.statement import copy_json
@@ -63,7 +63,7 @@ class JsonEncoder(Encoder):
     extension = "json"
     options_model: type[FormatOptions] = JsonOptions
 
-    def open(self, plan: ExportPlan) -> JsonEncoding:
+    def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> JsonEncoding:
         return JsonEncoding(plan)
 
     def row_counter(self, options: FormatOptions) -> JsonRowCounter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from waybill.pipeline.encoders.base import CopyChunk, Encoder
+from waybill.pipeline.encoders.base import CopyChunk, Encoder, FileFacts
 from waybill.pipeline.encoders.json_lines import to_lines
 from waybill.pipeline.plan import ExportPlan, FormatOptions
 from waybill.pipeline.statement import copy_json
@@ -52,7 +52,7 @@ class NdjsonEncoder(Encoder):
     extension = "ndjson"
     options_model: type[FormatOptions] = NdjsonOptions
 
-    def open(self, plan: ExportPlan) -> NdjsonEncoding:
+    def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> NdjsonEncoding:
         return NdjsonEncoding(plan)
 
     def row_counter(self, options: FormatOptions) -> NdjsonRowCounter:

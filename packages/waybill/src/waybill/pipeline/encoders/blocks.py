@@ -1,0 +1,114 @@
+"""Formats that are written by the block: rows are collected, and blocks are parsed and written in
+a thread of their own while the next rows arrive. (Arrow and deflate run without Python's lock.)
+
+Blocks are cut by the rows alone, wherever the chunks that bring them begin and end, so that equal
+data give equal bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Final
+
+from psycopg import sql
+
+from waybill.errors import IncompleteExport
+from waybill.pipeline.encoders.base import CopyChunk
+
+BLOCK_BYTES: Final = 4 * 1024 * 1024
+
+
+class BlockEncoding(ABC):
+    """An ``Encoding`` that is given its rows 4 MiB of text at a time, or one row that is larger."""
+
+    def __init__(self, statement: sql.Composed, block_bytes: int = BLOCK_BYTES) -> None:
+        self._statement = statement
+        self._block_bytes = block_bytes
+        self._block = bytearray()
+        self._block_rows = 0
+        self._rows = 0
+        self._turn: _Turn | None = None
+
+    @property
+    def statement(self) -> sql.Composed:
+        return self._statement
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    @abstractmethod
+    def write_block(self, block: bytearray, rows: int) -> bytes:
+        """Return the file's next bytes, perhaps none yet. Called in order, one at a time.
+
+        Raises:
+            IncompleteExport: the block does not hold that many rows.
+            ValueNotRepresentable: the format cannot hold a value.
+        """
+
+    @abstractmethod
+    def finish(self) -> bytes:
+        """Return what ends the file. Called once, after the last block."""
+
+    def header(self) -> bytes:
+        return b""
+
+    def encode(self, chunk: CopyChunk) -> bytes:
+        if not chunk.data.endswith(b"\n") or chunk.ends[-1] != len(chunk.data):
+            raise IncompleteExport("PostgreSQL's rows do not end like records.")
+        self._rows += chunk.rows
+        written: list[bytes] = []
+        data, ends = memoryview(chunk.data), chunk.ends
+        start, row = 0, 0
+        while row < len(ends):
+            # The first row with which the block is full belongs to it.
+            full_at = start + self._block_bytes - len(self._block)
+            last = min(bisect_left(ends, full_at, lo=row), len(ends) - 1)
+            self._block += data[start : ends[last]]
+            self._block_rows += last + 1 - row
+            start, row = ends[last], last + 1
+            if len(self._block) >= self._block_bytes:
+                written.append(self._hand_over())
+        return b"".join(written)
+
+    def footer(self) -> bytes:
+        written = self._hand_over() if self._block_rows else b""
+        if self._turn is not None:
+            written += self._turn.result()
+            self._turn = None
+        return written + self.finish()
+
+    def _hand_over(self) -> bytes:
+        """Have the block written, and return what the one before it came to."""
+        written = b"" if self._turn is None else self._turn.result()
+        block, rows = self._block, self._block_rows
+        self._block, self._block_rows = bytearray(), 0
+        self._turn = _Turn(lambda: self.write_block(block, rows))
+        return written
+
+
+class _Turn:
+    """A call in a thread. Should the run end first, the thread ends by itself after its block."""
+
+    def __init__(self, work: Callable[[], bytes]) -> None:
+        self._work = work
+        self._written = b""
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="encode-block", daemon=True)
+        self._thread.start()
+
+    def result(self) -> bytes:
+        """Wait; return what the call did, or raise what it raised."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._written
+
+    def _run(self) -> None:
+        try:
+            self._written = self._work()
+        except BaseException as exc:  # carried over to the run's thread, which raises it
+            self._failure = exc
