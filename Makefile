@@ -49,8 +49,8 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## Measure against psql \copy; results under benchmarks/results/
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.dev ## Measure against psql, pandas, DuckDB and others (QUICK=1: in 10 minutes; ARGS=--resume)
+	$(BIN)/python benchmarks/run.py $(if $(filter-out 0,$(QUICK)),--quick) $(ARGS)
 
 bench-adrkit: $(VENV)/.dev ## Measure adr over 1,000 records and 1,000 commits; results/adrkit.json
 	$(BIN)/python benchmarks/records.py

