@@ -18,6 +18,7 @@ from waybill.pipeline.source import PostgresSnapshot, PostgresSource
 from waybill.pipeline.statement import from_source, source_column
 
 _AND = sql.SQL(" AND ")
+_CURSOR = sql.Identifier("waybill_keys")
 
 
 def rows_behind(
@@ -52,6 +53,7 @@ class KeyLookup:
         self._check = check
         self._stack = contextlib.ExitStack()
         self._snapshot: PostgresSnapshot | None = None
+        self._row = 0
 
     def __enter__(self) -> Self:
         return self
@@ -64,37 +66,45 @@ class KeyLookup:
     ) -> None:
         self._stack.close()
 
-    def find(self, row: int, *, behind: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """Return the key of the ``row``-th row (from 1) behind the key ``behind``, or of all.
+    def find(self, row: int) -> tuple[str, ...] | None:
+        """Return the key of the plan's ``row``-th row (from 1); a later row with every call.
 
-        ``None`` if there is no such row, or if its key's text does not find it again (a type
-        whose text says less than its value): then there is no going on behind it.
+        A cursor over the key's index goes through the rows once, beside the COPY. ``None`` if
+        there is no such row, or if its key's text does not find it again (a type whose text says
+        less than its value): then there is no going on behind it.
 
         Raises:
             SourceUnavailable, SourceRejected: by the source.
         """
-        names, where = self._plan.export_type.key, self._plan.where
-        if behind is not None:
-            where = rows_behind(where, names, behind)
-        columns = [source_column(name) for name in names]
-        found = self._fetch(
-            sql.SQL("SELECT {texts} {source} ORDER BY {columns} OFFSET {offset} LIMIT 1").format(
-                texts=sql.SQL(", ").join(
-                    sql.SQL("{}::pg_catalog.text").format(column) for column in columns
-                ),
-                source=from_source(self._plan.export_type.source, where),
-                columns=sql.SQL(", ").join(columns),
-                offset=sql.Literal(row - 1),
-            )
-        )
+        if self._row == 0:
+            self._declare()
+        if row - 1 > self._row:
+            self._fetch(sql.SQL("MOVE {} IN {}").format(sql.Literal(row - 1 - self._row), _CURSOR))
+        found = self._fetch(sql.SQL("FETCH 1 FROM {}").format(_CURSOR))
+        self._row = row
         if not found:
             return None
         key = tuple(text or "" for text in found[0])
-        same = sql.SQL("{} = {}").format(_columns(names), _values(key))
+        same = sql.SQL("{} = {}").format(_columns(self._plan.export_type.key), _values(key))
         again = self._fetch(
             sql.SQL("SELECT 1 {}").format(from_source(self._plan.export_type.source, same))
         )
         return key if len(again) == 1 else None
+
+    def _declare(self) -> None:
+        columns = [source_column(name) for name in self._plan.export_type.key]
+        self._fetch(
+            sql.SQL(
+                "DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {texts} {source} ORDER BY {columns}"
+            ).format(
+                cursor=_CURSOR,
+                texts=sql.SQL(", ").join(
+                    sql.SQL("{}::pg_catalog.text").format(column) for column in columns
+                ),
+                source=from_source(self._plan.export_type.source, self._plan.where),
+                columns=sql.SQL(", ").join(columns),
+            )
+        )
 
     def _fetch(self, query: sql.Composable) -> list[tuple[str | None, ...]]:
         if self._snapshot is None:

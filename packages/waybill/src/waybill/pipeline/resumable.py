@@ -216,9 +216,6 @@ class _Recorder:
         self._lookup = lookup
         self._seconds = seconds
         self._cuts: dict[int, int] = {}
-        self._place = resumption.place
-        # Rows of this snapshot are counted from its own beginning.
-        self._behind = self._place.key or None
         self._recorded = len(resumption.base.parts) if resumption.base else 0
         self._next_at = time.monotonic()
 
@@ -239,7 +236,8 @@ class _Recorder:
             return
         end = max(ends)
         rows = self._cuts[end]
-        key = self._lookup.find(rows - self._place.rows, behind=self._behind)
+        # The lookup counts the rows of this snapshot, which begin behind the resumption's place.
+        key = self._lookup.find(rows - self._resumption.place.rows)
         self._next_at = time.monotonic() + self._seconds
         self._cuts = {number: rows for number, rows in self._cuts.items() if number > end}
         if key is None:
@@ -257,7 +255,7 @@ class _Recorder:
             self._upload.key, self._upload.upload_id, self._resumption.fingerprint
         )
         if self._checkpoints.record(checkpoint, added):
-            self._recorded, self._place, self._behind = end, Place(rows, key), key
+            self._recorded = end
 
 
 def _fingerprint(plan: ExportPlan) -> str:

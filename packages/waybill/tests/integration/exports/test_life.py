@@ -26,12 +26,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.bootstrap import create_engine
 from waybill.config import Settings
-from waybill.errors import NotADeadLetter, QueueUnavailable
+from waybill.errors import LeaseLost, NotADeadLetter, QueueUnavailable
 from waybill.exports.attempts import AttemptFailure, Cause, RetryPolicy
+from waybill.exports.checkpoints import (
+    Checkpoint,
+    CheckpointLog,
+    CheckpointPart,
+    Place,
+    forget_checkpoint,
+)
 from waybill.exports.dead_letters import DeadLetters
 from waybill.exports.job import LEGAL_MOVES, ExportStatus, Lease, Progress
 from waybill.exports.leases import LeaseRepository
+from waybill.exports.manifest import ManifestSnapshot
 from waybill.exports.repository import ExportRepository
+from waybill.storage.base import PartReceipt
 
 from .conftest import result_of
 
@@ -40,6 +49,12 @@ T = TypeVar("T")
 LOST = AttemptFailure("worker_lost", Cause.WORKER_LOST, "Silence.")
 FAILURE = AttemptFailure("storage_unavailable", Cause.TRANSIENT, "Away.")
 AT_ONCE = RetryPolicy(3, (0.0,))
+CHECKPOINT = Checkpoint("exports/key", "upload", "fingerprint")
+PART = CheckpointPart(
+    PartReceipt(1, 10, "0" * 64, "etag"),
+    ManifestSnapshot(id="1:1:", taken_at=datetime(2026, 1, 1, tzinfo=UTC)),
+    Place(5, ("5",)),
+)
 
 
 class DeafQueue:
@@ -55,8 +70,9 @@ class Workbench:
     def __init__(self, settings: Settings) -> None:
         self.runner = asyncio.Runner()
         self.engine: AsyncEngine = create_engine(settings)
-        self.repository = ExportRepository(self.engine)
-        self.leases = LeaseRepository(self.engine)
+        self.repository = ExportRepository(self.engine, listeners=[forget_checkpoint])
+        self.leases = LeaseRepository(self.engine, listeners=[forget_checkpoint])
+        self.dsn = settings.database_dsn
         self.dead_letters = DeadLetters(
             self.repository,
             DeafQueue(),  # type: ignore[arg-type]
@@ -136,6 +152,18 @@ class JobLife(RuleBasedStateMachine):
     @rule(lease=leases)
     def renew(self, lease: Lease) -> None:
         self._write(lease, lambda: self.bench.leases.renew(lease, Progress(1, 1), lease_seconds=60))
+
+    @rule(lease=leases)
+    def checkpoint(self, lease: Lease) -> None:
+        # Synchronous, as the pipeline writes it; fenced like everything else.
+        holds = bool(self._rows("SELECT 1 FROM export_jobs WHERE lease_token = %s", lease.token))
+        with CheckpointLog(self.bench.dsn, lease) as log:
+            try:
+                assert log.record(CHECKPOINT, [PART])
+            except LeaseLost:
+                assert not holds
+            else:
+                assert holds
 
     @rule(lease=leases)
     def complete(self, lease: Lease) -> None:
@@ -222,6 +250,13 @@ class JobLife(RuleBasedStateMachine):
             "ON a.export_id = j.id AND a.ended_at IS NULL GROUP BY j.id "
             "HAVING count(a.*) <> (CASE WHEN j.status = 'running' THEN 1 ELSE 0 END) "
             "OR bool_or(a.lease_token <> j.lease_token)"
+        )
+
+    @invariant()
+    def only_a_job_that_is_not_over_has_a_checkpoint(self) -> None:
+        assert not self._rows(
+            "SELECT id FROM export_jobs JOIN export_checkpoints ON export_id = id "
+            "WHERE status NOT IN ('queued', 'running')"
         )
 
     @invariant()

@@ -35,11 +35,11 @@ from waybill.worker.runner import Outcome
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[Any, ...]]]
 
-ROWS = 30_000
+ROWS = 20_000
 EVENTS = ExportType(
     "events", TableSource("public", "events"), key=("kind", "id"), consistency="resumable"
 )
-# 900 bytes a row: 27 MB, of which a part of 5.5 MiB holds about 6,400 rows.
+# 900 bytes a row: 18 MB, of which a part of 5.5 MiB holds about 6,400 rows.
 CREATE = """
     CREATE TABLE events AS
     SELECT CASE WHEN n % 3 = 0 THEN 'b' ELSE 'B''x' END AS kind, n AS id, n % 1000 AS amount,
@@ -96,10 +96,10 @@ def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
 def broken(
     services: Services, add: Add, execute: Execute, break_off: Callable[[int | None], None]
 ) -> Callable[..., Awaitable[ExportJob]]:
-    """A job whose first attempt broke off behind 20,000 rows, of which some parts are stored."""
+    """A job whose first attempt broke off behind 13,000 rows, of which some parts are stored."""
 
     async def broken(**values: Any) -> ExportJob:
-        break_off(20_000)
+        break_off(13_000)
         job = await add(**({"export_type": "events"} | values))
         assert await services.runner.run(job.id) is Outcome.RETRIED
         break_off(None)
@@ -179,7 +179,7 @@ async def test_three_attempts_make_three_segments(
     services: Services, add: Add, broken: Any, break_off: Any, execute: Execute, tmp_path: Any
 ) -> None:
     job = await broken()
-    break_off(9_000)
+    break_off(6_900)
     assert await services.runner.run(job.id) is Outcome.RETRIED
     break_off(None)
     execute("UPDATE export_jobs SET next_attempt_at = now() WHERE status = 'queued'")

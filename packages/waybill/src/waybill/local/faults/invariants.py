@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from waybill.exports.manifest import Manifest, manifest_key
+from waybill.exports.object_keys import owner_of
 from waybill.exports.verify import verify_file
 from waybill.storage.base import Storage
 
@@ -53,7 +55,8 @@ def audit(
     - each completed job has one object with its manifest, whose size, digests and rows agree with
       the row, with the manifest and with ``expected`` (rows by export type);
     - every id in ``accepted`` (what clients were promised) has a row;
-    - no object lies in a storage that no completed job refers to there, and no upload is open.
+    - no object lies in a storage that no completed job refers to there, no upload of a job that is
+      over is open, and no checkpoint of one is kept.
 
     Args:
         dsn: waybill's database, past any proxy.
@@ -70,6 +73,11 @@ def audit(
             "SELECT export_id, count(*) AS times FROM export_attempts"
             " WHERE outcome = 'completed' GROUP BY export_id"
         ).fetchall()
+        kept = connection.execute(
+            "SELECT export_id FROM export_checkpoints JOIN export_jobs ON id = export_id"
+            " WHERE status NOT IN ('queued', 'running')"
+        ).fetchall()
+    result.problems += [f"{each['export_id']}: is over and has a checkpoint" for each in kept]
     result.jobs = len(rows)
     known = {str(row["id"]) for row in rows}
     for missing in sorted((accepted or set()) - known):
@@ -146,3 +154,9 @@ def _check_orphans(
             if key not in referred:
                 result.orphans += 1
                 result.problems.append(f"{storage_name}: {key} belongs to no completed job")
+        over = {str(row["id"]) for row in rows if row["status"] in TERMINAL}
+        for upload in storage.stale_uploads(older_than=datetime.now(UTC) + timedelta(days=1)):
+            owner = owner_of(prefix, upload.key)
+            if owner is not None and str(owner.export_id) in over:
+                result.orphans += 1
+                result.problems.append(f"{storage_name}: an upload to {upload.key} is open")
