@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import functools
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer.testing
 
 from adrkit.testing import GitProject
 
 REPOSITORY = Path(__file__).parents[3]
 CORPORA = REPOSITORY.parent / "shared" / "data" / "adr-corpora.tar.gz"
+
+# Typer builds the whole application anew for every call (a tenth of a second); the tests call it
+# hundreds of times.
+typer.testing._get_command = functools.cache(typer.testing._get_command)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,15 +97,32 @@ class RecordRepository:
             return True  # reported as unreadable when it is read
 
     @cached_property
-    def _loaded(self) -> tuple[tuple[Record, ...], tuple[Unreadable, ...]]:
-        records: list[Record] = []
-        unreadable: list[Unreadable] = []
-        for path in self.paths:
+    def _read(self) -> dict[Path, Record | DocumentError]:
+        return {}
+
+    def _at(self, path: Path) -> Record | DocumentError:
+        """The record at ``path``, or why it cannot be read; each file is read once."""
+        if path not in self._read:
             try:
-                records.append(Record.read(path))
+                self._read[path] = Record.read(path)
             except DocumentError as error:
-                unreadable.append(Unreadable(path, error))
-        return tuple(records), tuple(unreadable)
+                self._read[path] = error
+        return self._read[path]
+
+    @cached_property
+    def _loaded(self) -> tuple[tuple[Record, ...], tuple[Unreadable, ...]]:
+        found = [(path, self._at(path)) for path in self.paths]
+        return (
+            tuple(item for _, item in found if isinstance(item, Record)),
+            tuple(Unreadable(p, item) for p, item in found if not isinstance(item, Record)),
+        )
+
+    def _with_number(self, number: int) -> Iterator[Path]:
+        """Files that may have the number: by their name, or by a title that has to be read."""
+        for path in self.paths:
+            named = file_number(path)
+            if named is None or named[0] == number:
+                yield path
 
     def list(self) -> tuple[Record, ...]:
         """All readable records, perhaps none. Raises RecordsDirectoryMissing."""
@@ -123,7 +140,8 @@ class RecordRepository:
         return self.list()
 
     def find_all(self, number: int) -> tuple[Record, ...]:
-        return tuple(record for record in self.list() if record.number == number)
+        found = (self._at(path) for path in self._with_number(number))
+        return tuple(item for item in found if isinstance(item, Record) and item.number == number)
 
     def find(self, number: int) -> Record | None:
         """Raises AmbiguousNumber when several records share the number."""
@@ -137,10 +155,10 @@ class RecordRepository:
         record = self.find(number)
         if record is not None:
             return record
-        for failed in self.unreadable:
-            named = file_number(failed.path)
-            if named and named[0] == number:
-                raise failed.error
+        for path in self._with_number(number):
+            failed = self._at(path)
+            if file_number(path) and isinstance(failed, DocumentError):
+                raise failed
         raise RecordNotFound(f"ADR-{number:04d}", self.directory)
 
     def resolve(self, reference: str) -> Record:
@@ -153,12 +171,12 @@ class RecordRepository:
         if match:
             return self.get(int(match.group(1)))
         wanted = {Path(text).resolve(), (self.directory / text).resolve()}
-        for record in self.list():
-            if record.path and (record.path.resolve() in wanted or record.path.name == text):
-                return record
-        for failed in self.unreadable:
-            if failed.path.resolve() in wanted or failed.path.name == text:
-                raise failed.error
+        for path in self.paths:
+            if path.name == text or path.resolve() in wanted:
+                found = self._at(path)
+                if isinstance(found, DocumentError):
+                    raise found
+                return found
         raise RecordNotFound(reference, self.directory)
 
     def duplicates(self) -> Mapping[int, tuple[Record, ...]]:
