@@ -215,6 +215,20 @@ class AuthenticationRequired(RequestError):
         super().__init__(f"Authentication failed: {reason}.")
 
 
+class RecentLoginRequired(RequestError):
+    """What is asked for is so sensitive that the person must have signed in a short time ago."""
+
+    code = "recent_login_required"
+
+    def __init__(self, export_type: str, max_age_seconds: int) -> None:
+        self.export_type = export_type
+        self.max_age_seconds = max_age_seconds
+        super().__init__(
+            f"Exports of type {export_type!r} need a sign-in within the last "
+            f"{_duration(max_age_seconds)}. Sign in again and repeat the request."
+        )
+
+
 class PermissionDenied(RequestError):
     code = "permission_denied"
 

@@ -9,6 +9,7 @@ to ``create_app``, or overrides the dependency ``current_principal`` with one of
 from __future__ import annotations
 
 import hmac
+from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request, Security
@@ -48,7 +49,7 @@ class DevelopmentTokenAuthenticator:
 
     def __init__(self, token: SecretStr, subject: str = "local-developer") -> None:
         self._token = token
-        self._principal = Principal(subject, scopes=frozenset({REQUEST, READ, ADMIN}))
+        self._subject = subject
 
     async def authenticate(self, request: Request, token: str | None) -> Principal:
         if token is None:
@@ -56,7 +57,11 @@ class DevelopmentTokenAuthenticator:
         # Constant time, so that the answer's delay tells nothing about the token.
         if not hmac.compare_digest(token.encode(), self._token.get_secret_value().encode()):
             raise AuthenticationRequired("the bearer token is not valid")
-        return self._principal
+        return Principal(
+            self._subject,
+            scopes=frozenset({REQUEST, READ, ADMIN}),
+            authenticated_at=datetime.now(UTC),
+        )
 
 
 def create_authenticator(settings: Settings, jwt: JwtSettings | None = None) -> Authenticator:

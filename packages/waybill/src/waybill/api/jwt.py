@@ -142,6 +142,7 @@ class JwtAuthenticator:
             scopes=identity.scopes,
             roles=identity.roles,
             email=identity.email,
+            authenticated_at=identity.authenticated_at,
         )
 
     async def verify(self, token: str) -> TokenIdentity:
@@ -171,7 +172,13 @@ class JwtAuthenticator:
         claims = _json_object(payload_segment, "payload")
         expires_at = self._check_times(claims)
         self._check_parties(claims)
-        return read_identity(claims, self._rules.claims, expires_at=expires_at)
+        return read_identity(
+            claims,
+            self._rules.claims,
+            expires_at=expires_at,
+            # OpenID Connect Core, section 2: when the person signed in, not when this was signed.
+            authenticated_at=_numeric_date(claims, "auth_time"),
+        )
 
     def _algorithm(self, header: Mapping[str, Any]) -> str:
         algorithm = header.get("alg")

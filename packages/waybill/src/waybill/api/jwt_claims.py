@@ -42,10 +42,15 @@ class TokenIdentity:
     scopes: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     email: str | None = field(default=None, repr=False)
+    authenticated_at: datetime | None = None
 
 
 def read_identity(
-    claims: Mapping[str, Any], names: ClaimNames, *, expires_at: float
+    claims: Mapping[str, Any],
+    names: ClaimNames,
+    *,
+    expires_at: float,
+    authenticated_at: float | None = None,
 ) -> TokenIdentity:
     """Map verified claims.
 
@@ -60,7 +65,12 @@ def read_identity(
         scopes=_scopes(claims, names.scopes),
         roles=_roles(claims, names.roles),
         email=_email(claims, names.email),
+        authenticated_at=_instant(authenticated_at),
     )
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(max(0.0, seconds), UTC)
 
 
 def find_claim(claims: Mapping[str, Any], name: str) -> Any:

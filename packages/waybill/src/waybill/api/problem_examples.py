@@ -14,6 +14,7 @@ from waybill.api.problems import INVALID_REQUEST, status_of
 
 _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.AuthenticationRequired(),
+    errors.RecentLoginRequired("payroll", 300),
     KeysUnavailable(),
     errors.PermissionDenied("exports:request"),
     errors.PersonalDataDenied(("email",), "exports:pii"),

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ExceptionHandler
 
 from waybill import errors
@@ -23,9 +24,11 @@ log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 INVALID_REQUEST = "invalid_request"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.AuthenticationRequired: HTTPStatus.UNAUTHORIZED,
+    errors.RecentLoginRequired: HTTPStatus.UNAUTHORIZED,
     KeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PermissionDenied: HTTPStatus.FORBIDDEN,
     errors.PersonalDataDenied: HTTPStatus.FORBIDDEN,
@@ -90,6 +93,8 @@ async def _on_request_error(request: Request, exc: errors.RequestError) -> JSONR
     known = getattr(exc, "known", None)
     extensions: dict[str, Any] = {} if known is None else {"known": list(known)}
     problem_type = None
+    if isinstance(exc, errors.RecentLoginRequired):
+        extensions["max_age"] = exc.max_age_seconds
     if isinstance(exc, errors.QuotaExceeded):
         problem_type = _QUOTA_TYPE
         extensions["violated-policies"] = [exc.policy]
@@ -106,7 +111,13 @@ async def _on_request_error(request: Request, exc: errors.RequestError) -> JSONR
 def _headers(request: Request, exc: errors.RequestError) -> dict[str, str]:
     status = status_of(type(exc))
     headers: dict[str, str] = {}
-    if status is HTTPStatus.UNAUTHORIZED:
+    if isinstance(exc, errors.RecentLoginRequired):
+        # RFC 9470: the client is to ask its authorization server with this max_age.
+        headers["WWW-Authenticate"] = (
+            'Bearer realm="waybill", error="insufficient_user_authentication", '
+            f'error_description="A more recent sign-in is needed", max_age="{exc.max_age_seconds}"'
+        )
+    elif status is HTTPStatus.UNAUTHORIZED:
         # RFC 6750, section 3.1: no error code where no credentials were given at all.
         given = ', error="invalid_token"' if "authorization" in request.headers else ""
         headers["WWW-Authenticate"] = f'Bearer realm="waybill"{given}'
@@ -140,9 +151,21 @@ async def _on_invalid_request(_request: Request, exc: RequestValidationError) ->
     return problem(422, INVALID_REQUEST, f"The request does not fit: {where}.", errors=details)
 
 
-async def _on_http_exception(_request: Request, exc: HTTPException) -> JSONResponse:
+async def _on_http_exception(request: Request, exc: HTTPException) -> JSONResponse:
     code = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem(exc.status_code, code, str(exc.detail), headers=dict(exc.headers or {}) or None)
+    headers = dict(exc.headers or {})
+    if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of one route; the address may have several.
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return problem(exc.status_code, code, str(exc.detail), headers=headers or None)
+
+
+def _methods(request: Request) -> set[str]:
+    def is_served(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return {method for method in METHODS if is_served(method)}
 
 
 async def _on_database_error(request: Request, exc: Exception) -> JSONResponse:

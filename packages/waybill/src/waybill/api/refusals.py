@@ -14,6 +14,7 @@ from waybill.exports.principal import Principal
 # is no refusal, nor is asking too often: recording that would make the flood larger.
 REFUSALS: tuple[type[errors.RequestError], ...] = (
     errors.AuthenticationRequired,
+    errors.RecentLoginRequired,
     errors.PermissionDenied,
     errors.PersonalDataDenied,
     errors.TenantRequired,

@@ -165,6 +165,12 @@ class ExportTable(_Model):
         description='"resumable" lets an export go on where a dead worker stopped, from a later '
         "snapshot; needs a key with a unique index.",
     )
+    requires_recent_login_seconds: int | None = Field(
+        None,
+        ge=1,
+        description="How long ago the caller may have signed in (the token's auth_time), to "
+        "request and to download; any time ago when left out.",
+    )
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:

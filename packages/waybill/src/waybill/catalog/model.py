@@ -83,7 +83,7 @@ class ExportType:
     Who may have what: ``requires`` are scopes beyond ``exports:request``; ``scope`` limits the rows
     to the caller's own; ``filters`` are what a caller may compare; ``since`` is the column of
     incremental exports (a point in time, of type ``timestamptz``); ``quota`` gives the type a count
-    of its own.
+    of its own; ``requires_recent_login_seconds`` is how long ago the caller may have signed in.
     """
 
     name: str
@@ -99,6 +99,7 @@ class ExportType:
     since: str = ""
     quota: Quota | None = None
     consistency: Consistency = "snapshot"
+    requires_recent_login_seconds: int | None = None
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -130,6 +131,11 @@ class ExportType:
                 f'Export type {self.name!r}: consistency = "resumable" needs a table with a key, '
                 'ordered by it (order = "key"): an export goes on behind the last key it wrote. '
                 'Declare the key, or leave consistency at "snapshot".'
+            )
+        recent = self.requires_recent_login_seconds
+        if recent is not None and recent < 1:
+            raise ConfigurationError(
+                f"Export type {self.name!r}: requires_recent_login_seconds must be at least 1."
             )
         if isinstance(self.quota, int) and self.quota < 1:
             raise ConfigurationError(

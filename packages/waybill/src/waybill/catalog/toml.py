@@ -145,6 +145,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             quota=table.quota,
             # A key that is refused for another reason is told once.
             consistency="snapshot" if problems else table.consistency,
+            requires_recent_login_seconds=table.requires_recent_login_seconds,
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 REQUEST = "exports:request"
 READ = "exports:read"
@@ -20,6 +21,9 @@ class Principal:
     roles: frozenset[str] = frozenset()
     email: str | None = field(default=None, repr=False)
     """Where to write about the person's exports; kept only until there is nothing more to tell."""
+    authenticated_at: datetime | None = None
+    """When the person last signed in, which may be long before the token was made; ``None`` when
+    that is not known."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

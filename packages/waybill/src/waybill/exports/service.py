@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from waybill.catalog import Catalog, ExportType
@@ -15,6 +15,7 @@ from waybill.errors import (
     PermissionDenied,
     PersonalDataDenied,
     QueueUnavailable,
+    RecentLoginRequired,
     TenantRequired,
 )
 from waybill.exports.admission import Admission, AdmissionDesk
@@ -68,7 +69,8 @@ class ExportService:
         publishes it.
 
         Raises:
-            PermissionDenied, PersonalDataDenied, TenantRequired, UnknownExportType, UnknownFormat,
+            PermissionDenied, PersonalDataDenied, TenantRequired, RecentLoginRequired,
+            UnknownExportType, UnknownFormat,
             UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption, IdempotencyKeyInUse,
             IdempotencyKeyReused, QuotaExceeded
         """
@@ -113,6 +115,7 @@ class ExportService:
         export_type = self._catalog.get_type(request.export_type)
         for scope in export_type.requires:
             self._require(principal, scope)
+        self._require_recent_login(principal, export_type)
         checked = request.canonical(export_type)
         personal = export_type.personal_columns(checked.reads(export_type))
         denied = next((column.pii for column in personal if not principal.may(column.pii)), None)
@@ -156,9 +159,12 @@ class ExportService:
         """Return a completed job whose file may be fetched now.
 
         Raises:
-            ExportNotFound, ExportNotReady, ExportGone
+            ExportNotFound, ExportNotReady, ExportGone, RecentLoginRequired
         """
         job = await self.get(principal, export_id)
+        export_type = self._catalog.get(job.export_type)
+        if export_type is not None:
+            self._require_recent_login(principal, export_type)
         if job.status.had_file:
             raise ExportGone(job.status.value)
         if job.status is not ExportStatus.COMPLETED:
@@ -189,6 +195,14 @@ class ExportService:
             log.info("export.deleted", export_id=str(export_id))
             return changed
         return await self.get(principal, job.id)
+
+    def _require_recent_login(self, principal: Principal, export_type: ExportType) -> None:
+        seconds = export_type.requires_recent_login_seconds
+        if seconds is None:
+            return
+        signed_in_at = principal.authenticated_at
+        if signed_in_at is None or self._clock.now() - signed_in_at > timedelta(seconds=seconds):
+            raise RecentLoginRequired(export_type.name, seconds)
 
     @staticmethod
     def _may_see(principal: Principal, job: ExportJob) -> bool:

@@ -113,6 +113,12 @@ async def test_a_token_by_the_secret_becomes_a_principal() -> None:
     assert principal == Principal("user-1", scopes=frozenset({"exports:request", "exports:read"}))
 
 
+async def test_when_the_person_signed_in_is_kept() -> None:
+    token = signed(claims(auth_time=EPOCH - 600))
+    principal = await by_secret().authenticate(Request({"type": "http"}), token)
+    assert principal.authenticated_at == NOW - timedelta(seconds=600)
+
+
 async def test_no_token_is_refused() -> None:
     with pytest.raises(AuthenticationRequired, match="a bearer token is required"):
         await by_secret().authenticate(Request({"type": "http"}), None)
@@ -259,7 +265,7 @@ async def test_a_token_from_the_future_is_refused_beyond_the_leeway(name: str) -
     "number",
     ["1e400", "NaN", "-Infinity", '"1800000000"', "true", "[1]", "1" + "0" * 400, "1e12"],
 )
-@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat", "auth_time"])
 async def test_a_time_that_is_none_is_refused(name: str, number: str) -> None:
     kept = {key: value for key, value in claims().items() if key != name}
     payload = f'{json.dumps(kept)[:-1]}, "{name}": {number}}}'.encode()
