@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 
 from waybill.api.admin_schemas import (
     AdminExportDocument,
@@ -19,6 +18,7 @@ from waybill.api.admin_schemas import (
 )
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.cursor import Cursor, read_cursor, write_cursor
+from waybill.api.instants import Moment
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.bootstrap import Services
 from waybill.errors import QueueUnavailable
@@ -32,7 +32,7 @@ _MAX_REPLAYED = 1_000
 
 Limit = Annotated[int, Query(ge=1, le=_PAGE_ITEMS)]
 Text = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-Instant = Annotated[AwareDatetime | None, Query(description="An instant with its offset.")]
+Instant = Annotated[Moment | None, Query(description="An instant with its offset.")]
 
 router = APIRouter(prefix="/api/admin", tags=["admin"])
 
@@ -137,7 +137,7 @@ async def list_dead_letters(
     type: Text = None,
     failed_since: Instant = None,
     failed_until: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Query(description="Only failures before; `finished_at` of the last one pages."),
     ] = None,
     limit: Limit = _PAGE_ITEMS,
@@ -165,7 +165,8 @@ async def list_dead_letters(
 
 
 @router.get(
-    "/dead-letters/{export_id}",
+    # A UUID or no match, so that `replay` beside it has one method and not two.
+    "/dead-letters/{export_id:uuid}",
     summary="Look at one that failed",
     responses=problem_responses(401, 403, 404, 409),
 )

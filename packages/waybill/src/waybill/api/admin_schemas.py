@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from waybill.api.instants import Moment
 from waybill.api.schemas import ExportDocument
 from waybill.exports.attempts import AttemptOutcome, Cause
 from waybill.exports.audit import AuditEvent, AuditOutcome
@@ -104,8 +105,8 @@ class DeadLetterFilterBody(BaseModel):
     cause: Cause | None = None
     code: str | None = _Word
     type: str | None = _Word
-    failed_since: AwareDatetime | None = None
-    failed_until: AwareDatetime | None = None
+    failed_since: Moment | None = None
+    failed_until: Moment | None = None
 
     @model_validator(mode="after")
     def _check_not_empty(self) -> Self:

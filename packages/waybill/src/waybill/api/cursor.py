@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+import base64
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query
 
-from waybill.errors import InvalidOption
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_FORMAT: Final = struct.Struct(">q16s")
+"""Microseconds since 1970 and the id: 24 bytes, so that each cursor is 32 characters and every 32
+characters of the alphabet are a cursor."""
 
 Cursor = Annotated[
     str | None,
-    Query(max_length=100, description="Where the page begins: copied from `next`."),
+    Query(
+        pattern=r"^[A-Za-z0-9_-]{32}$",
+        description="Where the page begins: copied from `next`.",
+    ),
 ]
 
 
 def write_cursor(at: datetime, export_id: UUID) -> str:
     """Return the place after one job."""
-    return f"{at.isoformat()}_{export_id}"
+    microseconds = (at - _EPOCH) // timedelta(microseconds=1)
+    return base64.urlsafe_b64encode(_FORMAT.pack(microseconds, export_id.bytes)).decode()
 
 
 def read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """Return the place a cursor names.
-
-    Raises:
-        InvalidOption: it is not one of ours.
-    """
+    """Return the place that a cursor of the right form names. One beyond all dates is their end."""
     if cursor is None:
         return None
-    at, _, export_id = cursor.partition("_")
+    microseconds, export_id = _FORMAT.unpack(base64.urlsafe_b64decode(cursor))
     try:
-        place = datetime.fromisoformat(at), UUID(export_id)
-    except ValueError:
-        raise InvalidOption("cursor", "copy it from `next` as it is.") from None
-    if place[0].tzinfo is None:
-        raise InvalidOption("cursor", "copy it from `next` as it is.")
-    return place
+        at = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        at = _LATEST if microseconds > 0 else _EARLIEST
+    return at, UUID(bytes=export_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -12,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.events import POLLING_HEADERS, progress_headers
+from waybill.api.instants import Moment
 from waybill.api.rate_limit import limited
 from waybill.api.request_headers import (
     REQUEST_HEADERS,
@@ -107,7 +107,7 @@ async def list_exports(
     principal: CurrentPrincipal,
     services: AppServices,
     limit: Annotated[int, Query(ge=1, le=PAGE_ITEMS)] = PAGE_ITEMS,
-    before: Annotated[datetime | None, Query(description="Only exports created before.")] = None,
+    before: Annotated[Moment | None, Query(description="Only exports created before.")] = None,
 ) -> ExportList:
     """Return your exports, newest first."""
     # One more than asked for tells whether there is a next page.

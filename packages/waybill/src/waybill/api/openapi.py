@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from waybill.api.request_headers import HEADER_SCHEMAS
 from waybill.api.responses import problem_responses
 from waybill.api.schemas import ProblemDocument
 
@@ -58,6 +59,9 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(method: str, operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        # Read as lists, to notice a header that is sent twice; told as what each of them is.
+        parameter["schema"] = HEADER_SCHEMAS.get(parameter["name"], parameter["schema"])
     responses = operation["responses"]
     everywhere = {500}
     if operation.get("security"):

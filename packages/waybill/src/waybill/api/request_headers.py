@@ -24,6 +24,16 @@ Prefer = Annotated[
     Header(alias="Prefer", description="`respond-async` (RFC 7240): what is done in any case."),
 ]
 
+HEADER_SCHEMAS: dict[str, Any] = {
+    "Idempotency-Key": {
+        "type": "string",
+        "pattern": r"^[\x21\x23-\x5b\x5d-\x7e]{1,255}$",
+        "examples": ["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    },
+    "Prefer": {"type": "string", "examples": ["respond-async"]},
+}
+"""How the OpenAPI document describes the two. (A key in quotes is taken as well.)"""
+
 _TEXT = {"schema": {"type": "string"}}
 REQUEST_HEADERS: dict[str, Any] = {
     "Location": {"description": "Where to watch the export.", **_TEXT},

@@ -11,11 +11,15 @@ from waybill.catalog.filters import MAX_IN_VALUES, Operator
 from waybill.exports.preview import Preview
 from waybill.exports.quota import QuotaState
 from waybill.exports.request import MAX_LABEL_CHARACTERS, Compression, ExportRequest
+from waybill.pipeline.encoders import ENCODERS
 
 _MAX_NAME_CHARACTERS = 255
 
-Name = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS)]
-FilterScalar = bool | int | float | str
+# NUL has no place in PostgreSQL's texts.
+_NO_NUL = r"^[^\x00]*$"
+Name = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS, pattern=_NO_NUL)]
+Text = Annotated[str, Field(pattern=_NO_NUL)]
+FilterScalar = bool | int | float | Text
 FilterValue = FilterScalar | Annotated[list[FilterScalar], Field(max_length=MAX_IN_VALUES)]
 
 
@@ -25,8 +29,8 @@ class ColumnChoice(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     name: Name
-    label: Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARACTERS)] = Field(
-        alias="as", description="The header in the file, or the key in JSON."
+    label: Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARACTERS, pattern=_NO_NUL)] = (
+        Field(alias="as", description="The header in the file, or the key in JSON.")
     )
 
 
@@ -48,7 +52,13 @@ class ExportBody(BaseModel):
         },
     )
 
-    format: str = Field(default="csv", max_length=32, description="csv, json, ndjson or parquet.")
+    format: str = Field(
+        default="csv",
+        max_length=32,
+        # Told, not enforced here: a format that is unknown has a problem of its own.
+        json_schema_extra={"enum": list(ENCODERS)},
+        description="What kind of file.",
+    )
     columns: list[Name | ColumnChoice] | None = Field(
         default=None,
         min_length=1,
@@ -67,7 +77,7 @@ class ExportBody(BaseModel):
         json_schema_extra={"format": "date-time"},
     )
     compression: Compression | None = Field(default=None, description="Of the file as a whole.")
-    options: dict[Name, Any] = Field(
+    options: dict[Name, bool | int | float | Text] = Field(
         default_factory=dict,
         max_length=100,
         description="Options of the format, such as CSV's delimiter.",

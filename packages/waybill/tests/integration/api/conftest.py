@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from waybill.api.app import create_app
@@ -23,6 +24,17 @@ from waybill.exports.leases import Result
 from waybill.exports.principal import Principal
 
 AddJob = Callable[..., Awaitable[ExportJob]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """structlog's own default shows the variables of every frame, which takes seconds."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.fixture
@@ -67,6 +79,25 @@ async def server(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     app.state.services.changes.release()
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def worker(services: Services) -> AsyncIterator[None]:
+    """Run what is requested, so that what follows a completed export is met as well."""
+
+    async def work() -> None:
+        while True:
+            for export_id in await services.repository.unannounced(limit=1):
+                await services.runner.run(export_id)
+            for export_id in await services.repository.unanswered(older_than_seconds=0, limit=1):
+                await services.runner.run(export_id)
+            await asyncio.sleep(0.05)
+
+    working = asyncio.create_task(work())
+    yield
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
 
 
 @pytest.fixture

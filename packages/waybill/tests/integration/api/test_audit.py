@@ -212,7 +212,11 @@ async def test_lists_of_jobs_filter_and_page(api: httpx.AsyncClient, add_job: An
     assert (await api.get("/api/admin/exports?status=failed")).json()["items"] == []
     for cursor in ("nonsense", "2026-01-01T00:00:00_x", f"2026-01-01T00:00:00_{uuid4()}"):
         response = await api.get("/api/admin/exports", params={"cursor": cursor})
-        assert (response.status_code, response.json()["code"]) == (422, "invalid_option")
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    # Beyond all dates is their end, as of any list.
+    for beyond, count in (("f" * 32, 5), ("g" * 32, 0)):
+        page = (await api.get("/api/admin/exports", params={"cursor": beyond})).json()
+        assert len(page["items"]) == count
 
 
 async def test_administrator_cancels_and_revokes_what_is_anybodys(
