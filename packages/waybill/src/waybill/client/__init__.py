@@ -1,6 +1,43 @@
-"""A Python client of the API: request, watch, download, verify."""
+"""A Python client of the API, synchronous and asynchronous: request, watch, download, verify."""
 
-from waybill.client.client import ExportClient
-from waybill.client.errors import ClientError, DownloadBroken, ExportEnded, ServerRefused
+from waybill.client.aio import AsyncExportClient
+from waybill.client.errors import (
+    ClientError,
+    Conflict,
+    ConnectionLost,
+    DownloadBroken,
+    ExportEnded,
+    Gone,
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    QuotaExceeded,
+    RecentLoginNeeded,
+    ServerRefused,
+    ServerUnavailable,
+    ServerUnreachable,
+    TooManyRequests,
+)
+from waybill.client.sync import ExportClient
 
-__all__ = ["ClientError", "DownloadBroken", "ExportClient", "ExportEnded", "ServerRefused"]
+__all__ = [
+    "AsyncExportClient",
+    "ClientError",
+    "Conflict",
+    "ConnectionLost",
+    "DownloadBroken",
+    "ExportClient",
+    "ExportEnded",
+    "Gone",
+    "InvalidRequest",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotFound",
+    "QuotaExceeded",
+    "RecentLoginNeeded",
+    "ServerRefused",
+    "ServerUnavailable",
+    "ServerUnreachable",
+    "TooManyRequests",
+]

@@ -17,7 +17,7 @@ from waybill.bootstrap import Services
 from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.config import Settings
 from waybill.exports.admission import lock_number
-from waybill.exports.principal import READ, REQUEST, Principal
+from waybill.exports.principal import Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 ActAs = Callable[[Principal], None]
@@ -434,23 +434,3 @@ async def test_polling_too_fast_is_refused_with_when_to_come_back(
     assert answers[-1].json()["code"] == "too_many_requests"
     # Watching does not keep anyone from requesting, and nobody else is slowed down.
     assert (await api.post("/api/users/export", json=body(1))).status_code == 202
-
-
-def test_first_polls_of_the_command_line_fit_the_default_limits() -> None:
-    from waybill.api.rate_limit import RateLimiter
-    from waybill.client.client import _POLL_FIRST_SECONDS, _POLL_LONGEST_SECONDS
-
-    now = 0.0
-    fields = Settings.model_fields
-    limiter = RateLimiter(
-        per_second=fields["requests_per_second"].default,
-        burst=fields["requests_burst"].default,
-        monotonic=lambda: now,
-    )
-    person = Principal("ann", scopes=frozenset({READ, REQUEST}))
-    pause = _POLL_FIRST_SECONDS
-    for _ in range(200):
-        for _ in range(5):  # five exports at once, as many as a day has
-            limiter.take(person, "poll")
-        now += pause
-        pause = min(_POLL_LONGEST_SECONDS, pause * 1.5)
