@@ -10,9 +10,19 @@ from rich.console import Console
 
 from waybill import __version__
 from waybill.cli import catalog, dead_letters, export, local, processes, settings
+from waybill.client.errors import (
+    ConnectionLost,
+    ServerUnavailable,
+    ServerUnreachable,
+    TooManyRequests,
+)
 from waybill.errors import WaybillError
 
+PASSING = (ConnectionLost, ServerUnavailable, ServerUnreachable, TooManyRequests)
+
 EXIT_FAILED = 1
+EXIT_TRY_LATER = 75
+"""``EX_TEMPFAIL`` of sysexits.h: schedulers know that it passes."""
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -64,7 +74,7 @@ def main() -> None:
         # markup off: a name with brackets in it must appear as it is.
         console.print("error:", style="bold red", end=" ")
         console.print(str(exc), markup=False, soft_wrap=True)
-        sys.exit(EXIT_FAILED)
+        sys.exit(EXIT_TRY_LATER if isinstance(exc, PASSING) else EXIT_FAILED)
     except KeyboardInterrupt:
         console.print("Interrupted.")
         sys.exit(EXIT_INTERRUPTED)

@@ -17,7 +17,9 @@ from rich.progress import (
 )
 
 from waybill.api.schemas import ExportDocument
-from waybill.client import ExportClient, ExportEnded
+from waybill.client import ExportClient
+from waybill.client.calls import Via
+from waybill.client.flows import completed
 from waybill.exports.job import ExportStatus
 from waybill.exports.manifest import Manifest
 from waybill.exports.verify import VerificationReport, verify_file
@@ -52,12 +54,7 @@ def export_progress(client: ExportClient, job: ExportDocument, console: Console)
                 rate=f"{rate:,.0f} rows/s" if rate else "",
                 eta=f"{eta:.0f} s left" if eta is not None else "",
             )
-    if job.status is not ExportStatus.COMPLETED:
-        error = job.error
-        raise ExportEnded(
-            job.status.value, error.code if error else None, error.detail if error else None
-        )
-    return job
+    return completed(job)
 
 
 def _describe(job: ExportDocument) -> str:
@@ -67,13 +64,21 @@ def _describe(job: ExportDocument) -> str:
 
 
 def download_progress(
-    client: ExportClient, job: ExportDocument, target: Path, console: Console
+    client: ExportClient,
+    job: ExportDocument,
+    target: Path,
+    console: Console,
+    *,
+    via: Via | None = None,
 ) -> None:
     """Download a completed job's file to ``target``."""
     with _bytes_bar(console) as progress:
         task = progress.add_task("download", total=job.bytes)
         client.download(
-            job.id, target, on_bytes=lambda done, _size: progress.update(task, completed=done)
+            job.id,
+            target,
+            via=via,
+            on_bytes=lambda done, _size: progress.update(task, completed=done),
         )
         progress.update(task, completed=job.bytes)
 
