@@ -232,8 +232,9 @@ def _listen(export_id: ExportId, stream: _Stream) -> _Pause:
     while chunk := (yield Read()):
         for event in reader.feed(chunk):
             stream.last_event_id = event.id
-            yield Emit(ExportDocument.model_validate_json(event.data))
-            if event.name == "finished":
+            job = ExportDocument.model_validate_json(event.data)
+            yield Emit(job)
+            if job.status.is_finished:
                 return None
     # The service ends each stream after a while, so that credentials are looked at anew.
     return reader.retry_seconds
