@@ -23,6 +23,7 @@ from waybill.api import (
 from waybill.api.auth import Authenticator, create_authenticator
 from waybill.api.body_limit import BodyLimit
 from waybill.api.rate_limit import RateLimiter
+from waybill.api.safe_headers import SafeHeaders
 from waybill.bootstrap import Services
 
 _DESCRIPTION = """\
@@ -72,6 +73,7 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
         burst=services.settings.requests_burst,
     )
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(SafeHeaders)
     problems.install(app)
     for module in (health, metrics, exports, events, download, admin, audit):
         app.include_router(module.router)

@@ -77,6 +77,8 @@ def problem(
         "detail": detail,
         **extensions,
     }
+    # Here too, since what answers a defect stands outside the middleware.
+    headers = {"Cache-Control": "no-store", **(headers or {})}
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
