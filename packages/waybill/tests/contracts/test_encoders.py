@@ -49,19 +49,10 @@ def _plan(format_name: str) -> ExportPlan:
     )
 
 
-def chunk(messages: list[bytes]) -> CopyChunk:
-    data = bytearray()
-    ends = []
-    for message in messages:
-        data += message
-        ends.append(len(data))
-    return CopyChunk(data, ends)
-
-
 def write(encoding: Encoding, *chunks: list[bytes]) -> bytes:
     data = bytearray(encoding.header())
     for messages in chunks:
-        data += encoding.encode(chunk(messages))
+        data += encoding.encode(CopyChunk(messages))
     return bytes(data + encoding.footer())
 
 
@@ -114,7 +105,7 @@ def test_file_that_lost_its_end_does_not_count_as_whole(
 
 def test_row_that_was_cut_is_refused(encoding: Encoding) -> None:
     with pytest.raises(IncompleteExport):
-        encoding.encode(chunk([b'{"a":1}\n', b'{"a":']))
+        encoding.encode(CopyChunk([b'{"a":1}\n', b'{"a":']))
 
 
 def test_options_survive_the_jobs_row(encoder: Encoder) -> None:

@@ -17,7 +17,7 @@ from waybill.exports.manifest import (
 )
 from waybill.pipeline.control import RunControl
 from waybill.pipeline.encoders import FileFacts, get_encoder
-from waybill.pipeline.formula_guard import MODE, is_guarded_type
+from waybill.pipeline.formula_guard import MODE, is_guarded_column
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.source import PostgresSnapshot
@@ -132,7 +132,7 @@ def build_manifest(
                 name=c.name,
                 header=c.header,
                 type=c.type_name,
-                is_guarded=is_guarding and is_guarded_type(c.base_type_oid),
+                is_guarded=is_guarding and is_guarded_column(c),
             )
             for c in plan.columns
         ),

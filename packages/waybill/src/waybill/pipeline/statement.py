@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from waybill.catalog.model import QuerySource, TableSource
-from waybill.pipeline.formula_guard import guard_expression, is_guarded_type
+from waybill.pipeline.formula_guard import guard_expression, is_guarded_column
 from waybill.pipeline.plan import ExportPlan, ResolvedColumn
 
 _SOURCE = sql.Identifier("waybill_source")
@@ -80,7 +80,7 @@ def csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
     value = source_column(column.name)
     if column.base_type_oid == BOOL_OID:
         return sql.SQL("{}::pg_catalog.text").format(value)
-    if formula_guard and is_guarded_type(column.base_type_oid):
+    if formula_guard and is_guarded_column(column):
         return guard_expression(value, column.base_type_oid)
     if column.base_type_oid == TIMESTAMPTZ_OID:
         text = sql.SQL("{}::pg_catalog.text || ':00'").format(value)

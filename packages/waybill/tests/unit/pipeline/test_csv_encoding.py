@@ -20,11 +20,7 @@ def write(messages: list[bytes], headers: list[str], **options: object) -> bytes
         read_options("csv", options),
     )
     encoding = get_encoder("csv").open(plan)
-    data, ends = bytearray(), []
-    for message in messages:
-        data += message
-        ends.append(len(data))
-    return encoding.header() + encoding.encode(CopyChunk(data, ends)) + encoding.footer()
+    return encoding.header() + encoding.encode(CopyChunk(messages)) + encoding.footer()
 
 
 def test_header_is_quoted_where_it_must_be() -> None:

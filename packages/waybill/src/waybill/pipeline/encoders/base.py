@@ -30,14 +30,18 @@ class UnreadableFile(WaybillError):
 
 @dataclass(frozen=True, slots=True)
 class CopyChunk:
-    """Whole rows as COPY sent them, one message each; ``ends`` are the offsets where they end."""
+    """Whole rows as COPY sent them, one message each."""
 
-    data: bytearray
-    ends: list[int]
+    messages: Sequence[bytes | memoryview]
 
     @property
     def rows(self) -> int:
-        return len(self.ends)
+        return len(self.messages)
+
+    @property
+    def data(self) -> bytes:
+        """All messages in a row; joined anew at each call."""
+        return b"".join(self.messages)
 
 
 class Encoding(Protocol):

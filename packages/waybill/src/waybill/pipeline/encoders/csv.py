@@ -85,22 +85,16 @@ class CsvEncoding:
         self._rows = rows
 
     def encode(self, chunk: CopyChunk) -> bytes | bytearray:
-        data = chunk.data
-        self._rows += chunk.rows
-        if not data.endswith(b"\n"):
+        messages = chunk.messages
+        self._rows += len(messages)
+        if messages[-1][-1:] != b"\n":
             raise IncompleteExport("PostgreSQL's rows do not end like CSV records.")
         if self._terminator == b"\n":
-            return data
-        if data.count(b"\n") == chunk.rows:
-            # As many as rows, so there is none inside a cell: one C loop does it.
-            return data.replace(b"\n", self._terminator)
-        records = bytearray()
-        start = 0
-        for end in chunk.ends:
-            records += data[start : end - 1]
-            records += self._terminator
-            start = end
-        return records
+            return chunk.data
+        # Row by row, since a line break inside a cell is data and stays as it is.
+        records = [message[:-1] for message in messages]
+        records.append(b"")
+        return self._terminator.join(records)
 
     def footer(self) -> bytes:
         return b""

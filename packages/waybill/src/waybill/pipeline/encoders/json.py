@@ -29,14 +29,12 @@ class JsonEncoding:
     def resume_after(self, rows: int) -> None:
         self._rows = rows
 
-    def encode(self, chunk: CopyChunk) -> bytearray:
-        elements = to_lines(chunk)
+    def encode(self, chunk: CopyChunk) -> bytes:
+        lines = to_lines(chunk)
         # A separator stands before each element but the first: which one is the last shows late.
-        del elements[-1:]
-        elements = elements.replace(b"\n", b",\n")
-        elements[:0] = b",\n" if self._rows else b"\n"
+        start = b",\n" if self._rows else b"\n"
         self._rows += chunk.rows
-        return elements
+        return start + lines[:-1].replace(b"\n", b",\n")
 
     def footer(self) -> bytes:
         return b"\n]\n" if self._rows else b"]\n"

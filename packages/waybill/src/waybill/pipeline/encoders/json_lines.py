@@ -16,7 +16,7 @@ from waybill.pipeline.statement import JSON_QUOTE
 _TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 
-def to_lines(chunk: CopyChunk) -> bytearray:
+def to_lines(chunk: CopyChunk) -> bytes:
     """Return the chunk with exactly one LF per row.
 
     A ``json`` column (unlike jsonb) keeps the white space it came with, line breaks included.
@@ -30,7 +30,7 @@ def to_lines(chunk: CopyChunk) -> bytearray:
     if JSON_QUOTE in data:
         segments = data.split(JSON_QUOTE)
         segments[1::2] = [segment.translate(_TO_BLANKS) for segment in segments[1::2]]
-        data = bytearray().join(segments)
+        data = b"".join(segments)
     if data.count(b"\n") != chunk.rows or not data.endswith(b"\n"):
         raise IncompleteExport("PostgreSQL's rows do not parse as lines of JSON.")
     return data

@@ -29,7 +29,7 @@ class NdjsonEncoding:
     def resume_after(self, rows: int) -> None:
         self._rows = rows
 
-    def encode(self, chunk: CopyChunk) -> bytearray:
+    def encode(self, chunk: CopyChunk) -> bytes:
         lines = to_lines(chunk)
         self._rows += chunk.rows
         return lines
