@@ -11,6 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Final
 
 from psycopg import sql
@@ -57,11 +58,16 @@ class BlockEncoding(ABC):
         return b""
 
     def encode(self, chunk: CopyChunk) -> bytes:
-        if not chunk.data.endswith(b"\n") or chunk.ends[-1] != len(chunk.data):
+        text = chunk.data
+        if not text.endswith(b"\n"):
             raise IncompleteExport("PostgreSQL's rows do not end like records.")
         self._rows += chunk.rows
         written: list[bytes] = []
-        data, ends = memoryview(chunk.data), chunk.ends
+        if len(self._block) + len(text) < self._block_bytes:
+            self._block += text
+            self._block_rows += chunk.rows
+            return b""
+        data, ends = memoryview(text), list(accumulate(map(len, chunk.messages)))
         start, row = 0, 0
         while row < len(ends):
             # The first row with which the block is full belongs to it.
