@@ -83,10 +83,11 @@ class ManifestGenerator(_Part):
 
 
 class Manifest(_Part):
-    """Version 1. ``sha256`` is of the whole file; ``key`` are the columns that identify a row and
-    ``order_by`` those the file is ordered by (empty: PostgreSQL's own order). ``segments`` is empty
-    when all rows are of one ``snapshot``; otherwise that is the first segment's, so that whoever
-    wants what changed since then misses nothing."""
+    """Version 1. ``bytes``, ``sha256`` and the parts are of the file as it is stored, compressed or
+    not; ``uncompressed_bytes`` is the size of a compressed file's content. ``key`` are the columns
+    that identify a row and ``order_by`` those the file is ordered by (empty: PostgreSQL's own
+    order). ``segments`` is empty when all rows are of one ``snapshot``; otherwise that is the first
+    segment's, so that whoever wants what changed since then misses nothing."""
 
     version: Literal[1] = MANIFEST_VERSION
     export_id: str
@@ -105,6 +106,7 @@ class Manifest(_Part):
     media_type: str
     file_name: str
     compression: str | None = None
+    uncompressed_bytes: Count | None = None
     formula_guard: str | None = None
     created_at: datetime
     generator: ManifestGenerator

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from waybill.errors import RequestError, WaybillError
 from waybill.exports.manifest import Manifest, ManifestPart
+from waybill.pipeline.compress import Decompressed, get_codec
 from waybill.pipeline.encoders import (
     RowCounter,
     UnreadableFile,
@@ -165,13 +166,26 @@ def _row_counter(manifest: Manifest) -> RowCounter | None:
 
 
 def _count_rows(path: Path, manifest: Manifest) -> int | None:
-    """Return the rows of a whole file; ``None`` for what this version cannot read."""
-    if manifest.compression is not None:
-        return None
+    """Return the rows of a whole file; ``None`` for what this version cannot read.
+
+    Raises:
+        UnreadableFile: it is no file of its format, or its content is of another size.
+    """
     try:
         options = read_options(manifest.format, manifest.options)
         encoder = get_encoder(manifest.format)
+        if manifest.compression is not None:
+            get_codec(manifest.compression)
     except RequestError:
         return None
-    with path.open("rb") as file:
-        return encoder.count_rows(file, options)
+    if manifest.compression is None:
+        with path.open("rb") as file:
+            return encoder.count_rows(file, options)
+    with Decompressed(path, manifest.compression) as content:
+        rows = encoder.count_rows(cast("BinaryIO", content), options)
+        if manifest.uncompressed_bytes not in (None, content.bytes_read):
+            raise UnreadableFile(
+                f"It holds {content.bytes_read} bytes of content where the manifest says "
+                f"{manifest.uncompressed_bytes}."
+            )
+        return rows

@@ -15,6 +15,7 @@ from waybill.exports.manifest import (
     ManifestSnapshot,
     export_file_name,
 )
+from waybill.pipeline.compress import get_codec, open_stage
 from waybill.pipeline.control import RunControl
 from waybill.pipeline.encoders import FileFacts, get_encoder
 from waybill.pipeline.formula_guard import MODE, is_guarded_column
@@ -62,14 +63,18 @@ def run_pipeline(
     encoding = encoder.open(
         plan, FileFacts(export_id, plan.export_type.name, facts.id, facts.taken_at)
     )
-    with storage.open_upload(key, content_type=encoder.media_type) as upload:
-        with PartWriter(upload, control.check, part_sizes) as writer:
-            writer.write(encoding.header())
+    with storage.open_upload(key, content_type=media_type(plan)) as upload:
+        with (
+            PartWriter(upload, control.check, part_sizes) as writer,
+            open_stage(plan.compression, writer.write, control.check) as stage,
+        ):
+            stage.write(encoding.header())
             for chunk in snapshot.copy(encoding.statement):
-                writer.write(encoding.encode(chunk))
+                stage.write(encoding.encode(chunk))
                 control.progress(encoding.rows, writer.bytes_written)
                 control.check()
-            writer.write(encoding.footer())
+            stage.write(encoding.footer())
+            stage.finish()
             written = writer.finish()
         if encoding.rows != snapshot.copied_rows:
             raise IncompleteExport(
@@ -87,7 +92,16 @@ def run_pipeline(
     manifest = build_manifest(
         plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
     )
+    if plan.compression is not None:
+        manifest = manifest.model_copy(update={"uncompressed_bytes": stage.bytes_taken})
     return Completion(manifest, stored, storage.name)
+
+
+def media_type(plan: ExportPlan) -> str:
+    """Return the type of the plan's file: the format's, or its compression's."""
+    if plan.compression is not None:
+        return get_codec(plan.compression).media_type
+    return get_encoder(plan.format).media_type
 
 
 def check_parts(written: WrittenParts) -> None:
@@ -120,6 +134,9 @@ def build_manifest(
             )
         )
         offset += receipt.bytes
+    extension = encoder.extension
+    if plan.compression is not None:
+        extension += get_codec(plan.compression).suffix
     facts = snapshot.facts
     is_guarding = bool(getattr(plan.options, "formula_guard", False))
     return Manifest(
@@ -149,10 +166,11 @@ def build_manifest(
         sha256=written.sha256,
         parts=tuple(parts),
         formula_guard=MODE if is_guarding else None,
-        media_type=encoder.media_type,
+        media_type=media_type(plan),
         file_name=export_file_name(
-            plan.export_type.name, encoder.extension, created_at=created_at, export_id=export_id
+            plan.export_type.name, extension, created_at=created_at, export_id=export_id
         ),
+        compression=plan.compression,
         created_at=created_at,
         generator=ManifestGenerator(version=__version__),
     )

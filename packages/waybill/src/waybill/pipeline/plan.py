@@ -44,6 +44,7 @@ class ExportPlan:
     """Everything that decides a file's bytes, but for the data.
 
     ``where`` limits the rows (see ``where_clause``), ``limit`` takes the first of them only.
+    ``compression`` names the codec of the whole file (see ``pipeline.compress``).
     """
 
     export_type: ExportType
@@ -52,6 +53,7 @@ class ExportPlan:
     options: FormatOptions
     where: sql.Composable | None = None
     limit: int | None = None
+    compression: str | None = None
 
     @property
     def order_by(self) -> tuple[str, ...]:

@@ -68,9 +68,12 @@ class Resumption:
 
 
 def can_resume(plan: ExportPlan) -> bool:
-    """Return whether a file of this plan can be gone on with: its type wants it, its format can."""
-    return plan.export_type.consistency == "resumable" and isinstance(
-        get_encoder(plan.format).open(plan), ResumableEncoding
+    """Return whether a file of this plan can be gone on with: its type wants it, its format can.
+    (A compressed one is not: its parts end inside of frames.)"""
+    return (
+        plan.export_type.consistency == "resumable"
+        and plan.compression is None
+        and isinstance(get_encoder(plan.format).open(plan), ResumableEncoding)
     )
 
 

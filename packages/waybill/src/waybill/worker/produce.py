@@ -108,6 +108,7 @@ class ExportProducer:
                 where=request.where(
                     export_type, {"tenant": job.tenant, "subject": job.requested_by}
                 ),
+                compression=request.compression,
             )
             if storage is self._storage and self._continuation and can_resume(plan):
                 completion = self._go_on(job, lease, plan, snapshot, self._continuation, control)

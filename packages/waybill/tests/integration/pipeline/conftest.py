@@ -114,6 +114,7 @@ def export(
         columns: tuple[Column, ...] = (),
         options: dict[str, Any] | None = None,
         part_bytes: int = 8 * 1024 * 1024,
+        compression: str | None = None,
     ) -> Exported:
         export_type = ExportType("things", source, key=key, columns=columns)
         # These tests compare with PostgreSQL's own text; the guard has tests of its own.
@@ -125,6 +126,7 @@ def export(
                 snapshot.resolve(export_type),
                 format_name,
                 read_options(format_name, {**unguarded, **(options or {})}),
+                compression=compression,
             )
             snapshot.check_key(export_type)
             completion = run_pipeline(
