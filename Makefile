@@ -18,7 +18,7 @@ SEED ?= 1
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n FORMAT=csv|json|ndjson|parquet)
+demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n FORMAT=csv|json|ndjson|parquet|xlsx)
 	@$(BIN)/waybill demo --users $(USERS) --format $(FORMAT)
 
 test: $(VENV)/.dev ## Run every test, services included

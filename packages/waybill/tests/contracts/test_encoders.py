@@ -27,6 +27,7 @@ MESSAGES = {
     "json": [b'{"a":1}\n', b'\x01{"a":[1,\n2]}\x01\n', b'{"a":null}\n'],
     "ndjson": [b'{"a":1}\n', b'\x01{"a":[1,\n2]}\x01\n', b'{"a":null}\n'],
     "parquet": [b"1\n", b'\x01x "y"\nz\x01\n', b"\n"],
+    "xlsx": [b"1\n", b'"x ""y""\nz"\n', b"\n"],
 }
 
 
@@ -57,7 +58,7 @@ def write(encoding: Encoding, *chunks: list[bytes]) -> bytes:
 
 
 def test_every_format_is_registered_under_its_name() -> None:
-    assert sorted(ENCODERS) == ["csv", "json", "ndjson", "parquet"]
+    assert sorted(ENCODERS) == ["csv", "json", "ndjson", "parquet", "xlsx"]
     assert all(encoder.name == name for name, encoder in ENCODERS.items())
 
 

@@ -40,8 +40,7 @@ def export(
         typer.Option("--output", "-o", help="Where to write; TYPE.FORMAT by default."),
     ] = None,
     format: Annotated[
-        str,
-        typer.Option("--format", "-f", help="csv, json, ndjson, parquet or another it has."),
+        str, typer.Option("--format", "-f", help="csv, json, ndjson, parquet or xlsx.")
     ] = "csv",
     column: Annotated[
         list[str] | None,

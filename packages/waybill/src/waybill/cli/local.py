@@ -55,7 +55,7 @@ def local(
 def demo(
     users: Annotated[int, typer.Option(min=0, help="How many users to make.")] = 100_000,
     format: Annotated[
-        str, typer.Option("--format", "-f", help="csv, json, ndjson or parquet.")
+        str, typer.Option("--format", "-f", help="csv, json, ndjson, parquet or xlsx.")
     ] = "csv",
     data_dir: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path(".waybill"),
 ) -> None:

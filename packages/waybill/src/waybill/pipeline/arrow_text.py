@@ -76,7 +76,7 @@ def read_columns(data: bytearray, columns: Sequence[ArrowColumn], rows: int) -> 
 
 
 def read_text(
-    data: bytearray,
+    data: bytes | bytearray,
     types: Sequence[pa.DataType],
     rows: int,
     *,
@@ -90,7 +90,7 @@ def read_text(
         pyarrow.ArrowInvalid: a field does not read as its type.
     """
     if data.startswith(_BOM):
-        data = bytearray(_BOM) + data  # the reader takes one off, and this one is data
+        data = _BOM + data  # the reader takes one off, and this one is data
     if len(data) >= _BLOCK_LIMIT:
         raise IncompleteExport("PostgreSQL sent a row of more than 2 GiB.")
     names = [str(number) for number in range(len(types))]
@@ -167,7 +167,7 @@ def from_text(texts: pa.Array, column: ArrowColumn) -> pa.Array:
 
 
 def _uuids(texts: pa.Array) -> pa.Array:
-    digits = binascii.unhexlify(_joined(texts).replace(b"-", b""))
+    digits = binascii.unhexlify(joined(texts).replace(b"-", b""))
     valid = texts.is_valid()
     dense = pa.Array.from_buffers(pa.binary(16), len(digits) // 16, [None, pa.py_buffer(digits)])
     if texts.null_count:
@@ -178,7 +178,7 @@ def _uuids(texts: pa.Array) -> pa.Array:
 
 
 def _binaries(texts: pa.Array) -> pa.Array:
-    content = binascii.unhexlify(_joined(texts).replace(b"\\x", b""))
+    content = binascii.unhexlify(joined(texts).replace(b"\\x", b""))
     digits = pc.subtract(pc.cast(pc.binary_length(texts), pa.int64()), number(2))
     ends = pc.cumulative_sum(pc.divide(digits, number(2)).fill_null(number(0)))
     valid = texts.is_valid().buffers()[1] if texts.null_count else None
@@ -188,7 +188,7 @@ def _binaries(texts: pa.Array) -> pa.Array:
     )
 
 
-def _joined(texts: pa.Array) -> bytes:
+def joined(texts: pa.Array) -> bytes:
     """Return all texts of an array, one after the other."""
     _, offsets, content = texts.buffers()
     if content is None or not len(texts):
@@ -200,7 +200,7 @@ def _joined(texts: pa.Array) -> bytes:
 
 def _lists(texts: pa.Array, column: ArrowColumn) -> pa.Array:
     """Return JSON arrays of texts as lists. Those of several dimensions are no lists of values."""
-    lines = _joined(
+    lines = joined(
         pc.binary_join_element_wise(
             literal('{"v":'), texts.fill_null(literal("null")), literal("}\n"), literal("")
         )

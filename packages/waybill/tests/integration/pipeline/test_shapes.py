@@ -93,7 +93,7 @@ def test_1600_columns_with_a_long_label_are_assembled(export: Any, run_sql: Any)
     assert [value for value in row.values() if value is not None] == [7]
 
 
-@pytest.mark.parametrize("format_name", ENCODERS)
+@pytest.mark.parametrize("format_name", sorted({*ENCODERS} - {"xlsx"}))
 def test_value_of_50_mb_comes_through_whole(format_name: str, export: Any, run_sql: Any) -> None:
     run_sql("CREATE TABLE t (id int PRIMARY KEY, a text)")
     run_sql("""INSERT INTO t SELECT n, repeat('Zeile "1"' || chr(10), 5000000) || n

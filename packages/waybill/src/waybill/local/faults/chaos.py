@@ -32,7 +32,7 @@ from waybill.local.sample import create_users
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
 
-_FORMATS = ("csv", "json", "ndjson", "parquet")
+_FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx")
 _SIZES = {"users": 20_000, "users-small": 500, "users-large": 120_000}
 _CATALOG = "".join(
     f'[exports.{name}]\ntable = "public.{name.replace("-", "_")}"\nkey = "id"\n\n'

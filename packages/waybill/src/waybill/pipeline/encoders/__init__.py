@@ -19,11 +19,12 @@ from waybill.pipeline.encoders.csv import CsvEncoder
 from waybill.pipeline.encoders.json import JsonEncoder
 from waybill.pipeline.encoders.ndjson import NdjsonEncoder
 from waybill.pipeline.encoders.parquet import ParquetEncoder
+from waybill.pipeline.encoders.xlsx import XlsxEncoder
 from waybill.pipeline.plan import FormatOptions
 
 ENCODERS: dict[str, Encoder] = {
     encoder.name: encoder
-    for encoder in (CsvEncoder(), JsonEncoder(), NdjsonEncoder(), ParquetEncoder())
+    for encoder in (CsvEncoder(), JsonEncoder(), NdjsonEncoder(), ParquetEncoder(), XlsxEncoder())
 }
 
 

@@ -17,6 +17,7 @@ from psycopg import sql
 from pydantic import ValidationError
 
 from waybill.errors import InvalidOption, WaybillError
+from waybill.pipeline.formula_guard import needs_guard
 from waybill.pipeline.plan import ExportPlan, FormatOptions
 
 _READ_BYTES: Final = 1024 * 1024
@@ -172,6 +173,21 @@ def parse_options(
         else:
             reason = first["msg"].removeprefix("Value error, ")
         raise InvalidOption(name, reason) from exc
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Refuse labels that a spreadsheet would run; the guard leaves headers as they are.
+
+    Raises:
+        InvalidOption: there is one.
+    """
+    for label in labels:
+        if needs_guard(label):
+            raise InvalidOption(
+                "columns",
+                "a column label begins like a formula; choose another label, or turn the option "
+                "formula_guard off",
+            )
 
 
 def join_header(cells: Sequence[str], *, delimiter: str, terminator: bytes) -> bytes:

@@ -21,9 +21,8 @@ from typing import Literal
 from psycopg import sql
 from pydantic import Field, ValidationInfo, field_validator
 
-from waybill.errors import IncompleteExport, InvalidOption
-from waybill.pipeline.encoders.base import CopyChunk, Encoder, FileFacts, join_header
-from waybill.pipeline.formula_guard import needs_guard
+from waybill.errors import IncompleteExport
+from waybill.pipeline.encoders.base import CopyChunk, Encoder, FileFacts, check_labels, join_header
 from waybill.pipeline.plan import ExportPlan, FormatOptions
 from waybill.pipeline.statement import copy_csv
 
@@ -61,7 +60,7 @@ class CsvEncoding:
         self._terminator = _TERMINATORS[options.line_terminator]
         self._rows = 0
         if options.formula_guard:
-            _check_headers(self._headers)
+            check_labels(self._headers)
         self.statement: sql.Composed = copy_csv(
             plan,
             delimiter=options.delimiter,
@@ -98,16 +97,6 @@ class CsvEncoding:
 
     def footer(self) -> bytes:
         return b""
-
-
-def _check_headers(headers: list[str]) -> None:
-    for header in headers:
-        if needs_guard(header):
-            raise InvalidOption(
-                "columns",
-                "a column label begins like a formula; choose another label, or turn the option "
-                "formula_guard off",
-            )
 
 
 class CsvRowCounter:
