@@ -108,6 +108,15 @@ class InvalidHeader(RequestError):
         super().__init__(f"Header {header}: {reason}.")
 
 
+class AmbiguousBody(RequestError):
+    """A JSON object of the request has the same name twice."""
+
+    code = "ambiguous_json"
+
+    def __init__(self) -> None:
+        super().__init__("The body names the same field twice. Name each field once.")
+
+
 class IdempotencyKeyInUse(RequestError):
     """Another request with the same key is being answered at this moment."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from waybill.api.admin_schemas import (
     AdminExportDocument,
@@ -19,6 +19,7 @@ from waybill.api.admin_schemas import (
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.cursor import Cursor, read_cursor, write_cursor
 from waybill.api.instants import Moment
+from waybill.api.json_body import require_unambiguous_json
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.bootstrap import Services
 from waybill.errors import QueueUnavailable
@@ -195,6 +196,7 @@ async def replay_dead_letter(
 @router.post(
     "/dead-letters/replay",
     status_code=202,
+    dependencies=[Depends(require_unambiguous_json)],
     summary="Try many again",
     responses=problem_responses(401, 403),
 )

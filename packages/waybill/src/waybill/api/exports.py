@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.events import POLLING_HEADERS, progress_headers
 from waybill.api.instants import Moment
+from waybill.api.json_body import require_unambiguous_json
 from waybill.api.rate_limit import limited
 from waybill.api.request_headers import (
     REQUEST_HEADERS,
@@ -26,6 +27,7 @@ from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument, ExportList
 from waybill.bootstrap import Services
 from waybill.exports.job import ExportJob, ExportStatus
+from waybill.exports.manifest import Manifest
 
 POLL_SECONDS = 1
 PAGE_ITEMS = 50
@@ -41,7 +43,7 @@ def _document(request: Request, services: Services, job: ExportJob) -> ExportDoc
     "/{export_type}/export",
     status_code=202,
     summary="Request an export",
-    dependencies=[Depends(limited("request"))],
+    dependencies=[Depends(limited("request")), Depends(require_unambiguous_json)],
     response_model=ExportDocument,
     responses={
         200: {
@@ -142,6 +144,7 @@ async def get_export(
 @router.get(
     "/exports/{export_id}/manifest",
     summary="Get the manifest",
+    response_model=Manifest,
     responses=problem_responses(401, 403, 404, 409, 410),
 )
 async def get_manifest(

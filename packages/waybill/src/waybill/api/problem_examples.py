@@ -26,6 +26,7 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.UnknownFilter("colour", "users", ("created_at",)),
     errors.InvalidFilter("created_at", "must be an instant with an offset"),
     errors.InvalidHeader("Idempotency-Key", "must be 1 to 255 printable characters"),
+    errors.AmbiguousBody(),
     errors.IdempotencyKeyInUse(),
     errors.IdempotencyKeyReused(),
     errors.QuotaExceeded("daily", limit=5, window_seconds=86_400, retry_after_seconds=4_711),

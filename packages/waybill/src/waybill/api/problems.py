@@ -40,6 +40,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.UnknownFilter: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidFilter: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidHeader: HTTPStatus.BAD_REQUEST,
+    errors.AmbiguousBody: HTTPStatus.BAD_REQUEST,
     errors.IdempotencyKeyInUse: HTTPStatus.CONFLICT,
     errors.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,

@@ -82,6 +82,24 @@ async def test_body_that_is_too_long_is_refused_wherever_it_goes(
     assert_problem(response)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"format": "csv", "format": "csv"}',
+        b'{"filters": {"a": {"eq": 1, "eq": 2}}}',
+        b'{"columns": [{"name": "id", "as": "x", "as": "y"}]}',
+        b'{"format": "csv", "\\u0066ormat": "json"}',
+    ],
+)
+async def test_field_that_is_named_twice_is_refused(
+    api: httpx.AsyncClient, execute: Execute, body: bytes
+) -> None:
+    response = await api.post("/api/users/export", content=body, headers=JSON)
+    assert_problem(response)
+    assert response.json()["code"] == "ambiguous_json"
+    assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
+
+
 async def test_long_body_of_another_type_is_not_parsed(api: httpx.AsyncClient) -> None:
     response = await api.post(
         "/api/users/export", content=b"<x/>", headers={"Content-Type": "application/xml"}
