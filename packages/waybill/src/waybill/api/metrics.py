@@ -21,7 +21,10 @@ _PROBLEM = {"model": ProblemDocument, "content": {"application/problem+json": {}
     summary="Figures for Prometheus",
     response_class=Response,
     responses={
-        200: {"description": "Text format 0.0.4.", "content": {"text/plain": {}}},
+        200: {
+            "description": "Text format 0.0.4.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
         401: _PROBLEM,
         403: _PROBLEM,
     },

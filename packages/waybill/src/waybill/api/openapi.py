@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from waybill.api.examples import document_examples
 from waybill.api.request_headers import HEADER_SCHEMAS
 from waybill.api.responses import problem_responses
 from waybill.api.schemas import ProblemDocument
@@ -51,6 +52,8 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     for name in _GUESSED:
         schemas.pop(name, None)
     schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+    for name, example in document_examples().items():
+        schemas[name]["examples"] = [example]
     for item in document["paths"].values():
         for method, operation in item.items():
             if method in _METHODS:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import typer
 
 from waybill.api.auth import current_principal
 from waybill.api.jwt_settings import JwtSettings
@@ -22,7 +23,7 @@ from waybill.api.problem_examples import problem_examples
 from waybill.api.request_schemas import ExportBody
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
-from waybill.cli.app import EXIT_FAILED, EXIT_TRY_LATER
+from waybill.cli.app import EXIT_FAILED, EXIT_TRY_LATER, app
 from waybill.client import AsyncExportClient, ExportClient, errors
 from waybill.client.calls import RequestOptions
 from waybill.config import Settings
@@ -195,7 +196,7 @@ async def test_examples_of_the_client_run(
     assert "completed 100.0" in printed
     assert "('csv', " in printed
     for name in ("users.csv", "users.ndjson"):
-        assert (tmp_path / name).stat().st_size > 100_000
+        assert (tmp_path / name).stat().st_size > 10_000
     with ExportClient(url, "test-token") as client:
         names = await run(block(CLIENT, "python request"), client=client)
     assert names["job"].status == "queued"
@@ -218,6 +219,15 @@ def test_every_method_option_and_error_of_the_client_is_explained() -> None:
 def test_exit_statuses_are_those_of_the_command() -> None:
     listed = set(re.findall(r"^\| (\d+) \|", CLIENT, re.MULTILINE))
     assert listed == {"0", str(EXIT_FAILED), "2", str(EXIT_TRY_LATER), "130"}
+
+
+def test_command_lines_use_options_that_exist() -> None:
+    command = typer.main.get_command(app).commands["export"]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts}
+    lines = re.findall(r"^waybill export .*$", CLIENT, re.MULTILINE)
+    assert len(lines) > 4
+    used = {option for line in lines for option in re.findall(r"(?<= )--?[a-z][a-z-]*", line)}
+    assert used - known == set()
 
 
 # -- docs/authentication.md -----------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 from waybill.api.problem_examples import problem_examples
@@ -86,6 +88,25 @@ async def test_service_keeps_its_document_for_strangers(
 async def test_every_error_has_an_example(api: httpx.AsyncClient) -> None:
     for error, status in STATUS_OF.items():
         assert error.code in problem_examples(status), f"{error.__name__} has no example"
+
+
+async def test_every_document_has_an_example_that_fits(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    answered = {
+        reference.rpartition("/")[2]
+        for item in document["paths"].values()
+        for operation in item.values()
+        for status, response in operation["responses"].items()
+        if int(status) < 400
+        for content in response.get("content", {}).values()
+        for reference in re.findall(r"#/components/schemas/\w+", json.dumps(content["schema"]))
+    }
+    assert len(answered) >= 9
+    for name in answered:
+        (example,) = schemas[name]["examples"]
+        wanted = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.validate(example, wanted)
 
 
 async def test_every_operation_is_described(api: httpx.AsyncClient) -> None:
