@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -138,6 +139,25 @@ def test_export_writes_the_file_and_verify_proves_it(tmp_path: Path, running: An
     assert waybill("verify", "users.csv", cwd=tmp_path).returncode == 0
 
 
+def test_dry_run_tells_what_it_would_be_and_writes_nothing(tmp_path: Path, running: Any) -> None:
+    environment = {"WAYBILL_URL": running.url, "WAYBILL_TOKEN": running.token}
+    arguments = ["users", "-c", "id", "-c", "email=E-mail", "--dry-run"]
+    result = waybill("export", *arguments, cwd=tmp_path, **environment)
+    assert result.returncode == 0, result.stderr
+    preview = json.loads(result.stdout)
+    assert [column["header"] for column in preview["columns"]] == ["id", "E-mail"]
+    assert preview["rows"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_service_out_of_reach_is_worth_another_try(tmp_path: Path) -> None:
+    port = free_port()
+    arguments = ["users", "--url", f"http://127.0.0.1:{port}", "--token", "x"]
+    result = waybill("export", *arguments, cwd=tmp_path)
+    assert result.returncode == 75
+    assert f"http://127.0.0.1:{port}" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -164,6 +184,7 @@ def test_verify_of_a_damaged_file_fails_and_says_how(
         (["usres"], "Known types: doubled, nobody, users"),
         (["users", "--format", "docx"], "Known formats: csv"),
         (["users", "--option", "bom"], "NAME=VALUE"),
+        (["users", "--filter", "shoe_size=46"], "no filter 'shoe_size'"),
         (["users", "-o", "missing/users.csv"], "does not exist"),
     ],
 )

@@ -93,8 +93,9 @@ class AsyncExportClient:
 
     async def wait(self, export_id: ExportId, *, live: bool = True) -> ExportDocument:
         """See ``ExportClient.wait``."""
-        *_, job = [job async for job in self.watch(export_id, live=live)]
-        return flows.completed(job)
+        async for job in self.watch(export_id, live=live):
+            last = job
+        return flows.completed(last)
 
     async def download(
         self,

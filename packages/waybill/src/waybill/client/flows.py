@@ -180,44 +180,41 @@ def watch(export_id: ExportId, *, live: bool = True) -> EmittingFlow[ExportDocum
     Listens to the service's events; polls, at the pace the service asks for, where those cannot be
     had or are not wanted. A connection that breaks is made again for some half a minute.
     """
-    stream = _Stream() if live else None
-    failures = 0
+    place = _Place(is_live=live)
     while True:
         try:
-            if stream is None:
-                pause = yield from _poll(export_id)
-            else:
-                pause = yield from _listen(export_id, stream)
-                stream = stream if stream.is_offered else None
+            pause = (
+                yield from _listen(export_id, place) if place.is_live else _poll(export_id, place)
+            )
             if pause is None:
                 return
-            failures = 0
         except (ConnectionLost, ServerUnreachable, ServerUnavailable) as exc:
-            if failures == len(_RECONNECT_SECONDS):
+            if place.failures == len(_RECONNECT_SECONDS):
                 raise
-            pause = _RECONNECT_SECONDS[failures]
+            pause = _RECONNECT_SECONDS[place.failures]
             if isinstance(exc, ServerUnavailable):
                 pause = max(pause, exc.retry_after_seconds or 0)
-            failures += 1
+            place.failures += 1
         except TooManyRequests as exc:
             pause = exc.retry_after_seconds or _POLL_SECONDS
         yield Sleep(pause)
 
 
 @dataclass(slots=True)
-class _Stream:
-    """Where a stream of events was when its connection broke, and whether there is one at all."""
+class _Place:
+    """Where a watch is: by which means, after which event, and how often it failed in a row."""
 
+    is_live: bool
     last_event_id: str | None = None
-    is_offered: bool = True
+    failures: int = 0
 
 
 _Pause = Generator[Effect | Emit[ExportDocument], Any, float | None]
 """Returns in how many seconds to go on; ``None`` when the job is over."""
 
 
-def _listen(export_id: ExportId, stream: _Stream) -> _Pause:
-    answer: Answer = yield Open(calls.watch_export(export_id, stream.last_event_id))
+def _listen(export_id: ExportId, place: _Place) -> _Pause:
+    answer: Answer = yield Open(calls.watch_export(export_id, place.last_event_id))
     if answer.status == HTTPStatus.NO_CONTENT:
         return None
     if answer.status >= HTTPStatus.BAD_REQUEST:
@@ -226,12 +223,13 @@ def _listen(export_id: ExportId, stream: _Stream) -> _Pause:
             raise error
     if not _is_event_stream(answer):
         # Too many watch already, or a proxy stands between that knows no event streams.
-        stream.is_offered = False
+        place.is_live = False
         return 0.0
+    place.failures = 0
     reader = EventReader()
     while chunk := (yield Read()):
         for event in reader.feed(chunk):
-            stream.last_event_id = event.id
+            place.last_event_id = event.id
             job = ExportDocument.model_validate_json(event.data)
             yield Emit(job)
             if job.status.is_finished:
@@ -246,9 +244,10 @@ def _is_event_stream(answer: Answer) -> bool:
     )
 
 
-def _poll(export_id: ExportId) -> _Pause:
+def _poll(export_id: ExportId, place: _Place) -> _Pause:
     call = calls.get_export(export_id)
     answer: Answer = yield Send(call)
     job = call.read(answer)
+    place.failures = 0
     yield Emit(job)
     return None if job.status.is_finished else retry_after(answer.headers) or _POLL_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -107,7 +108,7 @@ class ExportClient:
         Raises:
             ExportEnded: it failed, was cancelled, or its file is gone.
         """
-        *_, job = self.watch(export_id, live=live)
+        (job,) = deque(self.watch(export_id, live=live), maxlen=1)
         return flows.completed(job)
 
     def download(

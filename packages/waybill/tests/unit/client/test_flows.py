@@ -149,6 +149,12 @@ def test_service_that_stays_away_is_given_up() -> None:
         play(flows.watch(ID), [AWAY] * 9)
 
 
+def test_streams_that_break_again_and_again_but_were_there_are_no_absence() -> None:
+    silent = [STREAM, LOST] * 20
+    _, jobs = play(flows.watch(ID), [*silent, STREAM, event("finished", "a", "completed")])
+    assert len(jobs) == 1
+
+
 def test_refusal_is_not_tried_again() -> None:
     with pytest.raises(NotFound):
         play(flows.watch(ID), [Answer(404, {}, b'{"code": "export_not_found"}')])
