@@ -14,11 +14,14 @@ from waybill.exports.request import MAX_LABEL_CHARACTERS, Compression, ExportReq
 from waybill.pipeline.encoders import ENCODERS
 
 _MAX_NAME_CHARACTERS = 255
+_MAX_COLUMNS = 1664
+"""PostgreSQL's own limit on a SELECT's columns."""
 
 # NUL has no place in PostgreSQL's texts.
 _NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS, pattern=_NO_NUL)]
 Text = Annotated[str, Field(pattern=_NO_NUL)]
+OptionValue = bool | int | float | Text | Annotated[list[Name], Field(max_length=_MAX_COLUMNS)]
 FilterScalar = bool | int | float | Text
 FilterValue = FilterScalar | Annotated[list[FilterScalar], Field(max_length=MAX_IN_VALUES)]
 
@@ -62,7 +65,7 @@ class ExportBody(BaseModel):
     columns: list[Name | ColumnChoice] | None = Field(
         default=None,
         min_length=1,
-        max_length=1664,  # PostgreSQL's own limit on a SELECT's columns
+        max_length=_MAX_COLUMNS,
         description="Columns by name, in the wanted order; all of them when left out.",
     )
     filters: dict[Name, dict[Operator, FilterValue]] = Field(
@@ -77,7 +80,7 @@ class ExportBody(BaseModel):
         json_schema_extra={"format": "date-time"},
     )
     compression: Compression | None = Field(default=None, description="Of the file as a whole.")
-    options: dict[Name, bool | int | float | Text] = Field(
+    options: dict[Name, OptionValue] = Field(
         default_factory=dict,
         max_length=100,
         description="Options of the format, such as CSV's delimiter.",

@@ -53,12 +53,14 @@ def read_filters(conditions: Sequence[str]) -> dict[str, dict[str, Any]]:
 def _filter_value(operator: str, text: str) -> Any:
     if operator == "in" and not text.startswith("["):
         return [_scalar(each) for each in text.split(",")]
-    if text[:1] in {"[", '"'}:
-        try:
-            return json.loads(text)
-        except ValueError as exc:
-            raise ConfigurationError(f"{text!r} begins like JSON and is none.") from exc
-    return _scalar(text)
+    return _json(text) if text[:1] in {"[", '"'} else _scalar(text)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise ConfigurationError(f"{text!r} begins like JSON and is none.") from exc
 
 
 def _scalar(text: str) -> Any:
@@ -66,11 +68,11 @@ def _scalar(text: str) -> Any:
 
 
 def read_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return ``{"bom": True}`` for ``["bom=true"]``."""
+    """Return ``{"bom": True}`` for ``["bom=true"]``; a list is written as a JSON array."""
     options: dict[str, Any] = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
             raise ConfigurationError(f"--option {pair!r} must look like NAME=VALUE.")
-        options[name] = _WORDS.get(value, value)
+        options[name] = _json(value) if value.startswith("[") else _scalar(value)
     return options

@@ -44,6 +44,15 @@ async def test_request_without_a_body_takes_the_defaults(api: httpx.AsyncClient)
     assert response.json()["format"] == "csv"
 
 
+async def test_options_of_every_kind_are_accepted(api: httpx.AsyncClient) -> None:
+    for body in (
+        {"format": "csv", "options": {"bom": True, "delimiter": "|"}},
+        {"format": "parquet", "options": {"text_columns": ["balance"]}},
+        {"format": "xlsx", "options": {"sheet_rows": 1000}},
+    ):
+        assert (await api.post("/api/users/export", json=body)).status_code == 202, body
+
+
 async def test_unknown_type_names_the_known_ones(api: httpx.AsyncClient) -> None:
     body = assert_problem(await api.post("/api/usres/export"), 404, "unknown_export_type")
     assert body["known"] == ["users"]

@@ -54,7 +54,9 @@ def test_columns_are_chosen_and_renamed() -> None:
 
 
 def test_options_of_the_format_are_read() -> None:
-    assert read_options(["bom=true", "delimiter==", "null_text="]) == {
+    assert read_options(["bom=true", "delimiter==", "null_text=", "n=5", 'l=["a"]']) == {
+        "n": 5,
+        "l": ["a"],
         "bom": True,
         "delimiter": "=",
         "null_text": "",
