@@ -10,13 +10,16 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from pydantic import HttpUrl
 
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog, Column, ExportType, TableSource
@@ -26,6 +29,7 @@ from waybill.exports.checkpoints import CheckpointLog
 from waybill.exports.job import ExportJob, ExportStatus, Lease
 from waybill.exports.manifest import Manifest, manifest_key
 from waybill.exports.verify import verify_file
+from waybill.local.faults.s3_proxy import S3Proxy
 from waybill.pipeline import resumable
 from waybill.pipeline.source import PostgresSnapshot
 from waybill.storage.base import PartReceipt
@@ -327,6 +331,47 @@ async def test_key_without_an_index_is_refused_with_the_remedy(
     (attempt,) = await services.repository.attempts_of(job.id)
     assert attempt.cause == "permanent"
     assert "waybill check" in (attempt.message or "")
+
+
+# -- an S3 that lies -------------------------------------------------------------------------------
+
+
+# The list of parts comes by GET as well, and is short.
+
+
+def _cut(answer: bytes) -> bytes:
+    return answer[:-100] if len(answer) > 1_000_000 else answer
+
+
+def _altered(answer: bytes) -> bytes:
+    if len(answer) < 1_000_000:
+        return answer
+    middle = len(answer) // 2
+    return answer[:middle] + bytes([answer[middle] ^ 1]) + answer[middle + 1 :]
+
+
+def _of_another_size(answer: bytes) -> bytes:
+    return re.sub(rb"(?i)content-length: \d+", b"Content-Length: 6000000", answer)
+
+
+@pytest.mark.parametrize(
+    ("operation", "lie"), [("get", _cut), ("get", _altered), ("head", _of_another_size)]
+)
+async def test_object_that_s3_cut_or_altered_is_never_completed(
+    services: Services, broken: Any, execute: Execute, tmp_path: Any, operation: str, lie: Any
+) -> None:
+    job = await broken()
+    old = held_of(execute)
+    address = urlsplit(str(services.settings.s3_endpoint_url))
+    with S3Proxy(address.port or 0) as proxy:
+        url = HttpUrl(f"http://127.0.0.1:{proxy.port}")
+        lied_to = services.settings.model_copy(update={"s3_endpoint_url": url})
+        async with Services(lied_to, catalog=Catalog([EVENTS])) as others:
+            proxy.fault(operation=operation, rewrite=lie)
+            assert await others.runner.run(job.id) is Outcome.RETRIED
+    # What it wrote is no checkpoint any more, as its upload has ended.
+    execute("UPDATE export_jobs SET next_attempt_at = now()")
+    await _begins_anew(services, job, old, tmp_path)
 
 
 # -- two who think that the job is theirs ----------------------------------------------------------

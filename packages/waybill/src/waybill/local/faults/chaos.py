@@ -17,6 +17,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
@@ -25,23 +27,52 @@ from rich.console import Console
 from rich.table import Table
 
 from waybill.client import ClientError
-from waybill.local.faults.invariants import TERMINAL
+from waybill.local.faults.invariants import TERMINAL, Audit
 from waybill.local.faults.rehearsal import Rehearsal
 from waybill.local.faults.s3_proxy import corrupt_body, error_in_200, reset_connection, unavailable
 from waybill.local.sample import create_users
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
+from waybill.pipeline.encoders import ENCODERS
 
-_FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx")
-_SIZES = {"users": 20_000, "users-small": 500, "users-large": 120_000}
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A type of export: its rows, how often it is asked for, how it is declared."""
+
+    rows: int
+    weight: int
+    consistency: str = "snapshot"
+
+    @property
+    def table(self) -> str:
+        return f"users_{self.rows}"
+
+
+_KINDS = {
+    "users-small": _Kind(500, 12),
+    "users": _Kind(20_000, 6),
+    "users-large": _Kind(120_000, 1),
+    # 40 MB: long enough to be hit, and to be gone on with.
+    "users-resumable": _Kind(120_000, 2, "resumable"),
+}
+_SIZES = {name: kind.rows for name, kind in _KINDS.items()}
+_FORMATS = tuple(ENCODERS)
 _CATALOG = "".join(
-    f'[exports.{name}]\ntable = "public.{name.replace("-", "_")}"\nkey = "id"\n\n'
-    for name in _SIZES
+    f'[exports.{name}]\ntable = "public.{kind.table}"\nkey = "id"\n'
+    f'consistency = "{kind.consistency}"\ndeadline_seconds = 300\n\n'
+    for name, kind in _KINDS.items()
 )
 # Faults come faster than a person's three retries are meant for: what is tested is that nothing is
 # lost, doubled or cut, not how soon a job gives up.
-_SETTINGS = {"WAYBILL_MAX_ATTEMPTS": "20", "WAYBILL_QUOTA_PER_DAY": "1000000"}
-_PAUSE_SECONDS = (2.0, 8.0)
+_SETTINGS = {
+    "WAYBILL_MAX_ATTEMPTS": "20",
+    "WAYBILL_QUOTA_PER_DAY": "1000000",
+    "WAYBILL_PART_BYTES": str(5 * 1024 * 1024),
+    "WAYBILL_CHECKPOINT_SECONDS": "0.1",
+}
+_AT_ONCE = 5
+_PAUSE_SECONDS = (2.0, 6.0)
 _QUIET_SECONDS = 180.0
 
 
@@ -53,29 +84,34 @@ class Chaos:
         self._random = random.Random(seed)  # noqa: S311 - reproducible on purpose
         self._console = console
         self.injected: Counter[str] = Counter()
+        s3 = house.s3
         self._faults: dict[str, Callable[[], None]] = {
             "worker child killed": self._kill_child,
             "worker killed": self._kill_worker,
             "worker frozen past its lease": self._freeze_worker,
+            "worker told to stop, as by a deploy": self._deploy_worker,
+            "API killed": self._kill_api,
+            "scheduler killed": self._kill_scheduler,
             "Valkey killed and restarted": self._restart_valkey,
-            "PostgreSQL restarted": self._restart_postgres,
+            "PostgreSQL restarted": house.stack.postgres.restart,
             "database connections cut": house.postgres.cut,
             "source connections cut": house.source.cut,
             "broker connections cut": house.redis.cut,
-            "S3 answers 503": lambda: self._s3(lambda: house.s3.fault(unavailable(), times=4)),
-            "S3 breaks connections": lambda: self._s3(
-                lambda: house.s3.fault(reset_connection(), times=3)
+            "S3 answers 503": lambda: s3.fault(unavailable(), times=4),
+            "S3 breaks connections": lambda: s3.fault(reset_connection(), times=3),
+            "S3 corrupts a part": lambda: s3.fault(corrupt_body(), operation="part", times=1),
+            "S3 corrupts a small file": lambda: s3.fault(corrupt_body(), operation="put", times=1),
+            "S3 loses the answer to Complete": lambda: s3.fault(
+                operation="complete", times=1, lose_answer=True
             ),
-            "S3 corrupts a part": lambda: self._s3(
-                lambda: house.s3.fault(corrupt_body(), operation="part", times=1)
+            "S3 loses the answer to a put": lambda: s3.fault(
+                operation="put", times=1, lose_answer=True
             ),
-            "S3 loses the answer to Complete": lambda: self._s3(
-                lambda: house.s3.fault(operation="complete", times=1, lose_answer=True)
-            ),
-            "S3 answers Complete with an error in a 200": lambda: self._s3(
-                lambda: house.s3.fault(error_in_200(), operation="complete", times=1)
+            "S3 answers Complete with an error in a 200": lambda: s3.fault(
+                error_in_200(), operation="complete", times=1
             ),
             "S3 silent for seconds": self._hold_s3,
+            "S3 forgets an upload": self._abort_an_upload,
         }
 
     def run(self, until: float) -> None:
@@ -103,24 +139,37 @@ class Chaos:
         time.sleep(8)
         worker.resume()
 
+    def _deploy_worker(self) -> None:
+        self._house.processes.worker.stop()
+        self._house.processes.worker.start()
+
+    def _kill_api(self) -> None:
+        self._house.processes.api.kill()
+        self._house.processes.api.start()
+
+    def _kill_scheduler(self) -> None:
+        self._house.processes.scheduler.kill()
+        self._house.processes.scheduler.start()
+
     def _restart_valkey(self) -> None:
         self._house.stack.valkey.kill()
         self._house.stack.valkey.start()
-
-    def _restart_postgres(self) -> None:
-        self._house.stack.postgres.restart()
 
     def _hold_s3(self) -> None:
         self._house.s3.hold()
         time.sleep(self._random.uniform(1, 5))
         self._house.s3.release()
 
-    def _s3(self, begin: Callable[[], None]) -> None:
-        begin()
+    def _abort_an_upload(self) -> None:
+        s3 = self._house.storages()["s3"]
+        uploads = list(s3.stale_uploads(older_than=datetime.now(UTC) + timedelta(days=1)))
+        if uploads:
+            upload = self._random.choice(uploads)
+            s3.abort_upload(upload.key, upload.upload_id)
 
 
 class Load:
-    """Requests exports, a few at a time, for as long as it is told to."""
+    """Requests exports of every format, a few at a time, for as long as it is told to."""
 
     def __init__(self, house: Rehearsal, seed: int) -> None:
         self._house = house
@@ -128,12 +177,12 @@ class Load:
         self.refused = 0
 
     def run(self, until: float) -> None:
-        """Keep about four exports under way until the monotonic clock shows ``until``."""
+        """Keep some exports under way until the monotonic clock shows ``until``."""
+        weights = [kind.weight for kind in _KINDS.values()]
         while time.monotonic() < until:
             try:
-                if self._unfinished() < 4:
-                    weights = (6, 10, 1)
-                    (export_type,) = self._random.choices(list(_SIZES), weights)
+                if self._unfinished() < _AT_ONCE:
+                    (export_type,) = self._random.choices(list(_KINDS), weights)
                     self._house.request(export_type, format=self._random.choice(_FORMATS))
                 else:
                     time.sleep(0.1)
@@ -164,44 +213,56 @@ def main() -> int:
     with orderly_exit(), tempfile.TemporaryDirectory(prefix="waybill-chaos-") as directory:
         console.print("Starting a service behind fault proxies ...")
         with LocalStack(Path(directory)) as stack:
-            dsn = stack.addresses.postgres_dsn
-            for name, rows in _SIZES.items():
-                create_users(dsn, rows, table=name.replace("-", "_"))
-            with Rehearsal(
-                stack, users=_SIZES["users"], settings=_SETTINGS, catalog=_CATALOG
-            ) as house:
-                return _rehearse(house, arguments.minutes, arguments.seed, console)
+            found, summary = rehearse(stack, arguments.minutes, arguments.seed, console)
+    print(summary)
+    return 1 if found.problems else 0
 
 
-def _rehearse(house: Rehearsal, minutes: float, seed: int, console: Console) -> int:
-    chaos, load = Chaos(house, seed, console), Load(house, seed)
-    until = time.monotonic() + minutes * 60
-    requests = threading.Thread(target=load.run, args=(until,), daemon=True)
-    requests.start()
-    chaos.run(until)
-    requests.join()
-    house.s3.clear()
-    console.print("Faults are over; waiting for every job to end ...")
-    _wait_until_quiet(house)
-    found = house.audit(expected=_SIZES)
-    settled = time.monotonic() + 60
-    while found.problems and time.monotonic() < settled:
-        time.sleep(1)  # the orphan sweep has its turn every second here
+def rehearse(stack: LocalStack, minutes: float, seed: int, console: Console) -> tuple[Audit, str]:
+    """Run a service on ``stack`` and break it; return what was found, and the last line."""
+    for kind in _KINDS.values():
+        create_users(stack.addresses.postgres_dsn, kind.rows, table=kind.table)
+    with Rehearsal(stack, users=0, settings=_SETTINGS, catalog=_CATALOG) as house:
+        chaos, load = Chaos(house, seed, console), Load(house, seed)
+        until = time.monotonic() + minutes * 60
+        requests = threading.Thread(target=load.run, args=(until,), daemon=True)
+        requests.start()
+        chaos.run(until)
+        requests.join()
+        house.s3.clear()
+        console.print("Faults are over; waiting for every job to end ...")
+        _wait_until_quiet(house)
         found = house.audit(expected=_SIZES)
+        settled = time.monotonic() + 60
+        while found.problems and time.monotonic() < settled:
+            time.sleep(1)  # the orphan sweep has its turn every second here
+            found = house.audit(expected=_SIZES)
+        _report(house, chaos, load, found, console)
+    return found, (
+        f"chaos: {chaos.injected.total()} faults, {found.jobs} jobs, "
+        f"{found.by_status['completed']} completed, {found.lost} lost, {found.doubled} doubled, "
+        f"{found.truncated} truncated, {found.stuck} stuck"
+    )
+
+
+def _report(house: Rehearsal, chaos: Chaos, load: Load, found: Audit, console: Console) -> None:
     table = Table("fault", "times")
     for name, times in sorted(chaos.injected.items()):
         table.add_row(name, str(times))
     console.print(table)
+    table = Table("exports", "format", "jobs", "attempts", "resumed", "kept in the database")
+    for row in house.rows(
+        "SELECT export_type, format, count(*) AS jobs, sum(attempts.times) AS attempts,"
+        " count(*) FILTER (WHERE jsonb_array_length(manifest->'segments') > 0) AS resumed,"
+        " count(*) FILTER (WHERE storage = 'database') AS kept"
+        " FROM export_jobs, LATERAL (SELECT count(*) AS times FROM export_attempts AS a"
+        " WHERE a.export_id = export_jobs.id) AS attempts GROUP BY 1, 2 ORDER BY 1, 2"
+    ):
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
     console.print(f"statuses: {dict(found.by_status)}; requests refused: {load.refused}")
     for problem in found.problems:
         console.print(problem, style="red", markup=False)
-    completed = found.by_status["completed"]
-    print(
-        f"chaos: {chaos.injected.total()} faults, {found.jobs} jobs, {completed} completed, "
-        f"{found.lost} lost, {found.doubled} doubled, {found.truncated} truncated, "
-        f"{found.stuck} stuck"
-    )
-    return 1 if found.problems else 0
 
 
 def _wait_until_quiet(house: Rehearsal) -> None:
