@@ -55,15 +55,16 @@ class Sweeper:
         await self._publish_due()
 
     async def clean(self) -> None:
-        """Expire files past their time, delete what is out of reach, forget what is long over."""
+        """Take files past their time out of reach, and forget what is long over. The database
+        alone: a file expires in time though storage hangs."""
         await self._cleanup.expire()
-        await self._cleanup.remove_leftovers()
         await self._cleanup.purge()
         await self._desk.forget_keys()
 
     async def sweep_storage(self) -> None:
-        """Move back what object storage could not take, and go on looking for objects and uploads
-        that belong to no job."""
+        """Delete what is out of reach, move back what object storage could not take, and go on
+        looking for objects and uploads that belong to no job."""
+        await self._cleanup.remove_leftovers()
         await self._mover.step()
         await self._orphans.step()
 

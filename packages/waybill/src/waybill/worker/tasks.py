@@ -19,7 +19,7 @@ CLEAN = "sweeper.clean"
 SWEEP_STORAGE = "sweeper.sweep_storage"
 MONITOR = "sweeper.monitor"
 
-STORAGE_TASKS = frozenset({CLEAN, SWEEP_STORAGE})
+STORAGE_TASKS = frozenset({SWEEP_STORAGE})
 """What waits for object storage: run apart from what must not wait."""
 
 
@@ -55,7 +55,7 @@ def register_sweeper_tasks(
 
     @app.task(name=CLEAN)  # type: ignore[untyped-decorator]
     def clean() -> None:
-        storage_runtime.run(lambda services: services.sweeper.clean())
+        runtime.run(lambda services: services.sweeper.clean())
 
     @app.task(name=SWEEP_STORAGE)  # type: ignore[untyped-decorator]
     def sweep_storage() -> None:

@@ -50,8 +50,8 @@ class _Kind:
 
 
 _KINDS = {
-    "users-small": _Kind(500, 12),
-    "users": _Kind(20_000, 6),
+    "users-small": _Kind(500, 24),
+    "users": _Kind(20_000, 8),
     "users-large": _Kind(120_000, 1),
     # 40 MB: long enough to be hit, and to be gone on with.
     "users-resumable": _Kind(120_000, 2, "resumable"),
