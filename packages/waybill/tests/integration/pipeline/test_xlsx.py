@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import re
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -14,6 +15,8 @@ import pytest
 
 from waybill.catalog.model import TableSource
 from waybill.errors import InvalidOption, ValueNotRepresentable
+from waybill.exports.unguard import restore_unguarded
+from waybill.pipeline.encoders import UnreadableFile
 
 from .readers import read_sheets, read_table
 
@@ -200,6 +203,42 @@ def test_guard_takes_the_same_cells_as_in_csv(export: Any, run_sql: Any) -> None
     assert [row[1] for row in read_sheets(plain.data)[0][1:]] == GUARDED + INTACT
 
 
+def test_unguard_restores_the_cells_and_no_other_byte(
+    export: Any, run_sql: Any, tmp_path: Path
+) -> None:
+    run_sql('CREATE TABLE t (id int PRIMARY KEY, a text, b text, "\'c" text)')
+    for number, cell in enumerate(GUARDED + INTACT):
+        run_sql("INSERT INTO t VALUES (%s, %s, %s, %s)", number, cell, cell + "<&>", cell * 70)
+    run_sql("INSERT INTO t SELECT n, '=' || n, md5(n::text) FROM generate_series(100, 30000) AS n")
+    guarded = export(TABLE, "xlsx", key=("id",), options={"formula_guard": True})
+    plain = export(TABLE, "xlsx", key=("id",))
+    file, target = tmp_path / "guarded.xlsx", tmp_path / "restored.xlsx"
+    file.write_bytes(guarded.data)
+
+    cells = restore_unguarded(file, guarded.manifest, target)
+
+    assert cells == sum(
+        a != b
+        for x, y in zip(read_sheets(guarded.data)[0], read_sheets(plain.data)[0], strict=True)
+        for a, b in zip(x, y, strict=True)
+    )
+    assert cells > 29_901
+    assert _entries(target.read_bytes()) == _entries(plain.data)
+    # All but the time of the snapshot, in docProps, is the same: so are the packed bytes.
+    assert _packed(target.read_bytes()) == _packed(plain.data)
+
+
+def test_unguard_of_what_is_no_workbook_says_so(export: Any, run_sql: Any, tmp_path: Path) -> None:
+    run_sql("CREATE TABLE t (a text)")
+    guarded = export(TABLE, "xlsx", options={"formula_guard": True})
+    file = tmp_path / "cut.xlsx"
+    file.write_bytes(guarded.data[:-30])
+
+    with pytest.raises(UnreadableFile):
+        restore_unguarded(file, guarded.manifest, tmp_path / "restored.xlsx")
+    assert not (tmp_path / "restored.xlsx").exists()
+
+
 def test_label_that_is_a_formula_is_refused_under_the_guard(export: Any, run_sql: Any) -> None:
     run_sql('CREATE TABLE t ("=cmd()" int)')
 
@@ -221,3 +260,12 @@ def test_equal_data_give_equal_sheets(export: Any, run_sql: Any) -> None:
 def _entries(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {n: archive.read(n) for n in archive.namelist() if n != "docProps/core.xml"}
+
+
+def _packed(data: bytes) -> list[tuple[str, int]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return [
+            (entry.filename, entry.compress_size)
+            for entry in archive.infolist()
+            if entry.filename != "docProps/core.xml"
+        ]
