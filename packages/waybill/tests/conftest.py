@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +27,25 @@ __all__ = ["local_stack"]
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
 SAMPLE_USERS = 2_000
+
+
+@pytest.fixture(scope="session")
+def find_program() -> Callable[[str, str], str]:
+    """Return where a program is, given its name and its Debian package.
+
+    Without it the test is skipped on people's machines; where tests decide (``CI``), it fails.
+    """
+
+    def find(program: str, package: str) -> str:
+        found = shutil.which(program)
+        if found is None:
+            reason = f"needs {program}: apt-get install {package}"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return found
+
+    return find
 
 
 @pytest.fixture

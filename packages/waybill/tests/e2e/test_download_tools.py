@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +19,18 @@ ROWS = 400_000
 CommandLine = Callable[[str, str, Path], list[str]]
 
 
-def require(command: CommandLine) -> None:
-    """Skip one tool's tests where it is not installed; where tests decide, that is a failure."""
-    tool = command.__name__
-    if shutil.which(tool) is None:
-        reason = f"needs {tool} (Debian: apt-get install curl wget aria2)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+PACKAGES = {"curl": "curl", "wget": "wget", "aria2c": "aria2"}
+Require = Callable[[CommandLine], None]
+
+
+@pytest.fixture(scope="module")
+def require(find_program: Callable[[str, str], str]) -> Require:
+    """Make sure that the program of a command line is there."""
+
+    def require_program(command: CommandLine) -> None:
+        find_program(command.__name__, PACKAGES[command.__name__])
+
+    return require_program
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,13 @@ def sha256(path: Path) -> str:
 )
 @pytest.mark.parametrize("share", [0.0, 0.37])
 def test_tool_downloads_or_resumes_to_the_same_file(
-    running: Any, export: Any, tmp_path: Path, command: CommandLine, via: str, share: float
+    running: Any,
+    export: Any,
+    tmp_path: Path,
+    require: Require,
+    command: CommandLine,
+    via: str,
+    share: float,
 ) -> None:
     require(command)
     whole = tmp_path / "whole"
@@ -101,7 +109,7 @@ def test_tool_downloads_or_resumes_to_the_same_file(
 
 @pytest.mark.parametrize("command", [curl, wget, aria2c])
 def test_file_that_is_whole_already_is_left_as_it_is(
-    running: Any, export: Any, tmp_path: Path, command: CommandLine
+    running: Any, export: Any, tmp_path: Path, require: Require, command: CommandLine
 ) -> None:
     require(command)
     target = tmp_path / "target"
@@ -116,7 +124,7 @@ def test_file_that_is_whole_already_is_left_as_it_is(
 
 @pytest.mark.parametrize("command", [curl, wget, aria2c])
 def test_tool_that_is_killed_midway_goes_on_where_it_was(
-    running: Any, export: Any, tmp_path: Path, command: CommandLine
+    running: Any, export: Any, tmp_path: Path, require: Require, command: CommandLine
 ) -> None:
     require(command)
     target = tmp_path / "target"

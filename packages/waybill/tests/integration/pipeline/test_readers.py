@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -193,10 +192,9 @@ def test_csvkit_reads_every_variant(name: str, write: Any, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def libreoffice(tmp_path: Path) -> Callable[..., None]:
+def libreoffice(tmp_path: Path, find_program: Callable[[str, str], str]) -> Callable[..., None]:
     """Convert files to XLSX by LibreOffice, in a profile of the test's own."""
-    program = shutil.which("soffice")
-    assert program, "LibreOffice is needed: apt-get install libreoffice-calc-nogui"
+    program = find_program("soffice", "libreoffice-calc-nogui")
 
     def convert(files: list[Path], target: Path, *, text_filter: str | None = None) -> None:
         subprocess.run(
