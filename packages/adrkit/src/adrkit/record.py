@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from adrkit.dialects import Dialect, Header, detect
-from adrkit.document import Document, LinkKind, Section, Span, plain
+from adrkit.document import Document, LinkKind, Section, Span, SpanSweep, plain
 from adrkit.model import (
     Alternative,
     CheckBlock,
@@ -290,16 +290,13 @@ class Record:
                     )
                 )  # fmt: skip
         title = self.title.span if self.title else Span(0, 0)
-        skipped = sorted(
-            [*links, title, *(code.span for code in self.document.code_spans)],
-            key=lambda span: span.start,
-        )
+        skipped = SpanSweep([*links, title, *(code.span for code in self.document.code_spans)])
         prose = self.document.prose_spans
         starts = [span.start for span in prose]
         for match in _CITATION.finditer(self.document.text):
             at = Span(match.start(), match.end())
             place = bisect_right(starts, at.start) - 1
-            if place < 0 or at not in prose[place] or any(at in other for other in skipped):
+            if place < 0 or at not in prose[place] or skipped.holds(at):
                 continue
             found.append(
                 RecordReference(

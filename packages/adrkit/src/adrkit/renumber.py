@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from adrkit.config import Config
-from adrkit.document import Document, Edit, Source, Span
+from adrkit.document import Document, Edit, Source, Span, SpanSweep
 from adrkit.errors import (
     DocumentError,
     GitCommandFailed,
@@ -109,10 +109,10 @@ def plan_renumber(
         changes = list(_link_edits(source, path, old_path, new_path))
         if own:
             changes += _title_edit(record, number)
+        title = [record.title.span] if own and record.title else []
+        edited = SpanSweep([*(edit.span for edit in changes), *title])
         for span in _citations(source, old) if old is not None else ():
-            if any(span in edit.span for edit in changes):
-                continue
-            if own and record.title and span in record.title.span:
+            if edited.holds(span):
                 continue
             meant = own or evidence.meant(path, source.line_of(span.start))
             if meant:
@@ -208,10 +208,11 @@ def _link_edits(source: Source, path: Path, old: Path, new: Path) -> Iterator[Ed
             yield Edit(Span(match.start(), match.end()), new.name)
         return
     document = Document(source, path)
+    record = old.resolve()
     inside: list[Span] = []
     for link in document.links:
         target = unquote(link.target.split("#")[0].split("?")[0])
-        resolves = Path(os.path.normpath(path.parent / target)) == old.resolve()
+        resolves = Path(os.path.normpath(path.parent / target)) == record
         hosted = ":" in target and target.endswith("/" + old.name)  # a permanent link on a forge
         if not (resolves or hosted):
             continue
@@ -232,10 +233,11 @@ def _link_edits(source: Source, path: Path, old: Path, new: Path) -> Iterator[Ed
             for match in re.finditer(pattern, shown, re.IGNORECASE):
                 start = text.start + match.start()
                 yield Edit(Span(start, text.start + match.end()), _renumbered(match.group(), other))
+    linked = SpanSweep(inside)
     # Names in code spans and reference definitions, which are no links themselves.
     for match in re.finditer(rf"(?<![\w-]){re.escape(old.name)}(?![\w-])", source.text):
         name = Span(match.start(), match.end())
-        if not any(name in span for span in inside):
+        if not linked.holds(name):
             yield Edit(name, new.name)
 
 

@@ -13,7 +13,11 @@ import pytest
 import typer
 import yaml
 
+from adrkit.checks import KINDS, Check, read_checks
+from adrkit.checks.reference import EXAMPLES, checks_reference
 from adrkit.cli.commands import app
+from adrkit.lint.catalogue import rules_markdown
+from adrkit.record import Record
 from adrkit.reference import command_reference
 
 PACKAGE = Path(__file__).parents[2]
@@ -67,6 +71,24 @@ def test_links_of_the_readme_exist() -> None:
 def test_command_reference_is_that_of_the_commands() -> None:
     written = in_repository(REPOSITORY / "docs/adrkit/commands.md").read_text()
     assert written == command_reference(app), "run `python -m adrkit.reference`"
+
+
+def test_page_on_checks_is_that_of_the_kinds() -> None:
+    written = in_repository(REPOSITORY / "docs/adrkit/checks.md").read_text()
+    assert written == checks_reference(), "run `python -m adrkit.checks.reference`"
+
+
+def test_page_on_rules_is_that_of_the_rules() -> None:
+    written = in_repository(REPOSITORY / "docs/adrkit/rules.md").read_text()
+    assert written == rules_markdown(), "run `adr rules --markdown`"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_example_of_each_kind_is_a_check_of_that_kind(kind: str) -> None:
+    block = f"[[{kind}]]\n{EXAMPLES[kind]}"
+    (check,) = read_checks(Record.from_text(f"# ADR-0001: T\n\n```adr-check\n{block}\n```\n"))
+    assert isinstance(check, Check), check
+    assert check.spec.kind == kind
 
 
 def commands_and_options() -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from adrkit.document import Document, Edit, LinkKind, Source, Span, plain
+from adrkit.document import Document, Edit, LinkKind, Source, Span, SpanSweep, plain
 from adrkit.document.blocks import Block, blocks_of, normalised, parse_blocks
 from adrkit.document.scan import read_blocks
 from adrkit.errors import NotUtf8, OverlappingEdits, UnreadableFile
@@ -124,6 +124,17 @@ def test_edit_changes_nothing_outside_its_span(text: str, data: st.DataObject) -
     end = data.draw(st.integers(start, len(text)))
     edited = Document.from_text(text).edit(Edit(Span(start, end), "NEW"))
     assert edited.text == text[:start] + "NEW" + text[end:]
+
+
+_SPANS = st.tuples(st.integers(0, 30), st.integers(0, 12)).map(lambda p: Span(p[0], p[0] + p[1]))
+
+
+@given(st.lists(_SPANS), st.lists(_SPANS))
+def test_sweep_answers_as_a_search_of_all_spans_does(spans: list[Span], asked: list[Span]) -> None:
+    sweep = SpanSweep(spans)
+    for span in sorted(asked):
+        if len(span):
+            assert sweep.holds(span) == any(span in other for other in spans)
 
 
 def test_overlapping_edits_are_refused() -> None:

@@ -10,10 +10,11 @@ from adrkit.document.document import (
     Section,
 )
 from adrkit.document.inline import CodeSpan, Link, LinkKind, plain
-from adrkit.document.source import Edit, Position, Source, Span
+from adrkit.document.source import Edit, Position, Source, Span, SpanSweep
 from adrkit.document.tables import Cell, Table, TableRow
 
 __all__ = [
     "Cell", "CodeSpan", "Document", "Edit", "Fence", "FrontMatter", "Heading", "Link", "LinkKind",
-    "ListItem", "Paragraph", "Position", "Section", "Source", "Span", "Table", "TableRow", "plain",
+    "ListItem", "Paragraph", "Position", "Section", "Source", "Span", "SpanSweep", "Table",
+    "TableRow", "plain",
 ]  # fmt: skip

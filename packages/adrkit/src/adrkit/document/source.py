@@ -47,6 +47,21 @@ class Position:
     column: int
 
 
+class SpanSweep:
+    """Whether spans, asked for in ascending order, lie inside one of many: in linear time."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._spans = sorted(spans)
+        self._passed = 0
+        self._reach = 0  # how far the spans go that begin before the one asked for
+
+    def holds(self, span: Span) -> bool:
+        while self._passed < len(self._spans) and self._spans[self._passed].start <= span.start:
+            self._reach = max(self._reach, self._spans[self._passed].end)
+            self._passed += 1
+        return span.end <= self._reach
+
+
 class Source:
     """Decoded text that encodes back to the very bytes it came from.
 
