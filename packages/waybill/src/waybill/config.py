@@ -138,6 +138,10 @@ class Settings(NotificationSettings, BaseSettings):
     """How many exports one worker runs at a time."""
     shutdown_grace_seconds: float = Field(10.0, ge=0)
     """How long a worker that is told to stop lets an export run before it gives it back."""
+    source_readers: int | None = Field(None, ge=1, le=16)
+    """How many connections read one large table (200,000 rows or more); unset means one per
+    processor, at most 4. 1 reads everything on one connection. Two more are used to keep the
+    snapshot and to find where ranges end."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
 

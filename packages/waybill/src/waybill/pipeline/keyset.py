@@ -28,8 +28,18 @@ def rows_behind(
 
     A comparison of rows, which one index over the columns answers as a range.
     """
-    behind = sql.SQL("{} > {}").format(_columns(names), _values(key))
-    return behind if where is None else _AND.join([sql.SQL("({})").format(where), behind])
+    return _narrowed(where, sql.SQL("{} > {}").format(_columns(names), _values(key)))
+
+
+def rows_up_to(
+    where: sql.Composable | None, names: Sequence[str], key: Sequence[str]
+) -> sql.Composable:
+    """Return ``where`` narrowed to the rows before and at ``key``; see ``rows_behind``."""
+    return _narrowed(where, sql.SQL("{} <= {}").format(_columns(names), _values(key)))
+
+
+def _narrowed(where: sql.Composable | None, condition: sql.Composable) -> sql.Composable:
+    return condition if where is None else _AND.join([sql.SQL("({})").format(where), condition])
 
 
 class KeyLookup:
@@ -64,6 +74,10 @@ class KeyLookup:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
         self._stack.close()
 
     def find(self, row: int) -> tuple[str, ...] | None:

@@ -21,6 +21,7 @@ from waybill.pipeline.encoders import FileFacts, get_encoder
 from waybill.pipeline.formula_guard import MODE, is_guarded_column
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.readers import Parallel, open_reader
 from waybill.pipeline.source import PostgresSnapshot
 from waybill.storage.base import Storage, StoredObject
 
@@ -48,8 +49,13 @@ def run_pipeline(
     export_id: str,
     created_at: datetime,
     part_sizes: PartSizes | None = None,
+    expected_rows: int | None = None,
+    parallel: Parallel | None = None,
 ) -> Completion:
     """Copy, encode, hash and upload at once; commit under ``key`` when all counts agree.
+
+    With ``parallel``, a table that ``expected_rows`` says to be large is read by several
+    connections; the file is the same.
 
     Any exception, from wherever, aborts the upload and stops the threads before it leaves; the
     caller's ``open_snapshot`` block then closes the connection.
@@ -67,21 +73,30 @@ def run_pipeline(
         with (
             PartWriter(upload, control.check, part_sizes) as writer,
             open_stage(plan.compression, writer.write, control.check) as stage,
+            open_reader(
+                plan,
+                snapshot,
+                encoding,
+                control.check,
+                expected_rows=expected_rows,
+                parallel=parallel,
+            ) as reader,
         ):
             stage.write(encoding.header())
-            for chunk in snapshot.copy(encoding.statement):
-                stage.write(encoding.encode(chunk))
-                control.progress(encoding.rows, writer.bytes_written)
+            for piece in reader.pieces():
+                stage.write(piece)
+                control.progress(reader.rows, writer.bytes_written)
                 control.check()
             stage.write(encoding.footer())
             stage.finish()
             written = writer.finish()
-        if encoding.rows != snapshot.copied_rows:
+        rows = reader.rows
+        if rows != reader.copied_rows:
             raise IncompleteExport(
-                f"{encoding.rows} rows were written where PostgreSQL sent {snapshot.copied_rows}."
+                f"{rows} rows were written where PostgreSQL sent {reader.copied_rows}."
             )
         check_parts(written)
-        control.progress(encoding.rows, written.bytes)
+        control.progress(rows, written.bytes)
         control.check()
         stored = upload.complete(list(written.receipts))
     if stored.bytes != written.bytes:
@@ -90,7 +105,7 @@ def run_pipeline(
             f"Storage holds {stored.bytes} bytes where {written.bytes} were sent."
         )
     manifest = build_manifest(
-        plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
+        plan, snapshot, written, rows=rows, export_id=export_id, created_at=created_at
     )
     if plan.compression is not None:
         manifest = manifest.model_copy(update={"uncompressed_bytes": stage.bytes_taken})

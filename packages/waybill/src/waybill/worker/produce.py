@@ -17,6 +17,7 @@ from waybill.pipeline.encoders import read_options
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.readers import Parallel, default_readers
 from waybill.pipeline.resumable import can_resume, find_resumption, run_resumable
 from waybill.pipeline.source import PostgresSnapshot, PostgresSource
 from waybill.storage.base import Storage
@@ -125,6 +126,12 @@ class ExportProducer:
                     export_id=str(job.id),
                     created_at=job.created_at,
                     part_sizes=PartSizes(first_bytes=self._settings.part_bytes),
+                    expected_rows=expected.rows,
+                    parallel=Parallel(
+                        self._source,
+                        self._settings.source_readers or default_readers(),
+                        statement_timeout_seconds=control.seconds_left() + 1,
+                    ),
                 )
         self._put_manifest(storage, completion)
         return completion

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
 from waybill.exports.manifest import Manifest
@@ -26,6 +27,7 @@ from waybill.pipeline.encoders import get_encoder, read_options
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.readers import Parallel
 from waybill.pipeline.source import PostgresSource
 from waybill.storage.s3 import S3Options, S3Storage
 
@@ -115,6 +117,8 @@ def export(
         options: dict[str, Any] | None = None,
         part_bytes: int = 8 * 1024 * 1024,
         compression: str | None = None,
+        parallel: Parallel | None = None,
+        where: sql.Composable | None = None,
     ) -> Exported:
         export_type = ExportType("things", source, key=key, columns=columns)
         # These tests compare with PostgreSQL's own text; the guard has tests of its own.
@@ -127,6 +131,7 @@ def export(
                 format_name,
                 read_options(format_name, {**unguarded, **(options or {})}),
                 compression=compression,
+                where=where,
             )
             snapshot.check_key(export_type)
             completion = run_pipeline(
@@ -138,6 +143,8 @@ def export(
                 export_id="11111111-2222-3333-4444-555555555555",
                 created_at=datetime.now(UTC),
                 part_sizes=PartSizes(first_bytes=part_bytes),
+                expected_rows=snapshot.count_rows(export_type).rows,
+                parallel=parallel,
             )
         data = b"".join(storage.read(completion.stored.key))
         path = tmp_path / f"{secrets.token_hex(6)}"
