@@ -17,6 +17,7 @@ from waybill.api import (
     exports,
     health,
     metrics,
+    offer,
     openapi,
     problems,
 )
@@ -75,7 +76,7 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SafeHeaders)
     problems.install(app)
-    for module in (health, metrics, exports, events, download, admin, audit):
+    for module in (health, metrics, offer, exports, events, download, admin, audit):
         app.include_router(module.router)
     openapi.install(app)
     return app

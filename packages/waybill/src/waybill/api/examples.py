@@ -23,6 +23,7 @@ from waybill.api.admin_schemas import (
     QueueDocument,
     ReplayedDocument,
 )
+from waybill.api.offer import OfferDocument, OfferedColumn, OfferedFilter, OfferedType
 from waybill.api.request_schemas import PreviewColumn, PreviewDocument, QuotaDocument
 from waybill.api.schemas import ExportDocument, ExportList, Readiness
 from waybill.exports.attempts import AttemptOutcome, Cause
@@ -138,6 +139,22 @@ _MANIFEST = Manifest(
 
 EXAMPLES: tuple[BaseModel, ...] = (
     _EXPORT,
+    OfferDocument(
+        types=[
+            OfferedType(
+                name="users",
+                title="Users",
+                columns=[OfferedColumn(name="email", header="E-mail", scope="exports:pii")],
+                filters=[
+                    OfferedFilter(name="age", type="integer", operators=["gte", "lt"], values=None)
+                ],
+                has_since=True,
+                requires_recent_login_seconds=None,
+            )
+        ],
+        formats=["csv", "ndjson"],
+        compressions=["gzip", "zstd"],
+    ),
     ExportList(items=[_EXPORT], next=f"{_BASE}/exports?limit=1&before=2026-05-01T12:00:00Z"),
     _PREVIEW,
     _MANIFEST,

@@ -26,6 +26,7 @@ REFUSALS: tuple[type[errors.RequestError], ...] = (
 ACTION_OF_ROUTE: dict[str, AuditAction] = {
     "request_export": AuditAction.REQUESTED,
     "list_exports": AuditAction.LISTED,
+    "get_catalog": AuditAction.LISTED,
     "download_export": AuditAction.DOWNLOADED,
     "discard_export": AuditAction.CANCELLED,
     "cancel_any_export": AuditAction.CANCELLED,

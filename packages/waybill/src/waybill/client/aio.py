@@ -20,6 +20,7 @@ from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Ope
 from waybill.client.wire import TIMEOUT_SECONDS, Token, Wire, answer_of
 
 if TYPE_CHECKING:
+    from waybill.api.offer import OfferDocument
     from waybill.api.request_schemas import PreviewDocument
 
 T = TypeVar("T")
@@ -70,6 +71,10 @@ class AsyncExportClient:
     async def preview(self, export_type: str, **options: Unpack[RequestOptions]) -> PreviewDocument:
         """See ``ExportClient.preview``."""
         return await self.send(calls.preview_export(export_type, **options))
+
+    async def catalog(self) -> OfferDocument:
+        """See ``ExportClient.catalog``."""
+        return await self.send(calls.get_catalog())
 
     async def get(self, export_id: ExportId) -> ExportDocument:
         """See ``ExportClient.get``."""

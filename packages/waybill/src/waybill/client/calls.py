@@ -21,6 +21,7 @@ from waybill.api.schemas import ExportDocument, ExportList
 from waybill.client.errors import refusal
 
 if TYPE_CHECKING:
+    from waybill.api.offer import OfferDocument
     from waybill.api.request_schemas import PreviewDocument
 
 T = TypeVar("T")
@@ -109,6 +110,11 @@ def list_exports(*, limit: int | None = None, before: datetime | None = None) ->
     return Call("GET", "/api/exports", parsed(ExportList), params=query(limit=limit, before=before))
 
 
+def get_catalog() -> Call[OfferDocument]:
+    """Ask what may be exported: types, columns, filters, formats."""
+    return Call("GET", "/api/catalog", _offer)
+
+
 def get_export(export_id: ExportId) -> Call[ExportDocument]:
     """Look at an export."""
     return Call("GET", export_path(export_id), _export)
@@ -180,6 +186,12 @@ def _preview(answer: Answer) -> PreviewDocument:
     from waybill.api.request_schemas import PreviewDocument
 
     return PreviewDocument.model_validate_json(answer.body)
+
+
+def _offer(answer: Answer) -> OfferDocument:
+    from waybill.api.offer import OfferDocument
+
+    return OfferDocument.model_validate_json(answer.body)
 
 
 def _as_it_is(answer: Answer) -> Answer:

@@ -21,6 +21,7 @@ from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Ope
 from waybill.client.wire import TIMEOUT_SECONDS, Token, Wire, answer_of
 
 if TYPE_CHECKING:
+    from waybill.api.offer import OfferDocument
     from waybill.api.request_schemas import PreviewDocument
 
 T = TypeVar("T")
@@ -77,6 +78,10 @@ class ExportClient:
     def preview(self, export_type: str, **options: Unpack[RequestOptions]) -> PreviewDocument:
         """Return what an export would be: rows, bytes, seconds, first rows. Nothing is made."""
         return self.send(calls.preview_export(export_type, **options))
+
+    def catalog(self) -> OfferDocument:
+        """Return what you may export: types, columns, filters, formats."""
+        return self.send(calls.get_catalog())
 
     def get(self, export_id: ExportId) -> ExportDocument:
         """Return the job as it stands."""

@@ -121,7 +121,7 @@ class ExportService:
         denied = next((column.pii for column in personal if not principal.may(column.pii)), None)
         if denied is not None:
             raise PersonalDataDenied(tuple(c.name for c in personal if c.pii == denied), denied)
-        if export_type.scope and export_type.scope.needs_tenant and principal.tenant is None:
+        if not _has_rows(export_type, principal):
             raise TenantRequired(export_type.name)
         await self._source_columns.check(export_type, checked.columns)
         return checked, export_type
@@ -133,6 +133,19 @@ class ExportService:
             log.warning("export.publish_deferred", export_id=str(job.id))
         else:
             await self._repository.mark_published([job.id])
+
+    def offered(self, principal: Principal) -> Sequence[ExportType]:
+        """Return the types that the principal may request, by name.
+
+        Raises:
+            PermissionDenied: they may request nothing at all.
+        """
+        self._require(principal, REQUEST)
+        return [
+            export_type
+            for _, export_type in sorted(self._catalog.items())
+            if all(map(principal.may, export_type.requires)) and _has_rows(export_type, principal)
+        ]
 
     async def get(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Return a job the principal may see.
@@ -214,3 +227,8 @@ class ExportService:
     def _require(principal: Principal, scope: str) -> None:
         if not principal.may(scope):
             raise PermissionDenied(scope)
+
+
+def _has_rows(export_type: ExportType, principal: Principal) -> bool:
+    scope = export_type.scope
+    return scope is None or not scope.needs_tenant or principal.tenant is not None

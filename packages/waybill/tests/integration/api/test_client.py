@@ -125,6 +125,12 @@ async def test_wrong_bytes_never_become_the_file(
     assert (await client.download(job.id, tmp_path / "file")).read_bytes() == DATA
 
 
+async def test_catalog_tells_what_there_is(client: Any) -> None:
+    offer = await client.catalog()
+    assert [each.name for each in offer.types] == ["users"]
+    assert {"csv", "ndjson"} <= set(offer.formats)
+
+
 async def test_preview_makes_nothing(client: Any, execute: Callable[..., Any]) -> None:
     preview = await client.preview("users", columns=["id"])
     assert (preview.rows, preview.columns[0].name) == (2_000, "id")
@@ -177,6 +183,7 @@ async def test_every_operation_of_the_document_has_a_call(api: httpx.AsyncClient
     known: list[Call[Any]] = [
         calls.request_export("users"),
         calls.list_exports(),
+        calls.get_catalog(),
         calls.get_export(some),
         calls.discard_export(some),
         calls.get_manifest(some),

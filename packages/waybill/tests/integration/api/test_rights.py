@@ -109,6 +109,29 @@ async def test_type_that_requires_a_scope_is_refused_without_it_and_that_is_reco
     ]
 
 
+async def test_catalog_offers_what_the_caller_may_have(
+    api: httpx.AsyncClient, act_as: ActAs
+) -> None:
+    async def offered() -> list[str]:
+        answer = (await api.get("/api/catalog")).json()
+        return [each["name"] for each in answer["types"]]
+
+    act_as(person())
+    assert await offered() == ["everything", "mine", "orders"]
+    act_as(person("ann", None))  # whose tenant's rows would that be?
+    assert await offered() == ["everything", "mine"]
+    act_as(Principal("eve", "acme"))
+    assert await offered() == ["everything", "mine"]
+    act_as(Principal("eve", "acme", frozenset({READ})))
+    assert (await api.get("/api/catalog")).status_code == 403
+    act_as(person())
+    orders = (await api.get("/api/catalog")).json()["types"][2]
+    assert orders["columns"][2] == {"name": "email", "header": "Buyer", "scope": "exports:pii"}
+    assert [each["name"] for each in orders["filters"]] == ["email", "total", "at"]
+    # The condition is the operator's business.
+    assert "tenant_id" not in str(orders)
+
+
 async def test_each_tenant_gets_its_own_rows(
     api: httpx.AsyncClient, act_as: ActAs, rows: Rows
 ) -> None:

@@ -1,0 +1,88 @@
+"""What the caller may ask for: the catalog, as far as it is theirs."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from waybill.api.auth import CurrentPrincipal
+from waybill.api.responses import AppServices, problem_responses
+from waybill.catalog import ExportType
+from waybill.catalog.filters import FilterType, Operator
+from waybill.exports.request import COMPRESSIONS
+from waybill.pipeline.encoders import ENCODERS
+
+router = APIRouter(prefix="/api", tags=["exports"])
+
+
+class OfferedColumn(BaseModel):
+    """A column: ``name`` in the source, ``header`` in the file; ``scope`` is what personal data
+    asks for."""
+
+    name: str
+    header: str
+    scope: str | None
+
+
+class OfferedFilter(BaseModel):
+    """A filter, how its values are read, and what may be compared."""
+
+    name: str
+    type: FilterType
+    operators: list[Operator]
+    values: list[str] | None = Field(description="The only values it takes; null for any.")
+
+
+class OfferedType(BaseModel):
+    """An export type."""
+
+    name: str
+    title: str | None
+    columns: list[OfferedColumn] | None = Field(
+        description="null: every column that the source has."
+    )
+    filters: list[OfferedFilter]
+    has_since: bool = Field(description="Whether `since` may be asked for.")
+    requires_recent_login_seconds: int | None
+
+    @classmethod
+    def of(cls, export_type: ExportType) -> Self:
+        """Describe ``export_type``."""
+        columns = [
+            OfferedColumn(name=column.name, header=column.header, scope=column.pii or None)
+            for column in export_type.columns
+        ]
+        return cls(
+            name=export_type.name,
+            title=export_type.title or None,
+            columns=columns or None,
+            filters=[
+                OfferedFilter(
+                    name=each.name,
+                    type=each.type,
+                    operators=list(each.allowed),
+                    values=list(each.values) or None,
+                )
+                for each in export_type.filters
+            ],
+            has_since=bool(export_type.since),
+            requires_recent_login_seconds=export_type.requires_recent_login_seconds,
+        )
+
+
+class OfferDocument(BaseModel):
+    types: list[OfferedType]
+    formats: list[str]
+    compressions: list[str]
+
+
+@router.get("/catalog", summary="What may I export?", responses=problem_responses(401, 403))
+async def get_catalog(principal: CurrentPrincipal, services: AppServices) -> OfferDocument:
+    """Return the types you may request, with their columns and filters."""
+    return OfferDocument(
+        types=[OfferedType.of(each) for each in services.exports.offered(principal)],
+        formats=list(ENCODERS),
+        compressions=list(COMPRESSIONS),
+    )
