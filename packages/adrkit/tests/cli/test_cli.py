@@ -307,3 +307,16 @@ def test_short_command_spares_what_it_does_not_need(project: GitProject) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_many_findings_of_a_kind_are_folded_but_counted(project: GitProject) -> None:
+    adr(project, "init")
+    adr(project, "new", "Use Queues", "--no-edit")
+    code, out, _ = adr(project, "lint")
+    assert code == 1
+    assert out.count("error ADR305") == 2
+    assert "more of ADR305 placeholder on lines " in out
+    code, full, _ = adr(project, "lint", "--all")
+    assert (code, "more of" in full) == (1, False)
+    assert out.splitlines()[-1] == full.splitlines()[-1]  # the same sum
+    assert f"1 records: {full.count(': error ')} errors" in full.replace("2 records", "1 records")

@@ -59,8 +59,9 @@ def audit(
         ),
     ] = "text",
 ) -> None:
-    """Report changes of decided records that are more than status, links and white space.
+    """Report content of decided records that was changed.
 
+    Status, links, white space and what `adr lint --fix` mends may change; all else may not.
     Compares the files as they are now, committed or not, with the merge base of HEAD and the
     default branch. Where HEAD is that base, on the default branch itself, its history is walked
     commit by commit instead. Records that were still Proposed are free. A line

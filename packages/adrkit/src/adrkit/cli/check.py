@@ -73,7 +73,7 @@ def check(
     ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what holds, too.")] = False,
 ) -> None:
-    """Hold the project against the adr-check blocks of its records.
+    """Hold the project against the checks of its records.
 
     Accepted records bind: exit code 1 when a check is violated, stale or missing. Proposed ones
     advise. Of Superseded, Deprecated and Rejected ones it is reported what code still follows.

@@ -29,7 +29,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="Write to a file, not to stdout.")
     ] = None,
 ) -> None:
-    """Print everything known of all records as JSON, for other programs.
+    """Print everything known of all records as JSON.
 
     Example: adr export --json | jq '.records[] | select(.status.kind == "Accepted") | .title'
     """

@@ -42,7 +42,7 @@ def graph(
         Path | None, typer.Option("--output", "-o", help="Write to a file, not to stdout.")
     ] = None,
 ) -> None:
-    """Draw which records supersede, amend and mention each other.
+    """Draw which records supersede and mention each other.
 
     Example: adr graph --format dot | dot -Tsvg > decisions.svg
     """

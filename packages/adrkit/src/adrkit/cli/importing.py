@@ -36,7 +36,7 @@ def import_records(
     ] = Status.ACCEPTED.value,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rewrite MADR and Nygard (adr-tools) records in the house template.
+    """Rewrite MADR and adr-tools records in the house template.
 
     No text is lost: sections are copied, headers and headings are kept in an appendix, and every
     word is counted before anything is written. The sources stay. Files are never overwritten, and

@@ -24,7 +24,7 @@ from adrkit.transaction import FileChange, apply_changes
 
 
 @app.command(
-    help=f"""Keep a table of the records in a README, between two markers.
+    help=f"""Keep a table of the records in a README.
 
 The file keeps every byte outside of `{BEGIN}` and `{END}`. It is README.md of the records
 directory, `file` in [tool.adrkit.index], or the argument; a file that is not there is written.

@@ -32,7 +32,7 @@ def accept(
     reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Proposed to Accepted: the decision is taken and ready to implement."""
+    """Proposed to Accepted: the decision is taken."""
     space = workspace(ctx)
     found = space.record(record)
     _report(space, lifecycle.accept(space.repository, found, reason=reason), as_json)
@@ -58,7 +58,10 @@ def deprecate(
     reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Accepted to Deprecated: no longer recommended, nothing replaces it yet."""
+    """Accepted to Deprecated: no longer recommended.
+
+    Where another record takes its place, `adr supersede` links both.
+    """
     space = workspace(ctx)
     found = space.record(record)
     _report(space, lifecycle.deprecate(space.repository, found, reason=reason), as_json)
@@ -83,9 +86,10 @@ def supersede(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Mark RECORD as superseded and link both records to each other, in one step.
+    """Replace RECORD by another one, linked both ways.
 
-    Both files are written or neither; apart from status and links not a byte changes.
+    RECORD is marked as superseded. Both files are written or neither; apart from status and
+    links not a byte changes.
 
     Example: adr supersede 2 --by 7 --reason "Redis changed its licence"
     """

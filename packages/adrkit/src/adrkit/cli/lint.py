@@ -25,6 +25,8 @@ from adrkit.lint.fixes import fix_files
 from adrkit.lint.settings import LintSettings
 from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
 
+_SHOWN_OF_A_KIND = 2  # per record, in text
+
 
 @app.command("lint")
 def lint_command(
@@ -58,6 +60,9 @@ def lint_command(
             "--ignore", metavar="CODE", autocompletion=complete_rule, help="Not these rules."
         ),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every finding, also the many of one kind.")
+    ] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
     write_baseline: Annotated[
@@ -99,7 +104,7 @@ def lint_command(
         findings, smaller, gone = known.split(findings, space.config.root)
         if gone and not (only or select or ignore):
             _shrink(space, smaller, baseline_path, gone)
-    _print(space, format, findings, report)
+    _print(space, format, findings, report, every=every)
     if report.unreadable:
         raise typer.Exit(EXIT_USAGE)
     if any(strict or finding.severity is Severity.ERROR for finding in findings):
@@ -124,7 +129,9 @@ def _shrink(space: Workspace, smaller: Baseline, path: Path, gone: int) -> None:
     typer.echo(f"{gone} findings are gone; {space.shown(path)} shrank", err=True)
 
 
-def _print(space: Workspace, format: str, findings: list[Finding], report: Report) -> None:
+def _print(
+    space: Workspace, format: str, findings: list[Finding], report: Report, *, every: bool
+) -> None:
     if format == "json":
         print_json(
             {
@@ -134,7 +141,7 @@ def _print(space: Workspace, format: str, findings: list[Finding], report: Repor
             }
         )
     elif format == "text":
-        _print_text(space, findings, report)
+        _print_text(space, findings, report, every=every)
     else:
         annotations = [
             Annotation(
@@ -173,8 +180,19 @@ def _as_json(space: Workspace, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _print_text(space: Workspace, findings: list[Finding], report: Report) -> None:
+def _print_text(space: Workspace, findings: list[Finding], report: Report, *, every: bool) -> None:
+    # A record that is just begun has forty placeholders: nobody reads the fortieth remedy.
+    groups: dict[tuple[Path, str], list[Finding]] = {}
     for finding in findings:
+        groups.setdefault((finding.path, finding.code), []).append(finding)
+    for finding in findings:
+        group = groups[(finding.path, finding.code)]
+        if not every and len(group) > _SHOWN_OF_A_KIND + 1:
+            at = group.index(finding)
+            if at == _SHOWN_OF_A_KIND:
+                _print_rest(space, group[at:])
+            if at >= _SHOWN_OF_A_KIND:
+                continue
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
         place = f"{space.shown(finding.path)}:{finding.line}:{finding.column}"
         typer.echo(
@@ -187,6 +205,15 @@ def _print_text(space: Workspace, findings: list[Finding], report: Report) -> No
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     waived = f", {report.waived} waived" if report.waived else ""
     say(f"{report.records} records: {errors} errors, {len(findings) - errors} warnings{waived}")
+
+
+def _print_rest(space: Workspace, rest: list[Finding]) -> None:
+    lines = list(dict.fromkeys(str(finding.line) for finding in rest))
+    shown = ", ".join(lines[:12]) + (" ..." if len(lines) > 12 else "")
+    typer.echo(
+        f"{space.shown(rest[0].path)}: {len(rest)} more of {rest[0].code} {rest[0].name} "
+        f"on lines {shown} (--all shows them)"
+    )
 
 
 def _print_source(finding: Finding) -> None:

@@ -10,7 +10,7 @@ from adrkit.errors import ExtraMissing
 
 @app.command()
 def mcp(ctx: typer.Context) -> None:
-    """Serve the records to assistants over stdio (Model Context Protocol).
+    """Serve assistants over stdio (Model Context Protocol).
 
     Tools: list, show, why, check. They only read, and run no program that a check names.
 

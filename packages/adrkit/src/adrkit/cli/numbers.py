@@ -25,7 +25,7 @@ def renumber(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Give a record another number: file, title, links, citations in code and documents.
+    """Give a record another number, in all links and citations.
 
     For two branches that took the same number. Citations ADR-NNNN that could mean either record
     are listed and left alone; the exit code is 1 then.

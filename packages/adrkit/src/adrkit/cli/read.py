@@ -198,9 +198,9 @@ def search(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find records that hold all words; prints the lines with any of them.
+    """Find records that hold all words.
 
-    Case does not matter. Exit code 1 when nothing is found.
+    Prints the lines with any of them. Case does not matter. Exit code 1 when nothing is found.
 
     Example: adr search queue retry
     """

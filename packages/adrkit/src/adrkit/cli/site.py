@@ -21,10 +21,10 @@ def site(
         str | None, typer.Option("--title", help="Title of the site.", show_default=False)
     ] = None,
 ) -> None:
-    """Write a static web site: all decisions, their graph and a search, light and dark.
+    """Write a static web site of all decisions.
 
-    It needs no server and no network: open index.html. A directory that holds anything but an
-    earlier site is left alone.
+    Pages, their graph and a search, light and dark. It needs no server and no network: open
+    index.html. A directory that holds anything but an earlier site is left alone.
 
     Example: adr site --output public --title "Decisions of Orders"
     """

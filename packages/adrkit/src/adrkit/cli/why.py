@@ -32,7 +32,7 @@ def why(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file or directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show which decisions govern a file, and how they are linked to it.
+    """Show which decisions govern a file.
 
     A record governs a file that it names (or whose directory it names), that one of its checks is
     about, or that cites it as ADR-NNNN. Exit code 1 when no record does.
