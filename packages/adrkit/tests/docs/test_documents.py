@@ -52,6 +52,10 @@ def test_tour_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
     assert (orders / "public/index.html").exists()
     assert (orders / "decisions.json").stat().st_size > 1000
     assert "Superseded by 0003" in done.stdout
+    assert "1 checks in 3 records: 1 pass" in done.stdout
+    assert "ADR-0003 setting: violated" in done.stdout
+    assert "the code has drifted from ADR-0003" in done.stdout
+    assert "ADR-0001 content-changed" in done.stdout
     assert "would write docs/adr/0004-use-logs.md" in done.stdout
 
 

@@ -208,7 +208,10 @@ def _reason_lines(record: Record) -> set[int]:
 
 
 def _related_lines(record: Record) -> set[int]:
-    """Entries of Related; in other formats, where that section holds prose too, only its links."""
+    """Entries of Related; in other formats, where that section holds prose too, only its links.
+
+    A line that is not indented is prose under the list, though Markdown lets it run on.
+    """
     section = record.section(SectionName.RELATED)
     if section is None:
         return set()
@@ -218,7 +221,13 @@ def _related_lines(record: Record) -> set[int]:
         for item in Document.within(record.document.list_items, section.body)
         if item.depth == 0 and (house or _RELATION.match(item.text))
     ]
-    return _lines_of(record.document, items)
+    source = record.document.source
+    first = {source.line_of(span.start) for span in items}
+    return {
+        line
+        for line in _lines_of(record.document, items)
+        if line in first or source.line_text(line)[:1] in (" ", "\t")
+    }
 
 
 def _replacements(record: Record) -> dict[int, list[Span]]:

@@ -131,8 +131,13 @@ def _print(space: Workspace, plan: ImportPlan, *, dry_run: bool) -> None:
     for record in plan.records:
         source = space.shown(record.source.path) if record.source.path else record.source.label
         say(f"{verb} {space.shown(record.path)} from {source}")
+    noted: dict[str, list[str]] = {}
+    for record in plan.records:
         for note in record.notes:
-            warn(f"{space.shown(record.path)}: {note}")
+            noted.setdefault(note, []).append(space.shown(record.path))
+    for note, paths in noted.items():  # of what most records have in common one line is enough
+        more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+        warn(f"{', '.join(paths[:2])}{more}: {note}")
     for skipped in plan.skipped:
         shown = space.shown(skipped.path) if skipped.path else skipped.label
         say(f"left {shown}: it is in the house template already")

@@ -222,3 +222,8 @@ def test_comparison_never_raises_and_equal_text_never_differs(body: str) -> None
     assert changed(text, text) == []
     changed(house(1), text)
     assert _content(text).tree == _content(text).tree
+
+
+def test_prose_that_runs_on_under_related_is_content() -> None:
+    assert changed(HOUSE, HOUSE.rstrip("\n") + "\nWe never meant it.\n") == ["content-changed"]
+    assert changed(HOUSE, HOUSE.rstrip("\n") + ",\n  `src/more.py`\n") == []
