@@ -38,6 +38,7 @@ from waybill.exports.repository import ExportRepository
 from waybill.exports.rows import JobListener
 from waybill.exports.service import ExportService
 from waybill.exports.source_columns import SourceColumns
+from waybill.exports.streams import ExportStreams
 from waybill.notify.notifications import build_notifications
 from waybill.pipeline.source import PostgresSource
 from waybill.storage.base import Storage
@@ -92,13 +93,14 @@ class Services:
             key_retention=timedelta(hours=settings.idempotency_hours),
             outbox=self.notifications.outbox,
         )
+        quotas = QuotaPolicy(self.catalog, settings.quota_per_day, settings.quota_roles)
         self.exports = ExportService(
             repository=self.repository,
             queue=self.queue,
             catalog=self.catalog,
             clock=self.clock,
             desk=self.desk,
-            quotas=QuotaPolicy(self.catalog, settings.quota_per_day, settings.quota_roles),
+            quotas=quotas,
             previewer=ExportPreviewer(
                 source=self.source,
                 engine=self.engine,
@@ -106,6 +108,17 @@ class Services:
             ),
             source_columns=SourceColumns(self.source),
             audit=self.audit,
+        )
+        family = family or new_family()
+        self.streams = ExportStreams(
+            exports=self.exports,
+            desk=self.desk,
+            source=self.source,
+            leases=self.leases,
+            repository=self.repository,
+            quotas=quotas,
+            settings=settings,
+            family=family,
         )
         self.delivery = ResultDelivery(
             self.engine,
@@ -184,7 +197,7 @@ class Services:
             storages=self.storages,
             clock=self.clock,
             settings=settings,
-            family=family or new_family(),
+            family=family,
             shutdown=shutdown,
         )
 
@@ -229,6 +242,7 @@ class Services:
 
     async def close(self) -> None:
         """Close the connections of this process."""
+        self.streams.shut_down()
         await self.changes.close()
         await self.engine.dispose()
 

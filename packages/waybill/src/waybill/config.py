@@ -97,6 +97,13 @@ class Settings(NotificationSettings, BaseSettings):
     requests_burst: int = Field(100, ge=1)
     """How many of either may come at once: the quick first polls of small exports are welcome."""
 
+    max_streams: int = Field(4, ge=1)
+    """How many exports one API process streams at a time; beyond it clients are told to wait."""
+    stream_max_rows: int = Field(1_000_000, ge=1)
+    """The largest export that is streamed; larger ones are for jobs."""
+    stream_seconds: float = Field(300.0, gt=0)
+    """How long one stream may take: a slow reader holds a snapshot of the source open."""
+
     # -- a job's life (the promises of ADR-0001) ------------------------------------------------
     max_attempts: int = Field(RETRY_ATTEMPTS, ge=1, le=20)
     """How often an export is tried before it becomes a dead letter."""

@@ -309,6 +309,45 @@ class TooManyWatchers(RequestError):
         )
 
 
+class TooManyStreams(RequestError):
+    """This process sends as many exports at once as it may."""
+
+    code = "too_many_streams"
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"{limit} exports are being streamed at the moment, which is all there may be. Try "
+            "again shortly, or request the export as a job."
+        )
+
+
+class StreamTooLarge(RequestError):
+    """There are more rows than a stream may carry."""
+
+    code = "stream_too_large"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"There are more rows than the {limit} that a stream may carry. Request the export as "
+            "a job (POST), which has no such limit, or narrow it by filters."
+        )
+
+
+class ProtocolTooOld(RequestError):
+    """Over HTTP/1.0 a stream that broke off would look whole."""
+
+    code = "protocol_too_old"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Streams need HTTP/1.1 or later: over HTTP/1.0 one that breaks off would look whole. "
+            'Behind nginx, set "proxy_http_version 1.1".'
+        )
+
+
 class ResultUnreadable(RequestError):
     """A completed export's object cannot be read at the moment."""
 
@@ -427,6 +466,12 @@ class RunStopped(RunError):
     """Control flow: this process was told to stop. The job is given back, no attempt spent."""
 
     code = "run_stopped"
+
+
+class Cancelled(RunError):
+    """Control flow: nobody wants the rest any more."""
+
+    code = "cancelled"
 
 
 class QueueUnavailable(WaybillError):

@@ -20,6 +20,7 @@ from waybill.api import (
     offer,
     openapi,
     problems,
+    stream,
 )
 from waybill.api.auth import Authenticator, create_authenticator
 from waybill.api.body_limit import BodyLimit
@@ -76,7 +77,7 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SafeHeaders)
     problems.install(app)
-    for module in (health, metrics, offer, exports, events, download, admin, audit):
+    for module in (health, metrics, offer, exports, stream, events, download, admin, audit):
         app.include_router(module.router)
     openapi.install(app)
     return app

@@ -39,6 +39,9 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.ResultUnreadable(),
     errors.SourceUnreadable("timed out"),
     errors.TooManyWatchers(),
+    errors.TooManyStreams(4),
+    errors.StreamTooLarge(1_000_000),
+    errors.ProtocolTooOld(),
 )
 
 _OTHERS: dict[int, tuple[tuple[str, str], ...]] = {

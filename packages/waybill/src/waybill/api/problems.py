@@ -53,11 +53,19 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.ResultUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.SourceUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyWatchers: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StreamTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ProtocolTooOld: HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
 }
 
 # The RateLimit draft (draft-ietf-httpapi-ratelimit-headers) registers this one with IANA.
 _QUOTA_TYPE = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 _RETRY_AFTER_SECONDS = 5
+
+
+class AnswerBroken(Exception):
+    """Leaves the application when an answer under way cannot be ended well, so that the server
+    closes the connection without a last chunk. Logged by whoever raises it."""
 
 
 def problem(
@@ -182,7 +190,10 @@ async def _on_database_error(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def _on_unexpected(request: Request, exc: Exception) -> JSONResponse:
-    log.error("api.unexpected_error", path=request.url.path, error=type(exc).__name__, exc_info=exc)
+    if not isinstance(exc, AnswerBroken):
+        log.error(
+            "api.unexpected_error", path=request.url.path, error=type(exc).__name__, exc_info=exc
+        )
     return problem(
         500, "internal_error", "Something failed on our side; it was logged. Try again later."
     )

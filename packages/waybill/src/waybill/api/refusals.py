@@ -25,6 +25,7 @@ REFUSALS: tuple[type[errors.RequestError], ...] = (
 
 ACTION_OF_ROUTE: dict[str, AuditAction] = {
     "request_export": AuditAction.REQUESTED,
+    "stream_export": AuditAction.STREAMED,
     "list_exports": AuditAction.LISTED,
     "get_catalog": AuditAction.LISTED,
     "download_export": AuditAction.DOWNLOADED,

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,11 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from waybill.errors import IdempotencyKeyInUse
 from waybill.exports.audit import AuditAction, AuditLog
 from waybill.exports.idempotency import find_answer, forget_keys, keep_answer
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.exports.job import ExportJob, ExportStatus, Lease
 from waybill.exports.principal import Principal
 from waybill.exports.quota import QuotaBucket, QuotaState, peek, spend
 from waybill.exports.request import ExportRequest
-from waybill.exports.rows import JOB_COLUMNS, job_of
+from waybill.exports.rows import JOB_COLUMNS, job_of, seconds
+from waybill.exports.tables import export_attempts as attempts
 from waybill.exports.tables import export_jobs as jobs
 from waybill.notify.outbox import NotificationOutbox
 
@@ -122,6 +123,69 @@ class AdmissionDesk:
             if key is not None:
                 await keep_answer(connection, principal, key, fingerprint, job, is_new=is_new)
         return Admission(job, is_new, quota=quota)
+
+    async def admit_stream(
+        self,
+        principal: Principal,
+        request: ExportRequest,
+        *,
+        export_id: UUID,
+        bucket: QuotaBucket | None,
+        lease_seconds: float,
+        holder: str,
+    ) -> tuple[ExportJob, Lease, QuotaState | None]:
+        """Make a job that its caller runs at once and once, and commit.
+
+        It bears no fingerprint: nothing is coalesced with it, as there will be no file.
+
+        Raises:
+            QuotaExceeded
+        """
+        lease = Lease(export_id, 1, uuid4())
+        statement = (
+            insert(jobs)
+            .values(
+                id=export_id,
+                export_type=request.export_type,
+                format=request.format,
+                options=request.options_json(),
+                requested_by=principal.subject,
+                tenant=principal.tenant,
+                status=ExportStatus.RUNNING.value,
+                attempt=lease.attempt,
+                max_attempts=lease.attempt,
+                lease_token=lease.token,
+                lease_expires_at=func.now() + seconds(lease_seconds),
+                started_at=func.now(),
+                next_attempt_at=None,
+            )
+            .returning(*JOB_COLUMNS)
+        )
+        async with self._engine.begin() as connection:
+            await _take_turn(connection, principal, None)
+            quota = None if bucket is None else await spend(connection, principal, bucket)
+            job = job_of((await connection.execute(statement)).mappings().one())
+            await connection.execute(
+                insert(attempts).values(
+                    lease_token=lease.token,
+                    export_id=export_id,
+                    attempt=lease.attempt,
+                    worker=holder,
+                )
+            )
+            await self._audit.record(
+                principal,
+                AuditAction.STREAMED,
+                export_id=export_id,
+                export_type=job.export_type,
+                connection=connection,
+            )
+        return job, lease, quota
+
+    async def check_quota(self, principal: Principal, bucket: QuotaBucket) -> None:
+        """Raise ``QuotaExceeded`` when there is nothing left to spend; spends nothing."""
+        async with self._engine.connect() as connection:
+            await spend(connection, principal, bucket)
 
     async def quota(self, principal: Principal, bucket: QuotaBucket | None) -> QuotaState | None:
         """Return how a quota stands; ``None`` where there is none."""

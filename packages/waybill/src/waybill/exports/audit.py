@@ -39,6 +39,7 @@ class AuditAction(StrEnum):
 
     REQUESTED = "requested"
     PREVIEWED = "previewed"
+    STREAMED = "streamed"
     READ = "read"
     LISTED = "listed"
     DOWNLOADED = "downloaded"

@@ -170,6 +170,25 @@ class LeaseRepository:
             AttemptOutcome.COMPLETED,
         )
 
+    async def deliver(self, lease: Lease, *, rows: int, bytes: int, sha256: str) -> bool:
+        """End a job whose file was streamed to its owner and kept nowhere."""
+        statement = _held(lease).values(
+            # What a completed job is once its file is gone; nobody need be told of either.
+            **_over(ExportStatus.DELETED),
+            rows_expected=rows,
+            rows_expected_exact=True,
+            rows_done=rows,
+            bytes_done=bytes,
+            object_bytes=bytes,
+            sha256=sha256,
+        )
+        async with self._engine.begin() as connection:
+            job = await change(connection, statement)
+            if job is None:
+                return False
+            await end_attempt(connection, job.id, AttemptOutcome.COMPLETED)
+        return True
+
     async def retry(
         self, lease: Lease, failure: AttemptFailure, *, delay_seconds: float, progress: Progress
     ) -> bool:

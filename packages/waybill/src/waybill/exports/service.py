@@ -74,7 +74,7 @@ class ExportService:
             UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption, IdempotencyKeyInUse,
             IdempotencyKeyReused, QuotaExceeded
         """
-        checked, _ = await self._check(principal, request)
+        checked, _ = await self.check(principal, request)
         admission = await self._desk.admit(
             principal,
             checked,
@@ -101,16 +101,22 @@ class ExportService:
         Raises:
             SourceUnreadable, and what ``request`` raises about the request itself
         """
-        checked, export_type = await self._check(principal, request)
+        checked, export_type = await self.check(principal, request)
         # Recorded first: the preview hands out rows.
         await self._audit.record(principal, AuditAction.PREVIEWED, export_type=checked.export_type)
         preview = await self._previewer.preview(principal, checked, export_type)
         bucket = self._quotas.bucket(principal, checked.export_type)
         return preview, await self._desk.quota(principal, bucket)
 
-    async def _check(
+    async def check(
         self, principal: Principal, request: ExportRequest
     ) -> tuple[ExportRequest, ExportType]:
+        """Return the request in its canonical form, if the principal may make it, and its type.
+
+        Raises:
+            PermissionDenied, PersonalDataDenied, TenantRequired, UnknownExportType, UnknownFormat,
+            UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption
+        """
         self._require(principal, REQUEST)
         export_type = self._catalog.get_type(request.export_type)
         for scope in export_type.requires:

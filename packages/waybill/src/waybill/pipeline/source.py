@@ -193,17 +193,36 @@ class PostgresSnapshot:
     def count_rows(self, export_type: ExportType, where: sql.Composable | None = None) -> RowCount:
         """Return how many rows to expect: counted when that is cheap, else the estimate."""
         source = from_source(export_type.source, where)
-        plan_text = self._session.fetch(
-            sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 {}").format(source)
-        )[0][0]
-        plan = json.loads(plan_text or "[{}]")[0]["Plan"]
-        estimate, cost = int(plan["Plan Rows"]), float(plan["Total Cost"])
+        estimate, cost = self._explain(source)
         if estimate > EXACT_COUNT_ROWS or cost > EXACT_COUNT_COST:
             return RowCount(estimate, is_exact=False)
         counted = self._session.fetch(
             sql.SQL("SELECT pg_catalog.count(*) FROM (SELECT 1 {}) AS rows").format(source)
         )
         return RowCount(int(counted[0][0] or 0), is_exact=True)
+
+    def has_more_rows_than(
+        self, limit: int, export_type: ExportType, where: sql.Composable | None = None
+    ) -> bool:
+        """Return whether there are more than ``limit`` rows, as far as that is known in advance:
+        counted, and no further than needed, only when the planner expects so many."""
+        source = from_source(export_type.source, where)
+        if self._explain(source)[0] <= limit:
+            return False
+        counted = self._session.fetch(
+            sql.SQL("SELECT pg_catalog.count(*) FROM (SELECT 1 {} LIMIT {}) AS rows").format(
+                source, sql.Literal(limit + 1)
+            )
+        )
+        return int(counted[0][0] or 0) > limit
+
+    def _explain(self, source: sql.Composable) -> tuple[int, float]:
+        """Return how many rows the planner expects of a source, and its cost."""
+        plan_text = self._session.fetch(
+            sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 {}").format(source)
+        )[0][0]
+        plan = json.loads(plan_text or "[{}]")[0]["Plan"]
+        return int(plan["Plan Rows"]), float(plan["Total Cost"])
 
     def check_key(self, export_type: ExportType, where: sql.Composable | None = None) -> None:
         """Make sure that the key identifies each row: by a unique index, else by the data.

@@ -22,7 +22,7 @@ def _subclasses(root: type[Exception]) -> set[type[Exception]]:
     return found.union(*(_subclasses(cls) for cls in found)) if found else found
 
 
-CONTROL_FLOW = {errors.LeaseLost, errors.RunStopped}
+CONTROL_FLOW = {errors.LeaseLost, errors.RunStopped, errors.Cancelled}
 ABSTRACT = {errors.RetryableError, errors.PermanentError}
 FAILURES = sorted(
     _subclasses(errors.RunError) - CONTROL_FLOW - ABSTRACT, key=lambda cls: cls.__name__

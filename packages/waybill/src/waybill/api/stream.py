@@ -1,0 +1,212 @@
+"""Exports as the answer itself, from the first byte on: for small ones, and for impatient pipes.
+
+HTTP has one way to say that an answer is not whole: not to end it. So an answer whose export broke
+midway ends without its last chunk and the connection is closed; every client notices (curl: exit
+status 18, httpx: ``RemoteProtocolError``). HTTP/1.0 has no chunks, hence no such streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from waybill.api.auth import CurrentPrincipal
+from waybill.api.problems import AnswerBroken
+from waybill.api.rate_limit import limited
+from waybill.api.request_headers import quota_headers
+from waybill.api.request_schemas import ExportBody
+from waybill.api.responses import AppServices, api_base, problem_responses
+from waybill.errors import InvalidOption, ProtocolTooOld, RunError, WorkerLost
+from waybill.exports.request import ExportRequest
+from waybill.exports.streams import ExportStream
+from waybill.log import get_logger
+from waybill.pipeline.encoders import ENCODERS
+from waybill.storage.disposition import content_disposition
+
+log = get_logger(__name__)
+
+_MAX_CHARACTERS = 16_384
+_CLIENT_GONE = 499  # nginx's number for it; nobody reads it
+
+router = APIRouter(prefix="/api", tags=["exports"])
+
+Text = Annotated[str | None, Query(max_length=_MAX_CHARACTERS)]
+
+
+@router.get(
+    "/{export_type}/export/stream",
+    summary="Stream an export",
+    dependencies=[Depends(limited("request"))],
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The file, while it is read. An answer that ends properly is whole; one "
+            "that broke off is not, and clients notice. `Link` names the export, which afterwards "
+            "says how many rows and bytes it had and their SHA-256.",
+            "headers": {
+                name: {"description": description, "schema": {"type": "string"}}
+                for name, description in (
+                    ("Content-Disposition", "The name to save the file by."),
+                    ("Link", "The export, with `rel=status`."),
+                    ("RateLimit-Policy", "The quota, if there is one."),
+                    ("RateLimit", "What is left of it, and when it next gains one."),
+                )
+            },
+            "content": {
+                encoder.media_type.partition(";")[0]: {
+                    "schema": {"type": "string", "format": "binary"}
+                    if encoder.name != "json"
+                    else {"type": "array", "items": {"type": "object"}}
+                }
+                for encoder in ENCODERS.values()
+            },
+        },
+        **problem_responses(401, 403, 404, 422, 429, 503, 505),
+    },
+)
+async def stream_export(
+    export_type: str,
+    request: Request,
+    principal: CurrentPrincipal,
+    services: AppServices,
+    format: Annotated[str, Query(max_length=32, description="As of a requested export.")] = "csv",
+    columns: Annotated[
+        Text,
+        Query(description='Names with commas between, or as a requested export has them: `["id"]`'),
+    ] = None,
+    filters: Annotated[Text, Query(description='JSON: `{"country": {"in": ["DE"]}}`')] = None,
+    since: Annotated[str | None, Query(max_length=64)] = None,
+    options: Annotated[Text, Query(description='JSON: `{"delimiter": ";"}`')] = None,
+) -> Response:
+    """Read the export now and send it as it is read: no job to wait for, no file to fetch.
+
+    Rights, columns, filters and quota are those of a requested export. It is bounded in rows and
+    seconds, cannot be resumed, and leaves no file behind.
+    """
+    if request.scope.get("http_version") == "1.0":
+        raise ProtocolTooOld
+    wanted = _read_query(export_type, format, columns, filters, since, options)
+    gone = asyncio.create_task(_wait_until_gone(request.receive))
+    opening = asyncio.create_task(services.streams.open(principal, wanted))
+    try:
+        await asyncio.wait({gone, opening}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+            return Response(status_code=_CLIENT_GONE)
+        stream = await opening
+    except BaseException:
+        opening.cancel()
+        gone.cancel()
+        raise
+    return ExportStreamResponse(
+        stream,
+        gone,
+        headers={
+            "Content-Type": stream.media_type,
+            "Content-Disposition": content_disposition(stream.file_name),
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+            "Link": f'<{api_base(request, services)}/exports/{stream.job.id}>; rel="status"',
+            **quota_headers(stream.quota),
+        },
+    )
+
+
+class ExportStreamResponse(Response):
+    """Sends an ``ExportStream`` and ends it, whatever happens."""
+
+    def __init__(
+        self, stream: ExportStream, gone: asyncio.Task[None], *, headers: dict[str, str]
+    ) -> None:
+        self._stream = stream
+        self._gone = gone
+        self.status_code = 200
+        self.background = None
+        self.body = b""
+        self.raw_headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers.items()
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failure: Exception | None = None
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            while (piece := await self._next()) is not None:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except _ClientGone:
+            return
+        except Exception as exc:
+            failure = exc
+            if not isinstance(exc, RunError):
+                log.exception("stream.unexpected_error")
+            raise AnswerBroken(str(exc) if isinstance(exc, RunError) else "unexpected") from None
+        except BaseException:
+            # The server goes down with this stream under way: ours to answer for.
+            failure = WorkerLost("The API process was told to stop.")
+            raise
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._gone.cancel()
+            await asyncio.shield(self._stream.close(failure))
+
+    async def _next(self) -> bytes | None:
+        taking = asyncio.ensure_future(self._stream.next())
+        try:
+            await asyncio.wait({taking, self._gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                raise _ClientGone
+            piece = taking.result()
+        finally:
+            taking.cancel()
+        return None if piece is None else bytes(piece)
+
+
+class _ClientGone(Exception):
+    """Control flow: nobody reads any more."""
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _read_query(
+    export_type: str,
+    format: str,
+    columns: str | None,
+    filters: str | None,
+    since: str | None,
+    options: str | None,
+) -> ExportRequest:
+    body: dict[str, Any] = {"format": format}
+    if columns is not None:
+        is_json = columns.lstrip().startswith("[")
+        body["columns"] = _read_json("columns", columns) if is_json else columns.split(",")
+    if filters is not None:
+        body["filters"] = _read_json("filters", filters)
+    if since is not None:
+        body["since"] = since
+    if options is not None:
+        body["options"] = _read_json("options", options)
+    try:
+        return ExportBody.model_validate(body).request(export_type)
+    except ValidationError as exc:
+        raise RequestValidationError(
+            [{**error, "loc": ("query", *error["loc"])} for error in exc.errors()]
+        ) from exc
+
+
+def _read_json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidOption(name, "it is not JSON") from exc
