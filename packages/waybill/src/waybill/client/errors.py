@@ -141,6 +141,7 @@ _BY_STATUS: dict[int, type[ServerRefused]] = {
     416: InvalidRequest,
     422: InvalidRequest,
     429: TooManyRequests,
+    505: InvalidRequest,  # over a protocol in which the answer could not be trusted
 }
 
 

@@ -98,6 +98,7 @@ KIND_OF_STATUS = {
     422: InvalidRequest,
     429: TooManyRequests,
     503: ServerUnavailable,
+    505: InvalidRequest,  # the request's own protocol
 }
 
 
