@@ -108,6 +108,15 @@ class ExportService:
         bucket = self._quotas.bucket(principal, checked.export_type)
         return preview, await self._desk.quota(principal, bucket)
 
+    def find_type(self, principal: Principal, name: str) -> ExportType:
+        """Return the type, for one who may request exports at all.
+
+        Raises:
+            PermissionDenied, UnknownExportType
+        """
+        self._require(principal, REQUEST)
+        return self._catalog.get_type(name)
+
     async def check(
         self, principal: Principal, request: ExportRequest
     ) -> tuple[ExportRequest, ExportType]:
@@ -117,8 +126,7 @@ class ExportService:
             PermissionDenied, PersonalDataDenied, TenantRequired, UnknownExportType, UnknownFormat,
             UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption
         """
-        self._require(principal, REQUEST)
-        export_type = self._catalog.get_type(request.export_type)
+        export_type = self.find_type(principal, request.export_type)
         for scope in export_type.requires:
             self._require(principal, scope)
         self._require_recent_login(principal, export_type)
