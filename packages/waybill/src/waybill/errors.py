@@ -410,6 +410,12 @@ class ValueNotRepresentable(PermanentError):
         super().__init__(f"Column {column!r} holds {what}. {remedy}.")
 
 
+class FileTooLarge(PermanentError):
+    """A format has no way to write a file of this size."""
+
+    code = "file_too_large"
+
+
 class StorageUnavailable(RetryableError):
     """Object storage cannot be reached or answers with a passing fault."""
 

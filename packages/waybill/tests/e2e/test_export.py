@@ -8,12 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 from waybill.client import ExportClient
 from waybill.exports.manifest import Manifest
 from waybill.exports.verify import verify_file
+from waybill.pipeline.encoders import ENCODERS
 
 
 @pytest.fixture
@@ -23,6 +26,13 @@ def client(running: Any) -> Any:
 
 
 def _rows(path: Path, format: str) -> list[dict[str, Any]]:
+    if format == "parquet":
+        return pq.read_table(path).to_pylist()
+    if format == "xlsx":
+        with path.open("rb") as file:
+            sheet = openpyxl.load_workbook(file, read_only=True).active
+            header, *rows = sheet.iter_rows(values_only=True)
+        return [dict(zip(header, row, strict=False)) for row in rows]
     text = path.read_text(encoding="utf-8")
     if format == "csv":
         return list(csv.DictReader(io.StringIO(text, newline="")))
@@ -31,7 +41,7 @@ def _rows(path: Path, format: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("format", ["csv", "json", "ndjson"])
+@pytest.mark.parametrize("format", ENCODERS)
 def test_export_of_users_arrives_whole_and_equal(
     client: ExportClient, running: Any, tmp_path: Path, format: str
 ) -> None:

@@ -23,6 +23,10 @@ EXPLANATIONS: dict[str, str] = {
         "A column holds a value that this file format cannot hold. "
         "Request CSV or NDJSON, which hold every value, or leave the column out."
     ),
+    "file_too_large": (
+        "The file would be larger than its format allows. "
+        "Request fewer rows or columns, or CSV, NDJSON or Parquet."
+    ),
     "storage_unavailable": (
         "The file storage could not be reached, several times in a row. "
         "Request the export again in a few minutes."

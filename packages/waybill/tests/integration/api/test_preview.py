@@ -16,6 +16,7 @@ from waybill.bootstrap import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings
+from waybill.pipeline.encoders import ENCODERS
 from waybill.worker.runner import Outcome
 
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -57,7 +58,7 @@ def nothing_was_made(execute: Execute) -> bool:
     return execute("SELECT count(*) FROM export_jobs") == [(0,)]
 
 
-@pytest.mark.parametrize("format_name", ["csv", "json", "ndjson"])
+@pytest.mark.parametrize("format_name", ENCODERS)
 async def test_preview_foretells_the_export(
     api: httpx.AsyncClient, services: Services, execute: Execute, format_name: str
 ) -> None:
@@ -91,7 +92,9 @@ async def test_preview_foretells_the_export(
     assert await services.runner.run(UUID(job["id"])) is Outcome.COMPLETED
     done = (await api.get(f"/api/exports/{job['id']}")).json()
     assert done["progress"]["rows"] == 1500
-    assert preview["bytes"] == pytest.approx(done["bytes"], rel=0.05)
+    # What is compressed inside shrinks better the more there is of it.
+    close = 0.05 if format_name in {"csv", "json", "ndjson"} else 0.2
+    assert preview["bytes"] == pytest.approx(done["bytes"], rel=close)
     again = (await api.post("/api/users/export", json={**body, "dry_run": True})).json()
     assert again["seconds_from"] == "earlier exports"
     assert again["seconds"] >= 0

@@ -17,6 +17,7 @@ from waybill.errors import (
     SourceRejected,
     SourceUnavailable,
     StorageCorrupted,
+    ValueNotRepresentable,
 )
 from waybill.storage.s3 import S3Storage
 
@@ -44,28 +45,46 @@ def nothing_left(storage: S3Storage, run_sql: Any) -> Callable[[], None]:
     return check
 
 
-@pytest.mark.parametrize("reason", [LeaseLost("lost"), DeadlineExceeded(1)])
+@pytest.mark.parametrize(
+    ("reason", "format_name"),
+    [(LeaseLost("lost"), "csv"), (DeadlineExceeded(1), "parquet"), (LeaseLost("lost"), "xlsx")],
+)
 def test_run_that_is_stopped_midway_leaves_nothing(
-    reason: Exception, export: Any, control: Any, nothing_left: Any
+    reason: Exception, format_name: str, export: Any, control: Any, nothing_left: Any
 ) -> None:
     control.progress = lambda rows, _bytes: setattr(
         control, "reason", reason if rows > 50_000 else None
     )
 
     with pytest.raises(type(reason)):
-        export(MANY, part_bytes=FIVE_MIB)
+        export(MANY, format_name, part_bytes=FIVE_MIB)
 
     nothing_left()
 
 
-def test_row_that_fails_midway_leaves_nothing(export: Any, nothing_left: Any) -> None:
+@pytest.mark.parametrize("format_name", ["csv", "parquet", "xlsx"])
+def test_row_that_fails_midway_leaves_nothing(
+    format_name: str, export: Any, nothing_left: Any
+) -> None:
     query = QuerySource(
         "SELECT n AS id, repeat('x', 1000) AS a, 1 / (n - 90000) AS b "
         "FROM generate_series(1, 100000) AS n"
     )
 
     with pytest.raises(SourceRejected, match="22012 DivisionByZero"):
-        export(query, part_bytes=FIVE_MIB)
+        export(query, format_name, part_bytes=FIVE_MIB)
+
+    nothing_left()
+
+
+def test_value_that_a_format_cannot_hold_leaves_nothing(export: Any, nothing_left: Any) -> None:
+    query = QuerySource(
+        "SELECT n AS id, repeat('x', 1000) AS a, CASE n WHEN 90000 THEN timestamp 'infinity' END "
+        "AS b FROM generate_series(1, 100000) AS n"
+    )
+
+    with pytest.raises(ValueNotRepresentable, match="Column 'b'"):
+        export(query, "parquet", part_bytes=FIVE_MIB)
 
     nothing_left()
 

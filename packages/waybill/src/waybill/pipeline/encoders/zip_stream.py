@@ -15,7 +15,7 @@ from typing import Final
 
 from isal import isal_zlib
 
-from waybill.errors import PermanentError
+from waybill.errors import FileTooLarge
 
 LIMIT_BYTES: Final = 2**32 - 1
 _PIECE_BYTES: Final = 64 * 1024
@@ -24,18 +24,6 @@ _VERSION: Final = 20  # deflate
 _FLAGS: Final = 0x0808  # sizes behind the data, names in UTF-8
 _DEFLATED: Final = 8
 _DATE: Final = 0x0021  # 1980-01-01, the first there is
-
-
-class ArchiveTooLarge(PermanentError):
-    """The file would pass 4 GiB."""
-
-    code = "file_too_large"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The file would be larger than the 4 GiB that XLSX readers take. Export fewer rows or "
-            "columns, or request csv, ndjson or parquet."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +74,7 @@ class ZipStream:
         """Go on with the open entry. ``entry_bytes`` is its size so far.
 
         Raises:
-            ArchiveTooLarge: 4 GiB are full.
+            FileTooLarge: 4 GiB are full.
         """
         self.entry_bytes += len(content)
         view = memoryview(content)
@@ -139,5 +127,8 @@ class ZipStream:
     def _sent(self, data: bytes) -> bytes:
         self._offset += len(data)
         if self._offset > LIMIT_BYTES:
-            raise ArchiveTooLarge
+            raise FileTooLarge(
+                "The file would be larger than the 4 GiB that XLSX readers take. Export fewer rows "
+                "or columns, or request csv, ndjson or parquet."
+            )
         return data
