@@ -104,7 +104,7 @@ def test_16_s3_that_refuses_connections_is_away(fault_stack: LocalStack) -> None
 
 
 def test_16_commit_that_s3_never_confirmed_is_found_by_the_move(fault_stack: LocalStack) -> None:
-    with Rehearsal(fault_stack, users=100, settings={"WAYBILL_MAX_ATTEMPTS": "1"}) as house:
+    with Rehearsal(fault_stack, users=USERS, settings={"WAYBILL_MAX_ATTEMPTS": "1"}) as house:
         # S3 commits the object, but neither says so nor answers anything afterwards.
         house.s3.fault(operation="complete", lose_answer=True)
         house.s3.fault(reset_connection(), operation="head")

@@ -35,6 +35,13 @@ def test_every_fault_has_its_row_and_every_row_its_tests() -> None:
     assert set(listed) == numbered
 
 
+def test_short_form_names_tests_that_exist() -> None:
+    text = (TESTS / "faults" / "conftest.py").read_text("utf-8")
+    named = set(re.findall(r'^        "(test_\w+)(?:\[\w+\])?",$', text, re.M))
+    assert len(named) > 10
+    assert named <= _functions(TESTS / "faults")
+
+
 def test_tests_of_bad_input_exist() -> None:
     section = TEXT.split("### Bad input")[1].split("\n## ")[0]
     named = set(re.findall(r"`(test_\w+)`", section))

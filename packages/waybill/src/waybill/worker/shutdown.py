@@ -9,9 +9,6 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-_WITHIN_GRACE = 1
-_NOW = 2
-
 
 class ShutdownFlag:
     """Set by the parent when it is told to stop, read by children in the middle of an export.
@@ -22,22 +19,24 @@ class ShutdownFlag:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 1)
+        self._is_urgent_here = False
 
     def set(self) -> None:
         """Order every process to stop; exports under way may use the grace period."""
-        self._memory[0] = max(self._memory[0], _WITHIN_GRACE)
+        self._memory[0] = 1
 
     def hurry(self) -> None:
-        """Order every process to give its export back at once."""
-        self._memory[0] = _NOW
+        """Order this process alone to give its export back at once. Its siblings, and the child
+        that takes its place, go on working."""
+        self._is_urgent_here = True
 
     def is_set(self) -> bool:
         """Return whether the order was given, in either form."""
-        return self._memory[0] >= _WITHIN_GRACE
+        return self._is_urgent_here or self._memory[0] == 1
 
     def is_urgent(self) -> bool:
         """Return whether there is no grace."""
-        return self._memory[0] == _NOW
+        return self._is_urgent_here
 
 
 class ChildTermination:
@@ -60,6 +59,8 @@ class ChildTermination:
     @contextlib.contextmanager
     def postponed(self) -> Iterator[None]:
         """Let the block end, in a hurry, should the signal come; then die of it."""
+        # Once more: the pool sets its own handler after it let us initialise the process.
+        self.install()
         self._is_busy = True
         try:
             yield
