@@ -108,7 +108,7 @@ def test_27_webhook_that_cannot_be_delivered_fails_no_export(fault_stack: LocalS
     with Rehearsal(fault_stack, users=1_000, settings=settings) as house:
         export_id = house.request()
         assert house.wait_over(export_id)["status"] == "completed"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not (tried := house.rows("SELECT * FROM notifications WHERE attempts > 0")):
             assert time.monotonic() < deadline
             time.sleep(0.2)
