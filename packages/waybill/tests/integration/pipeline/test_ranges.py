@@ -307,3 +307,43 @@ def test_one_reader_reads_what_is_small(run_sql: RunSql, dsn: str, control: Any)
     run_sql("CREATE TABLE things (id int PRIMARY KEY)")
     with opened(dsn, Parallel(PostgresSource(dsn), 3), control) as reader:
         assert isinstance(reader, OneReader)
+
+
+@pytest.mark.parametrize("format_name", ["csv", "ndjson"])
+def test_hostile_rows_are_those_of_one_reader(
+    run_sql: RunSql, export: Export, parallel: Parallel, many: list[ManyReaders], format_name: str
+) -> None:
+    # A huge value between small ones, values that have no Python form, JSON that is no Unicode.
+    run_sql(
+        "CREATE TABLE things (id int PRIMARY KEY, huge jsonb, n numeric, f float8, at timestamptz, "
+        "raw json)"
+    )
+    run_sql(
+        "INSERT INTO things SELECT i, CASE i WHEN 200 THEN jsonb_build_object('v', repeat('ab', "
+        "10000000)) END, CASE i % 3 WHEN 0 THEN 'NaN' WHEN 1 THEN '-Infinity' ELSE 1e100 END, "
+        "CASE i % 2 WHEN 0 THEN float8 'NaN' ELSE 'Infinity' END, "
+        "CASE i % 3 WHEN 0 THEN 'infinity' "
+        "WHEN 1 THEN timestamptz '0044-03-15 10:00+00 BC' ELSE timestamptz '294276-12-31' END, "
+        '\'{"a":\n"\\ud800"}\' FROM generate_series(1, 400) i'
+    )
+
+    one = export(THINGS, format_name, key=("id",))
+    several = export(THINGS, format_name, key=("id",), parallel=parallel)
+    packed = export(THINGS, format_name, key=("id",), parallel=parallel, compression="gzip")
+
+    assert several.data == one.data
+    assert len(one.data) > 20_000_000
+    assert packed.manifest.uncompressed_bytes == len(one.data)
+    assert packed.manifest.rows == several.manifest.rows == 400
+    assert len(many) == 2
+
+
+def test_1600_columns_are_those_of_one_reader(
+    run_sql: RunSql, export: Export, parallel: Parallel, many: list[ManyReaders]
+) -> None:
+    columns = ", ".join(f"c{n} \"char\" DEFAULT '{n % 7}'" for n in range(1_599))
+    run_sql(f"CREATE TABLE things (id int PRIMARY KEY, {columns})")
+    run_sql("INSERT INTO things (id) SELECT i FROM generate_series(1, 150) i")
+    one = export(THINGS, key=("id",))
+    assert export(THINGS, key=("id",), parallel=parallel).data == one.data
+    assert many
