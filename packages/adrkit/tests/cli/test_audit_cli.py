@@ -43,6 +43,12 @@ def test_history_is_walked_unasked_where_head_is_the_base(project: GitProject) -
     )  # fmt: skip
     assert "1 along 2 commits of HEAD" in out
     assert adr(project.root, "audit", "--base", "HEAD")[0] == 0  # chosen by name: nothing more
+    record = project.records / "0001-use-queues.md"
+    text = record.read_text()
+    record.write_text(f"{text}\n> **Amended 2026-02-01:** some of it is enough\n")
+    assert adr(project.root, "audit")[0] == 0  # mended, though not committed yet
+    record.write_text(text)
+    assert adr(project.root, "audit")[0] == 1
     project("checkout", "-q", "-b", "branch")
     project.write("src/app.py", "")
     project.commit()

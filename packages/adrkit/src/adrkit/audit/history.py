@@ -8,7 +8,7 @@ what is reported can be mended by a new commit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -41,9 +41,15 @@ class _Life:
 
 
 def audit_history(
-    repository: RecordRepository, git: Git, tip: str, *, since: str | None = None
+    repository: RecordRepository,
+    git: Git,
+    tip: str,
+    *,
+    since: str | None = None,
+    on_disk: Mapping[str, Version] | None = None,
 ) -> AuditReport:
-    """Records as they stand at ``since`` are the start.
+    """Records as they stand at ``since`` are the start. ``on_disk`` are the files of today: what
+    is mended there is not reported, though it waits to be committed.
 
     Raises UnknownRevision, or ShallowClone when neither the beginning nor ``since`` is there.
     """
@@ -59,6 +65,7 @@ def audit_history(
     walk.read_all(steps)
     for index, step in enumerate(steps):
         walk.take(index, step)
+    walk.mend(on_disk or {})
     lives = [life for life in walk.lives if life.decided is not None]
     return AuditReport(commit, tip, tuple(walk.findings()), len(lives), commits=walk.commits)
 
@@ -185,6 +192,12 @@ class _Walk:
         else:
             life.pending = ()
             life.decided = version
+
+    def mend(self, on_disk: Mapping[str, Version]) -> None:
+        for path, life in self._current.items():
+            version = on_disk.get(path)
+            if life.pending and version is not None and version.data != life.latest.data:
+                self._changed(life, version, life.pending[0].commit or "")
 
     def _removed(self, life: _Life, pairing: Pairing, index: int, commit: str) -> None:
         life.removed = index

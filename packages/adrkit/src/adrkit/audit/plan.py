@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adrkit.audit.base import AuditBase, AuditSettings, default_branch, find_base, history_tip
 from adrkit.audit.findings import AuditReport
 from adrkit.audit.history import audit_history
-from adrkit.audit.work_tree import audit_work_tree
+from adrkit.audit.work_tree import audit_work_tree, records_on_disk
 from adrkit.errors import GitError
 from adrkit.git import Git
 from adrkit.repository import RecordRepository
@@ -75,5 +75,10 @@ def run_audit(repository: RecordRepository, git: Git, plan: AuditPlan) -> tuple[
         return ()
     reports = [audit_work_tree(repository, git, plan.base)]
     if plan.tip is not None:
-        reports.append(audit_history(repository, git, plan.tip, since=plan.since))
+        reports.append(
+            audit_history(
+                repository, git, plan.tip, since=plan.since,
+                on_disk=records_on_disk(repository, git),
+            )
+        )  # fmt: skip
     return tuple(reports)

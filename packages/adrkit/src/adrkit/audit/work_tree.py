@@ -34,7 +34,7 @@ class RecordPlaces:
 def audit_work_tree(repository: RecordRepository, git: Git, base: AuditBase) -> AuditReport:
     """Every decided record of ``base.commit`` against the file on disk, committed or not."""
     places = RecordPlaces(repository, git)
-    new = _on_disk(repository, git)
+    new = records_on_disk(repository, git)
     old = records_at(git, base.commit, places, names=frozenset(v.name for v in new.values()))
     pairing = Pairing.of(old, new)
     findings: list[AuditFinding] = []
@@ -83,7 +83,7 @@ def records_at(
     return found
 
 
-def _on_disk(repository: RecordRepository, git: Git) -> dict[str, Version]:
+def records_on_disk(repository: RecordRepository, git: Git) -> dict[str, Version]:
     if not repository.directory.is_dir():
         return {}
     found = {}
