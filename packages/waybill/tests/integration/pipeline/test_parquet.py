@@ -17,8 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from waybill.catalog.model import TableSource
+from waybill.catalog.model import ExportType, TableSource
 from waybill.errors import InvalidOption, ValueNotRepresentable
+from waybill.pipeline.encoders import get_encoder, read_options
+from waybill.pipeline.plan import ExportPlan
+from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
+from waybill.pipeline.source import PostgresSource
 
 D = decimal.Decimal
 NAN = float("nan")
@@ -295,3 +299,27 @@ def test_row_groups_are_streamed_and_the_origin_is_told(
     assert counted.fetchall() == run_sql("SELECT count(*), sum(id)::bigint, count(u) FROM t")
     # A first row group leaves before the last row has come.
     assert any(done > 0 and rows < 60_000 for rows, done in control.calls)
+
+
+@pytest.mark.parametrize(("readers", "kind"), [(2, OneReader), (3, ManyReaders)])
+def test_encoding_counts_as_a_reader(
+    readers: int, kind: type, dsn: str, run_sql: Any, control: Any
+) -> None:
+    run_sql("CREATE TABLE t (id int PRIMARY KEY)")
+    source = PostgresSource(dsn)
+    things = ExportType("things", TABLE, key=("id",))
+
+    with source.open_snapshot(control.check) as snapshot:
+        options = read_options("parquet", {})
+        plan = ExportPlan(things, snapshot.resolve(things), "parquet", options)
+        with open_reader(
+            plan,
+            snapshot,
+            get_encoder("parquet").open(plan),
+            control.check,
+            expected_rows=1_000_000,
+            parallel=Parallel(source, readers),
+        ) as reader:
+            assert type(reader) is kind
+            assert list(reader.pieces()) == []
+            assert reader.rows == reader.copied_rows == 0
