@@ -92,7 +92,7 @@ def _cpu(works: list[dict[str, Any]], path: Path) -> Path:
     axes.set_xlabel("CPU seconds (median)")
     axes.set_title(f"Who computes: {works[0]['rows']:,} users")
     axes.grid(axis="y", visible=False)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="upper right", frameon=False)  # where bars are short
     return _save(figure, path)
 
 
