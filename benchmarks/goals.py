@@ -66,13 +66,15 @@ def _first(*choices: Callable[[Runs, Sizes], float | None]) -> Any:
     return compute
 
 
-def _peak(runs: Runs, _sizes: Sizes) -> float | None:
+def _peak(runs: Runs, _sizes: Sizes, *, is_fresh: bool = True) -> float | None:
+    """Return the highest peak of any job: in a worker that has run nothing else, or in any."""
     peaks = [
-        peak
-        for stage, works in runs.items()
-        for work in works
+        run["peak_mib"]
+        for works in runs.values()
+        for work, held in works.items()
         if work.startswith("job_")
-        for peak in values(runs, stage, work, "peak_mib")
+        for run in held.get("runs", [])
+        if run.get("peak_mib") and (run.get("fresh_worker") or not is_fresh)
     ]
     return max(peaks, default=None)
 
@@ -145,6 +147,10 @@ def verdicts(runs: Runs, sizes: Sizes) -> dict[str, dict[str, Any]]:
     found["peak_mib_10m_vs_1m"] = _verdict(
         "Peak memory of a CSV + zstd job, ten times the rows / once", "<=", 1.1,
         growth(runs, sizes), f"{sizes.huge:,} against {sizes.main:,}",
+    )  # fmt: skip
+    found["peak_mib_after_other_formats"] = _verdict(
+        "The same in a worker that keeps what every format before needed, MiB", "<=", 300,
+        _peak(runs, sizes, is_fresh=False), f"up to {sizes.huge:,}",
     )  # fmt: skip
     found["small_export_seconds"] = _verdict(
         "POST to completed, as the client sees it, s (median)", "<=", 0.15,

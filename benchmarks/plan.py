@@ -88,6 +88,10 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
                   (Entry("job_csv", 1, is_fresh=True),), is_warmed=False)
             for rows in (sizes.base, sizes.large)
         ),
+        Stage("memory_formats", "Memory of a fresh worker, by format", sizes.main, tuple(
+            Entry(work, 1, is_fresh=True)
+            for work in ("job_csv", "job_csv_zstd", "job_ndjson", "job_parquet")
+        ), is_warmed=False),
         *(
             Stage(f"growth_{rows}", "Growth", rows,
                   (Entry("job_csv_zstd", rounds, is_fresh=True),), is_warmed=False)
@@ -101,8 +105,9 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         Stage(f"growth_{sizes.huge}", "Growth", sizes.huge,
               (Entry("job_csv_zstd", few, is_fresh=True),), is_warmed=False),
         Stage("huge", "Peers, largest table", sizes.huge, (
-            Entry("psql_s3_csv", 1), Entry("job_csv", 1), Entry("psql_file_csv", 1),
-            Entry("job_ndjson", 1), Entry("job_parquet", 1),
+            Entry("psql_s3_csv", 1), Entry("job_csv", 1, is_fresh=True),
+            Entry("psql_file_csv", 1), Entry("job_ndjson", 1, is_fresh=True),
+            Entry("job_parquet", 1, is_fresh=True),
             *((Entry("adbc_parquet", 1), Entry("duckdb_csv", 1)) if mode == "full" else ()),
         ), is_warmed=False),
     )  # fmt: skip
