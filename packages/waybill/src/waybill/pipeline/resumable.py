@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,8 +36,9 @@ from waybill.exports.manifest import Manifest, ManifestSegment, ManifestSnapshot
 from waybill.log import get_logger
 from waybill.pipeline.control import RunControl
 from waybill.pipeline.encoders import get_encoder
-from waybill.pipeline.encoders.base import ResumableEncoding
+from waybill.pipeline.encoders.base import CopyChunk, ResumableEncoding
 from waybill.pipeline.keyset import KeyLookup, rows_behind
+from waybill.pipeline.libpq import CHUNK_ROWS
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.pipeline import Completion, build_manifest, check_parts
 from waybill.pipeline.plan import ExportPlan
@@ -48,9 +49,10 @@ from waybill.storage.s3_upload import S3Upload
 
 log = get_logger(__name__)
 
+_GROUP_BYTES = 128 * 1024
 _ROOM_BYTES = 512 * 1024
-"""A part is ended at a row once it has less room than this: twice what COPY hands over at once. A
-longer row fills parts to their end; those that end inside it are no places to go on from."""
+"""A part is ended at a row once it has less room than this: four groups of rows. A longer row
+fills parts to their end; those that end inside it are no places to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def run_resumable(
                     writer.write(encoding.header())
                 elif isinstance(encoding, ResumableEncoding):
                     encoding.resume_after(place.rows)
-                for chunk in snapshot.copy(encoding.statement):
+                for chunk in _regrouped(snapshot.copy(encoding.statement)):
                     writer.write(encoding.encode(chunk))
                     if writer.room < _ROOM_BYTES:
                         recorder.cut(writer.cut(), encoding.rows)
@@ -198,6 +200,21 @@ def run_resumable(
     if base is not None:
         manifest = _with_segments(manifest, base, plan)
     return Completion(manifest, stored, storage.name, is_shared=upload.is_shared)
+
+
+def _regrouped(chunks: Iterable[CopyChunk]) -> Iterator[CopyChunk]:
+    """Yield the rows in groups that depend on them alone, not on when they arrived: where parts
+    end is to be the same whoever reads them, from the first row or behind the end of a part."""
+    messages, filled = list[bytes | memoryview](), 0
+    for chunk in chunks:
+        for message in chunk.messages:
+            messages.append(message)
+            filled += len(message)
+            if filled >= _GROUP_BYTES or len(messages) >= CHUNK_ROWS:
+                yield CopyChunk(messages)
+                messages, filled = [], 0
+    if messages:
+        yield CopyChunk(messages)
 
 
 class _Recorder:

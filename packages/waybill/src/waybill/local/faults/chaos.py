@@ -33,6 +33,7 @@ from waybill.local.faults.s3_proxy import corrupt_body, error_in_200, reset_conn
 from waybill.local.sample import create_users
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
+from waybill.pipeline.compress import CODECS
 from waybill.pipeline.encoders import ENCODERS
 
 
@@ -57,7 +58,12 @@ _KINDS = {
     "users-resumable": _Kind(120_000, 2, "resumable"),
 }
 _SIZES = {name: kind.rows for name, kind in _KINDS.items()}
-_FORMATS = tuple(ENCODERS)
+# Every format as it is, and the text ones compressed as well.
+_FILES: tuple[tuple[str, str | None], ...] = (
+    *((name, None) for name in ENCODERS),
+    *(("csv", codec) for codec in CODECS),
+    *(("ndjson", codec) for codec in CODECS),
+)
 _CATALOG = "".join(
     f'[exports.{name}]\ntable = "public.{kind.table}"\nkey = "id"\n'
     f'consistency = "{kind.consistency}"\ndeadline_seconds = 300\n\n'
@@ -183,7 +189,8 @@ class Load:
             try:
                 if self._unfinished() < _AT_ONCE:
                     (export_type,) = self._random.choices(list(_KINDS), weights)
-                    self._house.request(export_type, format=self._random.choice(_FORMATS))
+                    chosen, compression = self._random.choice(_FILES)
+                    self._house.request(export_type, format=chosen, compression=compression)
                 else:
                     time.sleep(0.1)
             except (ClientError, psycopg.OperationalError, OSError):
@@ -250,9 +257,10 @@ def _report(house: Rehearsal, chaos: Chaos, load: Load, found: Audit, console: C
     for name, times in sorted(chaos.injected.items()):
         table.add_row(name, str(times))
     console.print(table)
-    table = Table("exports", "format", "jobs", "attempts", "resumed", "kept in the database")
+    table = Table("exports", "file", "jobs", "attempts", "resumed", "kept in the database")
     for row in house.rows(
-        "SELECT export_type, format, count(*) AS jobs, sum(attempts.times) AS attempts,"
+        "SELECT export_type, concat_ws(' ', format, manifest->>'compression') AS file,"
+        " count(*) AS jobs, sum(attempts.times) AS attempts,"
         " count(*) FILTER (WHERE jsonb_array_length(manifest->'segments') > 0) AS resumed,"
         " count(*) FILTER (WHERE storage = 'database') AS kept"
         " FROM export_jobs, LATERAL (SELECT count(*) AS times FROM export_attempts AS a"
