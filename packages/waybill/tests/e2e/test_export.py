@@ -16,6 +16,7 @@ import pytest
 from waybill.client import ExportClient
 from waybill.exports.manifest import Manifest
 from waybill.exports.verify import verify_file
+from waybill.pipeline.compress import CODECS, Decompressed
 from waybill.pipeline.encoders import ENCODERS
 
 
@@ -56,6 +57,21 @@ def test_export_of_users_arrives_whole_and_equal(
     found = [(str(row["id"]), row["email"], row["full_name"]) for row in _rows(target, format)]
     assert found == expected
     assert manifest.rows == job.progress.rows == len(expected)
+
+
+@pytest.mark.parametrize("compression", CODECS)
+def test_compressed_export_arrives_whole_and_holds_the_plain_one(
+    client: ExportClient, tmp_path: Path, compression: str
+) -> None:
+    plain = client.wait(client.request("users").id)
+    packed = client.wait(client.request("users", compression=compression).id)
+    target = client.download(packed.id, tmp_path / "users")
+    manifest = Manifest.load(client.manifest(packed.id))
+    report = verify_file(target, manifest)
+    assert report.is_whole
+    assert report.rows == manifest.rows == plain.progress.rows
+    with Decompressed(target, compression) as content:
+        assert content.readall() == client.download(plain.id, tmp_path / "plain").read_bytes()
 
 
 @pytest.mark.parametrize(("format", "content"), [("csv", b"id,name\r\n"), ("ndjson", b"")])
