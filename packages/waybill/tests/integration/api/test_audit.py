@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -84,14 +84,14 @@ async def test_what_people_do_is_recorded_with_who_and_from_where(
 @pytest.mark.parametrize(
     ("method", "path", "action"),
     [
-        ("GET", f"/api/exports/{uuid4()}", "read"),
-        ("GET", f"/api/exports/{uuid4()}/download", "downloaded"),
-        ("GET", f"/api/exports/{uuid4()}/events", "read"),
-        ("DELETE", f"/api/exports/{uuid4()}", "cancelled"),
+        ("GET", f"/api/exports/{UUID(int=1)}", "read"),
+        ("GET", f"/api/exports/{UUID(int=2)}/download", "downloaded"),
+        ("GET", f"/api/exports/{UUID(int=3)}/events", "read"),
+        ("DELETE", f"/api/exports/{UUID(int=4)}", "cancelled"),
         ("GET", "/api/audit", "audited"),
         ("GET", "/api/admin/exports", "listed"),
-        ("POST", f"/api/admin/exports/{uuid4()}/revoke", "revoked"),
-        ("POST", f"/api/admin/dead-letters/{uuid4()}/replay", "replayed"),
+        ("POST", f"/api/admin/exports/{UUID(int=5)}/revoke", "revoked"),
+        ("POST", f"/api/admin/dead-letters/{UUID(int=6)}/replay", "replayed"),
     ],
 )
 async def test_refusal_is_recorded(

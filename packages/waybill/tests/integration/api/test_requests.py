@@ -12,6 +12,8 @@ import pytest
 from waybill.bootstrap import Services
 from waybill.config import Settings
 
+NOBODYS = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
 Execute = Callable[..., list[tuple[Any, ...]]]
 
 
@@ -111,10 +113,10 @@ async def test_body_that_only_turns_out_too_large_is_refused(
     [
         ("POST", "/api/users/export"),
         ("GET", "/api/exports"),
-        ("GET", f"/api/exports/{uuid4()}"),
-        ("GET", f"/api/exports/{uuid4()}/download"),
-        ("GET", f"/api/exports/{uuid4()}/manifest"),
-        ("DELETE", f"/api/exports/{uuid4()}"),
+        ("GET", f"/api/exports/{NOBODYS}"),
+        ("GET", f"/api/exports/{NOBODYS}/download"),
+        ("GET", f"/api/exports/{NOBODYS}/manifest"),
+        ("DELETE", f"/api/exports/{NOBODYS}"),
     ],
 )
 async def test_route_without_valid_credentials_is_refused(
