@@ -11,6 +11,7 @@ USERS ?= 100000
 FORMAT ?= csv
 MINUTES ?= 10
 SEED ?= 1
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults chaos lint format types records docs bench bench-adrkit lock clean
@@ -21,8 +22,8 @@ help: ## List the verbs
 demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n FORMAT=csv|json|ndjson|parquet|xlsx)
 	@$(BIN)/waybill demo --users $(USERS) --format $(FORMAT)
 
-test: $(VENV)/.dev ## Run every test, services included
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run every test, services included (JOBS=2: so many processes, each with its own services)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 faults: $(VENV)/.dev ## Run the fault table against real processes
 	$(BIN)/python -m pytest packages/waybill/tests/faults -m faults
