@@ -38,7 +38,7 @@ lint: $(VENV)/.dev ## Check style, types and records
 	$(MAKE) --no-print-directory records
 
 records: $(VENV)/.dev ## Hold docs/adr against its rules, its history and the code
-	$(BIN)/adr lint
+	$(BIN)/adr lint --strict
 	$(BIN)/adr audit --best-effort
 	$(BIN)/adr check
 	$(BIN)/adr index --check
