@@ -70,7 +70,6 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         )),
         Stage("main", "Peers, large table", sizes.main, (
             Entry("job_csv", many), Entry("psql_s3_csv", many), Entry("psql_file_csv", many),
-            Entry("job_csv_unguarded", several),
             Entry("job_csv_zstd", many), Entry("job_ndjson", several),
             Entry("psql_s3_ndjson", several), Entry("job_parquet", several),
             Entry("adbc_parquet", several), Entry("duckdb_csv", several),

@@ -110,8 +110,6 @@ def unguard(text: str) -> str:
 
 _TEXT_OID: Final = 25
 _VARCHAR_OID: Final = 1043
-_BPCHAR_OID: Final = 1042
-_WHOLE_BYTES: Final = 1024
 
 INTACT_TYPES: Final = {
     16: "bool",
@@ -183,8 +181,7 @@ def is_guarded_column(column: ResolvedColumn) -> bool:
 
 
 def guard_expression(value: sql.Composable, base_type_oid: int = _TEXT_OID) -> sql.Composed:
-    """Return an SQL expression (``text``, of ``char(n)`` ``bpchar``) that COPY prints as ``guard``
-    of what it would print of ``value``.
+    """Return an SQL expression of type ``text``: ``guard`` of what COPY would print of ``value``.
 
     NULL stays NULL. ``value`` is repeated in the expression, so let it be a column. The database
     must be encoded in UTF8 (``ascii`` gives code points only there).
@@ -196,7 +193,7 @@ def guard_expression(value: sql.Composable, base_type_oid: int = _TEXT_OID) -> s
     such text (1,000,000 rows, PostgreSQL 18, on a shared 2-core VM; ADR-0008). ``left`` reads a
     slice of a TOASTed value instead of all of it, and ``octet_length`` only its header.
     """
-    guarded = _GUARD.format(
+    return _GUARD.format(
         text=_printed(value, base_type_oid),
         first=_code_points(_FIRST_CHARACTERS),
         always=_code_points(_ALWAYS_FORMULA),
@@ -207,30 +204,11 @@ def guard_expression(value: sql.Composable, base_type_oid: int = _TEXT_OID) -> s
         starts_formula=sql.Literal(_STARTS_FORMULA),
         shows_nothing=sql.Literal(_SHOWS_NOTHING),
     )
-    if base_type_oid not in (_TEXT_OID, _VARCHAR_OID, _BPCHAR_OID):
-        return guarded
-    # ``bpchar`` prints its padding, which any way to text that is as cheap takes off.
-    is_padded = base_type_oid == _BPCHAR_OID
-    return _LETTER_FIRST.format(
-        text=sql.SQL("{}::pg_catalog.text").format(value),
-        kept=value if is_padded else sql.SQL("{}::pg_catalog.text").format(value),
-        size=sql.Literal(_WHOLE_BYTES),
-        first=sql.Literal("A"),
-        end=sql.Literal("\x7f"),
-        guarded=sql.SQL("({})::pg_catalog.bpchar").format(guarded) if is_padded else guarded,
-    )
 
 
 def _code_points(characters: frozenset[str]) -> sql.Literal:
     return sql.Literal("{" + ",".join(str(ord(c)) for c in sorted(characters)) + "}")
 
-
-# What begins with an ASCII letter, as most text does, is nobody's formula, and two comparisons of
-# bytes tell. They would fetch all of a TOASTed value, so long ones go the other way at once.
-_LETTER_FIRST: Final = sql.SQL(
-    'CASE WHEN pg_catalog.octet_length({text}) < {size} AND {text} COLLATE "C" >= {first} '
-    'AND {text} COLLATE "C" < {end} THEN {kept} ELSE {guarded} END'
-)
 
 # COLLATE "C": code points decide, and the patterns also run on a column with a nondeterministic
 # collation, which regular expressions refuse.
