@@ -147,8 +147,10 @@ class Settings(NotificationSettings, BaseSettings):
     """How long a worker that is told to stop lets an export run before it gives it back."""
     source_readers: int | None = Field(None, ge=1, le=16)
     """How many connections read one large table (200,000 rows or more); unset means one per
-    processor, at most 4. 1 reads everything on one connection. Two more are used to keep the
-    snapshot and to find where ranges end."""
+    processor, at most 4, and half as many for uncompressed files where PostgreSQL runs on the same
+    machine; Parquet and XLSX, which keep a processor busy in the worker, are read by one less. 1
+    reads everything on one connection. Two more are used to keep the snapshot and to find where
+    ranges end."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from isal import igzip, isal_zlib
 from waybill.errors import InvalidOption
 from waybill.pipeline.control import POLL_SECONDS
 from waybill.pipeline.encoders.base import UnreadableFile
+from waybill.pipeline.processors import count_processors
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -233,12 +233,7 @@ class _Frames:
 
 
 def _threads() -> int:
-    return min(
-        _MOST_THREADS, len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
-    )
-
-
-_HAS_AFFINITY: Final = hasattr(os, "sched_getaffinity")
+    return min(_MOST_THREADS, count_processors())
 
 
 class Decompressed(io.RawIOBase):

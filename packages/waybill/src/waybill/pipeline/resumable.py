@@ -167,7 +167,7 @@ def run_resumable(
                     writer.write(encoding.header())
                 elif isinstance(encoding, ResumableEncoding):
                     encoding.resume_after(place.rows)
-                for chunk in _regrouped(snapshot.copy(encoding.statement)):
+                for chunk in _regrouped(snapshot.copy(encoding.statement, is_large=True)):
                     writer.write(encoding.encode(chunk))
                     if writer.room < _ROOM_BYTES:
                         recorder.cut(writer.cut(), encoding.rows)

@@ -148,6 +148,11 @@ class PostgresSnapshot:
         """The rows PostgreSQL says the finished ``copy`` sent; ``None`` until it has finished."""
         return self._session.copied_rows
 
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether PostgreSQL runs where this process does."""
+        return self._session.is_on_this_machine
+
     def resolve(
         self, export_type: ExportType, columns: Sequence[Column] = ()
     ) -> tuple[ResolvedColumn, ...]:
@@ -282,9 +287,9 @@ class PostgresSnapshot:
         """Run a query of this snapshot and return its rows as PostgreSQL's text."""
         return self._session.fetch(query)
 
-    def copy(self, statement: sql.Composable) -> Iterator[CopyChunk]:
+    def copy(self, statement: sql.Composable, *, is_large: bool = False) -> Iterator[CopyChunk]:
         """Run a COPY of this snapshot; see ``Session.copy``."""
-        return self._session.copy(statement)
+        return self._session.copy(statement, is_large=is_large)
 
     def _table_columns(self, table: TableSource) -> list[ResolvedColumn]:
         rows = self._session.fetch(_TABLE_COLUMNS, (table.schema, table.table))

@@ -129,7 +129,11 @@ class ExportProducer:
                     expected_rows=expected.rows,
                     parallel=Parallel(
                         self._source,
-                        self._settings.source_readers or default_readers(),
+                        self._settings.source_readers
+                        or default_readers(
+                            is_beside_source=snapshot.is_on_this_machine,
+                            is_compressed=plan.compression is not None,
+                        ),
                         statement_timeout_seconds=control.seconds_left() + 1,
                     ),
                 )

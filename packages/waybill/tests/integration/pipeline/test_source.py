@@ -261,6 +261,23 @@ def _plan(export_type: ExportType, columns: Any) -> Any:
     return ExportPlan(export_type, columns, "csv", read_options("csv", {}))
 
 
+def test_rows_are_the_same_however_they_pile_up(snapshot: Any) -> None:
+    opened = snapshot()
+    statement = sql.SQL(
+        "COPY (SELECT n, repeat(md5(n::text), n % 40) FROM generate_series(1, 20000) AS n) "
+        "TO STDOUT (FORMAT csv)"
+    )
+
+    read = [b"".join(c.data for c in opened.copy(statement, is_large=large)) for large in (0, 1)]
+
+    assert read[0] == read[1]
+    assert len(read[0].splitlines()) == opened.copied_rows == 20_000
+
+
+def test_server_of_the_tests_is_beside_them(snapshot: Any) -> None:
+    assert snapshot().is_on_this_machine
+
+
 def test_data_in_an_error_of_postgresql_never_reach_ours(snapshot: Any, run_sql: Any) -> None:
     run_sql("CREATE TABLE t AS SELECT 'private-datum' AS a")
     query = QuerySource("SELECT a::int AS a FROM t")
