@@ -79,6 +79,8 @@ _telephone = re.compile(_TELEPHONE)
 
 # Neither a number nor a telephone number begins with these.
 _ALWAYS_FORMULA: Final = frozenset({*"\t\r\n", *_SIGNS} - {"+", "-"})
+# Both end with one of these, and little else does: what ends otherwise needs no look at the rest.
+_NUMBER_ENDS: Final = frozenset("0123456789% ")
 _FIRST_CHARACTERS: Final = frozenset(
     {"'", *_SIGNS}.union(*({chr(c) for c in range(a, b + 1)} for a, b in _INVISIBLE_RANGES))
 )
@@ -109,6 +111,7 @@ def unguard(text: str) -> str:
 # -- which columns -----------------------------------------------------------------------------
 
 _TEXT_OID: Final = 25
+_BPCHAR_OID: Final = 1042
 _VARCHAR_OID: Final = 1043
 
 INTACT_TYPES: Final = {
@@ -181,28 +184,34 @@ def is_guarded_column(column: ResolvedColumn) -> bool:
 
 
 def guard_expression(value: sql.Composable, base_type_oid: int = _TEXT_OID) -> sql.Composed:
-    """Return an SQL expression of type ``text``: ``guard`` of what COPY would print of ``value``.
+    """Return an SQL expression that COPY prints as ``guard`` of what it would print of ``value``.
 
     NULL stays NULL. ``value`` is repeated in the expression, so let it be a column. The database
     must be encoded in UTF8 (``ascii`` gives code points only there).
 
     Most values are decided by one look-up of the first character in a constant hashed array, 0.05
-    µs a value; a regular expression in its place takes up to 0.4, ``strpos`` 0.15. What begins with
-    a sign that no number has is decided by another. Regular expressions run for values that begin
-    with + or -, a blank or an apostrophe: 0.25 µs for a column of ``+1555…``, up to 0.9 for other
-    such text (1,000,000 rows, PostgreSQL 18, on a shared 2-core VM; ADR-0008). ``left`` reads a
-    slice of a TOASTed value instead of all of it, and ``octet_length`` only its header.
+    µs a value; a regular expression in its place takes up to 0.4, ``strpos`` 0.15. Regular
+    expressions run for values that begin with a sign, a blank or an apostrophe: 0.25 µs for a
+    column of ``+1555…``, up to 0.9 for other such text, and those for numbers only where the last
+    character may end one (1,000,000 rows, PostgreSQL 18, on a shared 2-core VM; ADR-0008). ``left``
+    reads a slice of a TOASTed value instead of all of it, and ``octet_length`` only its header.
     """
-    return _GUARD.format(
+    guarded = _GUARD.format(
         text=_printed(value, base_type_oid),
         first=_code_points(_FIRST_CHARACTERS),
         always=_code_points(_ALWAYS_FORMULA),
+        ends=_code_points(_NUMBER_ENDS),
         digits=sql.Literal(_SIGNED_DIGITS),
         size=sql.Literal(HEAD_CHARACTERS),
         number=sql.Literal(_NUMBER),
         telephone=sql.Literal(_TELEPHONE),
         starts_formula=sql.Literal(_STARTS_FORMULA),
         shows_nothing=sql.Literal(_SHOWS_NOTHING),
+    )
+    if base_type_oid != _BPCHAR_OID:
+        return guarded
+    return _GUARD_BPCHAR.format(
+        value=value, guarded=guarded, start=sql.Literal("A"), end=sql.Literal("\x7f")
     )
 
 
@@ -214,15 +223,24 @@ def _code_points(characters: frozenset[str]) -> sql.Literal:
 # collation, which regular expressions refuse.
 _GUARD: Final = sql.SQL(
     "CASE WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) = ANY ({first}::pg_catalog.int4[]) AND "
-    "CASE WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) = ANY ({always}::pg_catalog.int4[]) "
+    'CASE WHEN pg_catalog.octet_length({text}) < {size} AND {text} COLLATE "C" ~ {digits} '
+    "THEN false "
+    "WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) = ANY ({always}::pg_catalog.int4[]) "
     "THEN true "
-    'WHEN pg_catalog.octet_length({text}) < {size} AND {text} COLLATE "C" ~ {digits} THEN false '
     "WHEN pg_catalog.length(pg_catalog.left({text}, {size})) < {size} "
-    'THEN NOT {text} COLLATE "C" ~ {number} AND NOT {text} COLLATE "C" ~ {telephone} '
-    'AND {text} COLLATE "C" ~ {starts_formula} '
+    'THEN {text} COLLATE "C" ~ {starts_formula} AND NOT ('
+    "pg_catalog.ascii(pg_catalog.right({text}, 1)) = ANY ({ends}::pg_catalog.int4[]) "
+    'AND ({text} COLLATE "C" ~ {number} OR {text} COLLATE "C" ~ {telephone})) '
     'ELSE pg_catalog.left({text}, {size}) COLLATE "C" ~ {starts_formula} '
     'OR pg_catalog.left({text}, {size}) COLLATE "C" ~ {shows_nothing} END '
     "THEN '''' || {text} ELSE {text} END"
+)
+
+# ``char(n)``, whose text has to be made by ``concat`` for each look at it: not for those between A
+# and DEL, where nothing dangerous begins. (The operators compare bytes, whatever the collation.)
+_GUARD_BPCHAR: Final = sql.SQL(
+    "CASE WHEN {value} ~>=~ {start}::pg_catalog.bpchar AND {value} ~<~ {end}::pg_catalog.bpchar "
+    "THEN {value}::pg_catalog.bpchar ELSE ({guarded})::pg_catalog.bpchar END"
 )
 
 

@@ -64,6 +64,22 @@ def test_sql_and_python_decide_alike(
     assert guarded_in_sql(connection, values) == [guard(value) for value in values]
 
 
+@many
+@given(st.lists(texts, min_size=1, max_size=40))
+@example(
+    ["A", "~", "\x7f=1", "@", "'=1", "", " =1", "É", "+15551234567", "=1" + " " * 70, "-" * 80]
+)
+def test_padded_text_is_decided_alike(
+    connection: psycopg.Connection[Any], values: list[str]
+) -> None:
+    statement = sql.SQL(
+        "SELECT {} FROM (SELECT v::char(80) AS v, n FROM unnest(%s::text[]) WITH ORDINALITY "
+        "AS u(v, n)) AS t ORDER BY n"
+    ).format(guard_expression(sql.Identifier("v"), BPCHAR))
+    found = [row[0] for row in connection.execute(statement, [values])]
+    assert found == [guard(value.ljust(80)) for value in values]
+
+
 def test_every_single_character_is_decided_alike(connection: psycopg.Connection[Any]) -> None:
     every = [chr(c) for c in range(1, 0x11000) if not 0xD800 <= c < 0xE000]
     for suffix in ("", "=1", "5"):
