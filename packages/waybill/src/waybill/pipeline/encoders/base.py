@@ -31,7 +31,7 @@ class UnreadableFile(WaybillError):
 
 @dataclass(frozen=True, slots=True)
 class CopyChunk:
-    """Whole rows as COPY sent them, one message each."""
+    """Whole rows, one message each: as COPY sent them, or the one value of a binary COPY's."""
 
     messages: Sequence[bytes | memoryview]
 

