@@ -7,10 +7,9 @@ data give equal bytes.
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from typing import Final
 
@@ -31,7 +30,9 @@ class BlockEncoding(ABC):
         self._block = bytearray()
         self._block_rows = 0
         self._rows = 0
-        self._turn: _Turn | None = None
+        # One thread for all blocks: a new one for each left its allocator's memory behind.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode-block")
+        self._turn: Future[bytes] | None = None
 
     @property
     def statement(self) -> sql.Composed:
@@ -92,29 +93,5 @@ class BlockEncoding(ABC):
         written = b"" if self._turn is None else self._turn.result()
         block, rows = self._block, self._block_rows
         self._block, self._block_rows = bytearray(), 0
-        self._turn = _Turn(lambda: self.write_block(block, rows))
+        self._turn = self._thread.submit(self.write_block, block, rows)
         return written
-
-
-class _Turn:
-    """A call in a thread. Should the run end first, the thread ends by itself after its block."""
-
-    def __init__(self, work: Callable[[], bytes]) -> None:
-        self._work = work
-        self._written = b""
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="encode-block", daemon=True)
-        self._thread.start()
-
-    def result(self) -> bytes:
-        """Wait; return what the call did, or raise what it raised."""
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-        return self._written
-
-    def _run(self) -> None:
-        try:
-            self._written = self._work()
-        except BaseException as exc:  # carried over to the run's thread, which raises it
-            self._failure = exc

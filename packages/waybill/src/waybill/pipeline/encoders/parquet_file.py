@@ -22,9 +22,9 @@ from waybill.pipeline.encoders.blocks import BlockEncoding
 from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.statement import copy_values
 
-ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
-"""Of COPY's text: some 100,000 users. A row group is what readers divide work by, and it has to
-fit in a worker's memory as Arrow columns."""
+ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
+"""Of COPY's text: some 50,000 users. A row group is what readers divide work by, and it has to fit
+in a worker's memory as Arrow columns: 32 MiB took 20 MiB more and were no faster."""
 
 
 class ParquetEncoding(BlockEncoding):
@@ -66,6 +66,8 @@ class ParquetEncoding(BlockEncoding):
         self._group_bytes += len(block)
         if self._group_bytes >= ROW_GROUP_BYTES:
             self._write_group()
+        # Arrow's pool keeps what it is given back, 60 MiB in the end, unless it is told.
+        pa.default_memory_pool().release_unused()
         return self._sink.take()
 
     def finish(self) -> bytes:
