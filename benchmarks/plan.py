@@ -85,11 +85,11 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         )),
         *(
             Stage(f"memory_{rows}", "Memory of a fresh worker, plain CSV", rows,
-                  (Entry("job_csv", 1, is_fresh=True),), is_warmed=False)
+                  (Entry("job_csv", several, is_fresh=True),), is_warmed=False)
             for rows in (sizes.base, sizes.large)
         ),
         Stage("memory_formats", "Memory of a fresh worker, by format", sizes.main, tuple(
-            Entry(work, 1, is_fresh=True)
+            Entry(work, few, is_fresh=True)
             for work in ("job_csv", "job_csv_zstd", "job_ndjson", "job_parquet")
         ), is_warmed=False),
         *(

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 mpl.use("Agg")
 
@@ -65,16 +65,27 @@ def _bars(works: list[dict[str, Any]], title: str, path: Path) -> Path:
         [work["seconds"]["maximum"] - m for m, work in zip(medians, works, strict=True)],
     ]
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.36 * len(works)), layout="constrained")
-    axes.barh(
-        [work["label"] for work in works], medians, xerr=whiskers, capsize=3, ecolor=_INK,
-        color=[_OURS if work["label"].startswith("waybill") else _THEIRS for work in works],
-    )  # fmt: skip
+    labels = [work["label"] for work in works]
+    colors = [_OURS if label.startswith("waybill") else _THEIRS for label in labels]
     if max(medians) > 20 * min(medians):
+        # Points: a bar's length means nothing on an axis that does not begin at zero.
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.errorbar(medians, labels, xerr=whiskers, fmt="none", capsize=3, ecolor=_INK)
+        axes.scatter(medians, labels, c=colors, s=36, zorder=3)
+    else:
+        axes.barh(labels, medians, xerr=whiskers, capsize=3, ecolor=_INK, color=colors)
+    for label, work in zip(labels, works, strict=True):
+        axes.annotate(
+            f"{work['seconds']['median']:.3g} s", (work["seconds"]["maximum"], label),
+            xytext=(8, 0), textcoords="offset points", va="center", fontsize=8,
+        )  # fmt: skip
+    axes.margins(x=0.12)
     _plain(axes, "x")
     axes.set_xlabel("seconds (median; whiskers: fastest and slowest run)")
     axes.set_title(f"{title}: {works[0]['rows']:,} users")
-    axes.grid(axis="y", visible=False)
+    axes.grid(axis="y", visible=axes.get_xscale() == "log")
     return _save(figure, path)
 
 
