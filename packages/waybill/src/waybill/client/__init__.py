@@ -17,6 +17,7 @@ from waybill.client.errors import (
     ServerRefused,
     ServerUnavailable,
     ServerUnreachable,
+    StreamBroken,
     TooManyRequests,
 )
 from waybill.client.sync import ExportClient
@@ -39,5 +40,6 @@ __all__ = [
     "ServerRefused",
     "ServerUnavailable",
     "ServerUnreachable",
+    "StreamBroken",
     "TooManyRequests",
 ]

@@ -13,7 +13,14 @@ import httpx
 
 from waybill.api.schemas import ExportDocument
 from waybill.client import calls, flows
-from waybill.client.calls import Answer, Call, ExportId, RequestOptions, Via
+from waybill.client.calls import (
+    Answer,
+    Call,
+    ExportId,
+    RequestOptions,
+    StreamOptions,
+    Via,
+)
 from waybill.client.download import OnBytes, download
 from waybill.client.errors import ClientError
 from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Open
@@ -112,6 +119,10 @@ class AsyncExportClient:
     ) -> Path:
         """See ``ExportClient.download``."""
         return await self._result(download(export_id, target, via=via, on_bytes=on_bytes))
+
+    def stream(self, export_type: str, **options: Unpack[StreamOptions]) -> AsyncIterator[bytes]:
+        """See ``ExportClient.stream``; its ``aclose()`` cancels the export."""
+        return self._emitted(flows.stream(calls.stream_export(export_type, **options)))
 
     # -- the driver -------------------------------------------------------------------------------
 

@@ -69,8 +69,8 @@ class Call(Generic[T]):
         return replace(self, params=dict(parse_qsl(urlsplit(next_address).query)))
 
 
-class RequestOptions(TypedDict, total=False):
-    """What a request may say, as keyword arguments.
+class StreamOptions(TypedDict, total=False):
+    """What a request may say, as keyword arguments; a stream all of it but ``compression``.
 
     ``columns`` are names, or pairs of name and header, in the wanted order; ``filters`` are
     ``{name: {operator: value}}``; ``since`` is an instant with its offset. Dates, decimals and
@@ -81,8 +81,13 @@ class RequestOptions(TypedDict, total=False):
     columns: Sequence[str | tuple[str, str]] | None
     filters: Mapping[str, Mapping[str, Any]] | None
     since: datetime | str | None
-    compression: Literal["gzip", "zstd"] | str | None
     options: Mapping[str, Any] | None
+
+
+class RequestOptions(StreamOptions, total=False):
+    """See ``StreamOptions``."""
+
+    compression: Literal["gzip", "zstd"] | str | None
 
 
 def request_export(
@@ -102,6 +107,21 @@ def preview_export(export_type: str, **options: Any) -> Call[PreviewDocument]:
     """Ask what an export would be: rows, bytes, seconds and the first rows. Nothing is made."""
     return Call(
         "POST", _export_path(export_type), _preview, json={**_body(options), "dry_run": True}
+    )
+
+
+def stream_export(export_type: str, **options: Any) -> Call[Answer]:
+    """Open the file itself, while it is read. Not repeatable: each is an export of its own."""
+    asked = _body(options, StreamOptions)
+    for name in asked.keys() & {"columns", "filters", "options"}:
+        asked[name] = json.dumps(asked[name], separators=(",", ":"))
+    return Call(
+        "GET",
+        f"{_export_path(export_type)}/stream",
+        _as_it_is,
+        params=asked,
+        headers={"Accept-Encoding": "identity"},
+        is_repeatable=False,
     )
 
 
@@ -202,8 +222,8 @@ def _export_path(export_type: str) -> str:
     return f"/api/{quote(export_type, safe='')}/export"
 
 
-def _body(options: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = options.keys() - RequestOptions.__annotations__.keys()
+def _body(options: Mapping[str, Any], known: type = RequestOptions) -> dict[str, Any]:
+    unknown = options.keys() - known.__annotations__.keys()
     if unknown:
         raise TypeError(f"a request has no option {sorted(unknown)[0]!r}")
     body: dict[str, Any] = {

@@ -56,6 +56,19 @@ class ConnectionLost(ClientError):
         super().__init__(f"The connection to {url} broke before the answer was here. Try again.")
 
 
+class StreamBroken(ConnectionLost):
+    """A streamed export broke midway: what arrived of it is not all."""
+
+    code = "stream_broken"
+
+    def __init__(self) -> None:
+        super().__init__("the service")
+        self.args = (
+            "The stream broke before its end: what arrived is not the whole export. Throw it away "
+            "and ask again, or request a job, whose download goes on where it broke.",
+        )
+
+
 class ServerRefused(ClientError):
     """The service answered with a problem, kept whole in ``problem``.
 

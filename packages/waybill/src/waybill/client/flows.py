@@ -19,6 +19,7 @@ from waybill.client.errors import (
     ExportEnded,
     ServerUnavailable,
     ServerUnreachable,
+    StreamBroken,
     TooManyRequests,
     refusal,
     retry_after,
@@ -158,6 +159,17 @@ def list_all(call: Call[ExportList]) -> EmittingFlow[ExportDocument]:
         if page.next is None:
             return
         call = call.following(page.next)
+
+
+def stream(call: Call[Answer]) -> EmittingFlow[bytes]:
+    """Emit the bytes of an answer as they come; one that breaks is never asked for again here."""
+    answer: Answer = yield Open(call)
+    call.read(answer)
+    try:
+        while chunk := (yield Read()):
+            yield Emit(chunk)
+    except ConnectionLost as exc:
+        raise StreamBroken from exc
 
 
 def completed(job: ExportDocument) -> ExportDocument:

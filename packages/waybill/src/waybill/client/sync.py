@@ -14,7 +14,14 @@ import httpx
 
 from waybill.api.schemas import ExportDocument
 from waybill.client import calls, flows
-from waybill.client.calls import Answer, Call, ExportId, RequestOptions, Via
+from waybill.client.calls import (
+    Answer,
+    Call,
+    ExportId,
+    RequestOptions,
+    StreamOptions,
+    Via,
+)
 from waybill.client.download import OnBytes, download
 from waybill.client.errors import ClientError
 from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Open
@@ -139,6 +146,17 @@ class ExportClient:
             DownloadBroken: the connection broke again and again, or other bytes arrived.
         """
         return self._result(download(export_id, target, via=via, on_bytes=on_bytes))
+
+    def stream(self, export_type: str, **options: Unpack[StreamOptions]) -> Iterator[bytes]:
+        """Yield the bytes of a small export while they are read. No job is left to download.
+
+        When the iterator ends by itself, the bytes are all there are. Leaving it earlier, with its
+        ``close()`` or by losing it, cancels the export.
+
+        Raises:
+            StreamBroken: it broke midway; what came is not the whole export.
+        """
+        return self._emitted(flows.stream(calls.stream_export(export_type, **options)))
 
     # -- the driver -------------------------------------------------------------------------------
 

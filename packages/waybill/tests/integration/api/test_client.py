@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +48,7 @@ class Awaited:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
-        if name in {"watch", "list"}:
+        if name in {"watch", "list", "stream"}:
             return lambda *args, **options: self._iterated(method, *args, **options)
         return lambda *args, **options: asyncio.to_thread(method, *args, **options)
 
@@ -92,6 +94,30 @@ async def test_export_is_requested_watched_and_downloaded(client: Any, tmp_path:
 async def test_polling_ends_the_same(client: Any) -> None:
     job = await client.request("users", format="ndjson")
     assert (await client.wait(job.id, live=False)).progress.rows == 2_000
+
+
+async def test_small_export_is_streamed(client: Any) -> None:
+    pieces = [
+        piece
+        async for piece in client.stream(
+            "users",
+            format="ndjson",
+            columns=["id", ("email", "E-mail")],
+        )
+    ]
+    rows = [json.loads(line) for line in b"".join(pieces).splitlines()]
+    assert len(rows) == 2_000
+    assert all(list(row) == ["id", "E-mail"] for row in rows)
+    (job,) = [each async for each in client.list()]
+    assert job.bytes == sum(map(len, pieces))
+    assert job.sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+async def test_refused_stream_is_refused_before_its_first_byte(client: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        _ = [piece async for piece in client.stream("users", format="docx")]
+    with pytest.raises(TypeError, match="no option 'compression'"):
+        _ = [piece async for piece in client.stream("users", compression="zstd")]
 
 
 @pytest.mark.parametrize(("share", "via"), [(0.4, "redirect"), (0.4, "stream"), (1.0, "stream")])

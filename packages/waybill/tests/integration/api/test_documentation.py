@@ -197,6 +197,11 @@ async def test_examples_of_the_client_run(
     assert "('csv', " in printed
     for name in ("users.csv", "users.ndjson"):
         assert (tmp_path / name).stat().st_size > 10_000
+    (tmp_path / "users.ndjson").unlink()
+    await run(
+        block(CLIENT, "python stream").replace("http://127.0.0.1:8000", url), token="test-token"
+    )
+    assert (tmp_path / "users.ndjson").read_bytes().count(b"\n") == 2_000
     with ExportClient(url, "test-token") as client:
         names = await run(block(CLIENT, "python request"), client=client)
     assert names["job"].status == "queued"

@@ -11,7 +11,7 @@ import pytest
 
 from waybill.client import calls, flows
 from waybill.client.calls import Answer
-from waybill.client.errors import ConnectionLost, NotFound, ServerUnreachable
+from waybill.client.errors import ConnectionLost, NotFound, ServerUnreachable, StreamBroken
 from waybill.client.flows import Course, Emit, EmittingFlow, Open, Read, Send, Sleep
 
 ID = UUID("6f1f3c1e-0000-4000-8000-000000000000")
@@ -170,3 +170,26 @@ def test_all_pages_are_listed() -> None:
     )
     assert len(jobs) == 2
     assert [each.call.params for each in wanted] == [{}, {"before": "2026"}]
+
+
+# -- streams --------------------------------------------------------------------------------------
+
+
+def test_stream_is_emitted_as_it_comes_and_asked_for_once() -> None:
+    call = calls.stream_export("users", columns=["id"], since=None)
+    wanted, emitted = play(flows.stream(call), [Answer(200, {}), b"ab", b"c", b""])
+    assert emitted == [b"ab", b"c"]
+    assert wanted == [Open(call), Read(), Read(), Read()]
+    assert call.params == {"columns": '["id"]'}
+
+
+def test_stream_that_breaks_says_that_it_is_not_all() -> None:
+    flow = flows.stream(calls.stream_export("users"))
+    with pytest.raises(StreamBroken, match="not the whole export"):
+        play(flow, [Answer(200, {}), b"ab", LOST])
+
+
+def test_stream_that_is_refused_begins_with_the_problem() -> None:
+    refused = Answer(404, {}, b'{"code": "unknown_export_type"}')
+    with pytest.raises(NotFound):
+        play(flows.stream(calls.stream_export("nothing")), [refused])
