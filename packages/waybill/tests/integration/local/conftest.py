@@ -17,6 +17,8 @@ from waybill.local.guard import ProcessGuard
 from waybill.local.stack import LocalStack
 
 _DEADLINE_SECONDS = 30.0
+# What a shell runs in the background ignores SIGINT, and so would a script of tests run there.
+_INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -56,7 +58,7 @@ class Script:
     def __init__(self, source: str, *arguments: str) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", source, *arguments],
+            [sys.executable, "-c", _INTERRUPTIBLE + source, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

@@ -38,8 +38,8 @@ async def test_column_dropped_during_an_export_waits_or_is_named(
         drop()
         return real(self, *arguments, **others)
 
-    def during(self: PostgresSnapshot, *arguments: Any) -> Iterator[Any]:
-        for chunk in real(self, *arguments):
+    def during(self: PostgresSnapshot, *arguments: Any, **others: Any) -> Iterator[Any]:
+        for chunk in real(self, *arguments, **others):
             if not dropped:
                 drop()
             yield chunk

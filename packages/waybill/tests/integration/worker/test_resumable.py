@@ -81,10 +81,10 @@ def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
         stored.set()
         return receipt
 
-    def copy(self: PostgresSnapshot, statement: Any) -> Iterator[Any]:
+    def copy(self: PostgresSnapshot, statement: Any, **options: Any) -> Iterator[Any]:
         rows = 0
         stored.clear()
-        for chunk in real(self, statement):
+        for chunk in real(self, statement, **options):
             rows += chunk.rows
             if limit[0] is not None and rows > limit[0]:
                 assert stored.wait(30)
