@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measure import CpuMeter
+from measure import CpuMeter, cpu_seconds
 
 from waybill.local.sample import create_users
 from waybill.local.service_stack import RunningService, running_service
@@ -22,6 +22,7 @@ deadline_seconds = 3600
 quota = "unlimited"
 """
 _RECLAIM_SECONDS = 10.0
+_SETTLE_SECONDS = 5.0
 
 
 class House:
@@ -78,6 +79,19 @@ class House:
         processes = self.service().processes
         processes.worker.stop()
         processes.start_worker()
+
+    def settle(self) -> None:
+        """Wait until the worker rests: it replaces a process that has grown, and what is measured
+        next is not to pay for that."""
+        if self._service is None:
+            return
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        used = cpu_seconds(self.worker_pid)
+        while time.monotonic() < deadline:
+            time.sleep(0.25)
+            before, used = used, cpu_seconds(self.worker_pid)
+            if used - before < 0.02:
+                return
 
     @property
     def worker_pid(self) -> int:

@@ -129,6 +129,7 @@ def _run(house: House, store: Store, stage: Stage, entry: Entry, work: Work, bar
             house.fresh_worker()
         measured = work.run(house, stage.rows)
         measured.extra["fresh_worker"] = float(entry.is_fresh)
+        house.settle()
     except NotAvailable as exc:
         store.fail(stage.name, work.name, work.label, stage.rows, str(exc))
         bar.say(f"  {work.label}: not available ({exc})")

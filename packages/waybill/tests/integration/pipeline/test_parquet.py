@@ -281,7 +281,7 @@ def test_row_groups_are_streamed_and_the_origin_is_told(
     run_sql("CREATE TABLE t (id bigint PRIMARY KEY, a text, u uuid)")
     run_sql(
         "INSERT INTO t SELECT n, repeat(md5(n::text), 32), CASE WHEN n % 7 > 0 "
-        "THEN md5(n::text)::uuid END FROM generate_series(1, 30000) AS n"
+        "THEN md5(n::text)::uuid END FROM generate_series(1, 15000) AS n"
     )
 
     exported = export(TABLE, "parquet", key=("id",), options={"codec": codec})
@@ -298,7 +298,7 @@ def test_row_groups_are_streamed_and_the_origin_is_told(
     counted = duckdb.from_arrow(file.read()).aggregate("count(*), sum(id)::bigint, count(u)")
     assert counted.fetchall() == run_sql("SELECT count(*), sum(id)::bigint, count(u) FROM t")
     # A first row group leaves before the last row has come.
-    assert any(done > 0 and rows < 30_000 for rows, done in control.calls)
+    assert any(done > 0 and rows < 15_000 for rows, done in control.calls)
 
 
 @pytest.mark.parametrize(("readers", "kind"), [(2, OneReader), (3, ManyReaders)])

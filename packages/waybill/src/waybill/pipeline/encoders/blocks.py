@@ -18,11 +18,11 @@ from psycopg import sql
 from waybill.errors import IncompleteExport
 from waybill.pipeline.encoders.base import CopyChunk
 
-BLOCK_BYTES: Final = 4 * 1024 * 1024
+BLOCK_BYTES: Final = 2 * 1024 * 1024
 
 
 class BlockEncoding(ABC):
-    """An ``Encoding`` that is given its rows 4 MiB of text at a time, or one row that is larger."""
+    """An ``Encoding`` that is given its rows 2 MiB of text at a time, or one row that is larger."""
 
     def __init__(self, statement: sql.Composed, block_bytes: int = BLOCK_BYTES) -> None:
         self._statement = statement

