@@ -13,7 +13,7 @@ from waybill.exports.queue import QUEUE_NAME
 # seconds, never by this.)
 _VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
 
-_CHILD_KIB = 224 * 1024
+_CHILD_KIB = 272 * 1024
 
 
 def create_celery(settings: Settings) -> Celery:
@@ -35,8 +35,8 @@ def create_celery(settings: Settings) -> Celery:
         worker_concurrency=settings.worker_concurrency,
         # Bounds whatever a library leaks over weeks.
         worker_max_tasks_per_child=100,
-        # A process keeps what its largest export needed, so one that made a large Parquet file is
-        # replaced after it. (No other format brings one there.)
+        # A process keeps what its largest export needed, so one that has grown is replaced after
+        # its export. One format alone does not bring it there (Parquet: 265 MiB); a mixture may.
         worker_max_memory_per_child=_CHILD_KIB,
         # How long a child may take to say that it is there: it connects first (at most 2 s), and
         # the default of 4 s is short for a machine under load.
