@@ -124,11 +124,11 @@ def _client(stack: LocalStack, runs: int) -> None:
 
     _report("client", "psql \\copy to /dev/null", _least(runs, me, run_psql))
 
-    def read(*, is_encoding: bool) -> None:
+    def read(*, is_encoding: bool, is_large: bool = True) -> None:
         with PostgresSource(dsn).open_snapshot(lambda: None) as snapshot:
             plan = ExportPlan(USERS, snapshot.resolve(USERS), "csv", read_options("csv", {}))
             encoding = get_encoder("csv").open(plan)
-            for chunk in snapshot.copy(encoding.statement):
+            for chunk in snapshot.copy(encoding.statement, is_large=is_large):
                 if is_encoding:
                     encoding.encode(chunk)
 
@@ -142,7 +142,9 @@ def _client(stack: LocalStack, runs: int) -> None:
                 pass
 
     _report("client", "psycopg cursor.copy()", _least(runs, me, read_by_cursor))
-    _report("client", "rows read", _least(runs, me, lambda: read(is_encoding=False)))
+    as_it_comes = _least(runs, me, lambda: read(is_encoding=False, is_large=False))
+    _report("client", "rows read as they come", as_it_comes)
+    _report("client", "rows read in heaps", _least(runs, me, lambda: read(is_encoding=False)))
     _report("client", "rows read and encoded", _least(runs, me, lambda: read(is_encoding=True)))
     data = _csv(dsn)
 

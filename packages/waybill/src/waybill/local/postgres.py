@@ -40,6 +40,9 @@ _SETTINGS = {
     "log_timezone": "UTC",
     # Several API, worker and test processes share it, each with a pool of its own.
     "max_connections": "200",
+    # What a server is given, where the default (128 MB) is less than one large table. Memory is
+    # taken as pages are read.
+    "shared_buffers": "512MB",
 }
 # For data that a test throws away: safe against a crash of the server, not of the machine. That is
 # why synchronous_commit stays on: without it, a killed server forgets what it had confirmed.

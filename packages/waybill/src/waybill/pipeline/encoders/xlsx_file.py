@@ -25,9 +25,6 @@ from waybill.pipeline.encoders.zip_stream import ZipStream
 from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.statement import copy_values
 
-BLOCK_BYTES: Final = 1024 * 1024
-"""Of COPY's text, which becomes some four times as much XML, and twice that on its way."""
-
 SHEET_BYTES: Final = 2 * 1024**3
 """Of XML, after which the next sheet begins: a ZIP entry without ZIP64 ends at 4 GiB."""
 
@@ -57,8 +54,7 @@ class XlsxEncoding(BlockEncoding):
             for index, column in enumerate(plan.columns)
         ]
         super().__init__(
-            copy_values(plan, [column.value for column in self._columns], delimiter=","),
-            BLOCK_BYTES,
+            copy_values(plan, [column.value for column in self._columns], delimiter=",")
         )
         formats = [c.number_format for c in self._columns if c.number_format]
         self._formats = list(dict.fromkeys(formats))
