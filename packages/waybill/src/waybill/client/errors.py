@@ -24,12 +24,14 @@ class ServerUnreachable(ClientError):
 
     code = "server_unreachable"
 
+    _message = (
+        "No waybill service answers at {url}. Start one with `waybill local`, or give its address "
+        "with --url (or WAYBILL_URL)."
+    )
+
     def __init__(self, url: str) -> None:
         self.url = url
-        super().__init__(
-            f"No waybill service answers at {url}. Start one with `waybill local`, or give its "
-            "address with --url (or WAYBILL_URL)."
-        )
+        super().__init__(self._message.format(url=url))
 
 
 class StorageUnreachable(ServerUnreachable):
@@ -37,13 +39,14 @@ class StorageUnreachable(ServerUnreachable):
 
     code = "storage_unreachable"
 
+    _message = (
+        "The storage that the service redirects to cannot be reached from here. Download with "
+        'via="stream" (--via stream).'
+    )
+
     def __init__(self) -> None:
         # Never its address: whoever has that has the file.
         super().__init__("the storage")
-        self.args = (
-            "The storage that the service redirects to cannot be reached from here. Download with "
-            'via="stream" (--via stream).',
-        )
 
 
 class ConnectionLost(ClientError):
@@ -51,9 +54,11 @@ class ConnectionLost(ClientError):
 
     code = "connection_lost"
 
+    _message = "The connection to {url} broke before the answer was here. Try again."
+
     def __init__(self, url: str) -> None:
         self.url = url
-        super().__init__(f"The connection to {url} broke before the answer was here. Try again.")
+        super().__init__(self._message.format(url=url))
 
 
 class StreamBroken(ConnectionLost):
@@ -61,12 +66,10 @@ class StreamBroken(ConnectionLost):
 
     code = "stream_broken"
 
-    def __init__(self) -> None:
-        super().__init__("the service")
-        self.args = (
-            "The stream broke before its end: what arrived is not the whole export. Throw it away "
-            "and ask again, or request a job, whose download goes on where it broke.",
-        )
+    _message = (
+        "The stream from {url} broke before its end: what arrived is not the whole export. Throw "
+        "it away and ask again, or request a job, whose download goes on where it broke."
+    )
 
 
 class ServerRefused(ClientError):

@@ -169,7 +169,7 @@ def stream(call: Call[Answer]) -> EmittingFlow[bytes]:
         while chunk := (yield Read()):
             yield Emit(chunk)
     except ConnectionLost as exc:
-        raise StreamBroken from exc
+        raise StreamBroken(exc.url) from exc
 
 
 def completed(job: ExportDocument) -> ExportDocument:

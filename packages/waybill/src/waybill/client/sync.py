@@ -14,14 +14,7 @@ import httpx
 
 from waybill.api.schemas import ExportDocument
 from waybill.client import calls, flows
-from waybill.client.calls import (
-    Answer,
-    Call,
-    ExportId,
-    RequestOptions,
-    StreamOptions,
-    Via,
-)
+from waybill.client.calls import Answer, Call, ExportId, RequestOptions, StreamOptions, Via
 from waybill.client.download import OnBytes, download
 from waybill.client.errors import ClientError
 from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Open

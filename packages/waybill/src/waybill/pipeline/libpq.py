@@ -16,39 +16,25 @@ import ipaddress
 import os
 import selectors
 import socket
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from operator import itemgetter
 from typing import Final
 
 import psycopg
 from psycopg import pq, sql
 
 from waybill.config import PROGRESS_ROWS
-from waybill.errors import IncompleteExport, RunError, SourceRejected, SourceUnavailable
+from waybill.errors import RunError, SourceRejected, SourceUnavailable
 from waybill.pipeline.control import POLL_SECONDS
+from waybill.pipeline.copy_messages import LONG_MESSAGE, Pauses, unframed
 from waybill.pipeline.encoders.base import CopyChunk
 
 CHUNK_ROWS = PROGRESS_ROWS
 CHUNK_BYTES = 32 * 1024
 """Small on purpose: messages that stay in the processor's cache and in Python's own arenas cost
 half of what 256 KiB of them do (1,000,000 rows: 1.2 and 2.4 CPU s with CRLF put in)."""
-
-# PostgreSQL sends 8 KiB at a time, and whoever reads as it comes is woken for each: 43,000 times
-# for 1,000,000 users, which cost the backend 0.4 CPU s and this process as much. In a pause of
-# two milliseconds 50 to 400 KiB arrive. libpq takes no more than 16 KiB from the socket at once
-# unless a longer message has made it enlarge its buffer, which it keeps: this one makes it 512 KiB.
-_LONG_MESSAGE_BYTES: Final = 280_000
-_PAUSE_SECONDS: Final = 0.002
-_PROMPT_BYTES: Final = 64 * 1024
-"""Of every COPY, what is taken as it comes: small ones never wait."""
-_POOR_BYTES: Final = 16 * 1024
-_POOR_PAUSES: Final = 8
-"""So many pauses in a row that bring so little end them: the server is slower, or TLS, of which
-libpq takes one record at a time, makes every pause bring 8 KiB."""
 _CANCEL_SECONDS = 1.0
 _NOTHING_YET: Final = (0, b"")
 """What ``get_copy_data`` answers until more has arrived."""
@@ -155,7 +141,7 @@ class Session:
         little before they are taken.
         """
         if is_large and not self._is_buffer_long:
-            self.fetch(_LONG_MESSAGE, (str(_LONG_MESSAGE_BYTES),))
+            self.fetch(LONG_MESSAGE)
             self._is_buffer_long = True
         self._copied_rows = None
         self._send(statement, ())
@@ -255,64 +241,9 @@ class Session:
                 raise _failure(result)
 
 
-class Pauses:
-    """Decides, before a wait for input, whether to let more arrive first."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._poor = 0
-        self._is_paused = False
-
-    def before_waiting(self, taken: int) -> None:
-        """Pause, if that pays. ``taken``: bytes of this COPY so far."""
-        if self._is_paused:
-            self._poor = self._poor + 1 if taken - self._last <= _POOR_BYTES else 0
-        self._last = taken
-        self._is_paused = taken >= _PROMPT_BYTES and self._poor < _POOR_PAUSES
-        if self._is_paused:
-            time.sleep(_PAUSE_SECONDS)
-
-
 def is_same_machine(own_host: str, server_host: str) -> bool:
     """Whether the addresses of a connection's two ends are of one machine."""
     return own_host == server_host or ipaddress.ip_address(server_host).is_loopback
-
-
-def unframed(
-    batches: Iterable[list[bytes | memoryview]],
-) -> Iterator[list[bytes | memoryview]]:
-    """Yield the values of a ``FORMAT binary`` COPY of one column, as many at a time as come.
-
-    Source: PostgreSQL documentation, COPY, "Binary Format": a header of 19 bytes before the first
-    row, 2 bytes of column count and 4 of length before each value, a trailer of 2 bytes at the end.
-
-    Raises:
-        IncompleteExport: the messages are no such COPY, or not all of it.
-    """
-    is_begun = is_ended = False
-    for messages in batches:
-        if not is_begun:
-            head = bytes(messages[0])
-            if not head.startswith(_BINARY_HEADER):
-                raise IncompleteExport("PostgreSQL's rows do not begin like a binary COPY.")
-            messages[0] = head[len(_BINARY_HEADER) :]
-            if not messages[0]:
-                del messages[0]
-            is_begun = True
-        if messages and messages[-1] == _BINARY_TRAILER:
-            del messages[-1]
-            is_ended = True
-        if messages:
-            yield list(map(_take_value, messages))
-    if not is_ended:
-        raise IncompleteExport("PostgreSQL's rows do not end like a binary COPY.")
-
-
-# No flags, no extension of the header.
-_BINARY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_BINARY_TRAILER: Final = b"\xff\xff"
-_take_value: Final = itemgetter(slice(6, None))
-_LONG_MESSAGE: Final = sql.SQL("SELECT pg_catalog.repeat('x', $1::int4)")
 
 
 def _text(value: bytes | None) -> str | None:

@@ -130,10 +130,7 @@ class ExportProducer:
                     parallel=Parallel(
                         self._source,
                         self._settings.source_readers
-                        or default_readers(
-                            is_beside_source=snapshot.is_on_this_machine,
-                            is_compressed=plan.compression is not None,
-                        ),
+                        or default_readers(plan, is_beside_source=snapshot.is_on_this_machine),
                         statement_timeout_seconds=control.seconds_left() + 1,
                     ),
                 )

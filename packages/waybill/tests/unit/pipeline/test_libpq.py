@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from waybill.catalog.model import ExportType, TableSource
 from waybill.errors import IncompleteExport
-from waybill.pipeline import libpq, readers
+from waybill.pipeline import copy_messages, libpq, readers
+from waybill.pipeline.encoders import read_options
+from waybill.pipeline.plan import ExportPlan
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -17,7 +20,7 @@ def row(value: bytes) -> bytes:
 
 def values(*batches: list[bytes]) -> list[bytes]:
     given = [list[bytes | memoryview](batch) for batch in batches]
-    return [bytes(value) for batch in libpq.unframed(given) for value in batch]
+    return [bytes(value) for batch in copy_messages.unframed(given) for value in batch]
 
 
 @pytest.mark.parametrize(
@@ -45,12 +48,12 @@ def test_binary_copy_that_is_not_whole_is_refused(batches: list[list[bytes]]) ->
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     made: list[float] = []
-    monkeypatch.setattr(libpq.time, "sleep", made.append)
+    monkeypatch.setattr(copy_messages.time, "sleep", made.append)
     return made
 
 
 def test_pauses_are_for_what_is_large(pauses: list[float]) -> None:
-    decides = libpq.Pauses()
+    decides = copy_messages.Pauses()
     decides.before_waiting(10_000)
     assert pauses == []
 
@@ -60,14 +63,14 @@ def test_pauses_are_for_what_is_large(pauses: list[float]) -> None:
 
 
 def test_pauses_that_bring_little_end(pauses: list[float]) -> None:
-    decides = libpq.Pauses()
+    decides = copy_messages.Pauses()
     for step in range(50):
         decides.before_waiting(100_000 + step * 8192)
     assert len(pauses) == 8
 
 
 def test_poor_pause_among_good_ones_ends_nothing(pauses: list[float]) -> None:
-    decides = libpq.Pauses()
+    decides = copy_messages.Pauses()
     taken = 100_000
     for step in range(50):
         taken += 1_000 if step % 2 else 100_000
@@ -91,26 +94,34 @@ def test_same_machine_is_told_by_addresses(own: str, server: str, expected: bool
 
 
 @pytest.mark.parametrize(
-    ("processors", "is_beside_source", "is_compressed", "expected"),
+    ("processors", "is_beside_source", "format_name", "compression", "expected"),
     [
-        (1, False, False, 1),
-        (1, True, False, 1),
-        (2, False, False, 2),
-        (2, True, False, 1),
-        (2, True, True, 2),
-        (4, True, False, 2),
-        (16, False, True, 4),
-        (16, True, False, 4),
+        (1, False, "csv", None, 1),
+        (1, True, "csv", None, 1),
+        (2, False, "csv", None, 2),
+        (2, True, "csv", None, 1),
+        (2, True, "csv", "zstd", 2),
+        (2, True, "parquet", None, 2),
+        (4, True, "ndjson", None, 2),
+        (16, False, "csv", "gzip", 4),
+        (16, True, "csv", None, 4),
     ],
 )
 def test_readers_are_as_many_as_processors_are_left(
     monkeypatch: pytest.MonkeyPatch,
     processors: int,
     is_beside_source: bool,
-    is_compressed: bool,
+    format_name: str,
+    compression: str | None,
     expected: int,
 ) -> None:
     monkeypatch.setattr(readers, "count_processors", lambda: processors)
+    plan = ExportPlan(
+        ExportType("things", TableSource("public", "t"), key=("id",)),
+        (),
+        format_name,
+        read_options(format_name, {}),
+        compression=compression,
+    )
 
-    found = readers.default_readers(is_beside_source=is_beside_source, is_compressed=is_compressed)
-    assert found == expected
+    assert readers.default_readers(plan, is_beside_source=is_beside_source) == expected
