@@ -46,7 +46,13 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
+    # What a run writes itself makes it no other code.
+    written = ("benchmarks/results", "benchmarks/plots", "docs/benchmarks.md")
+    code = [":/", *(f":(exclude,top){path}" for path in written)]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return result.stdout.strip()

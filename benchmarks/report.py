@@ -36,6 +36,7 @@ def render(document: dict[str, Any]) -> Iterator[str]:
         "minutes of measuring. Medians, ranges in brackets."
     )
     yield ""
+    yield from _repeated(document["stages"])
     yield "### Goals"
     yield ""
     yield from _goals(document["goals"])
@@ -43,6 +44,20 @@ def render(document: dict[str, Any]) -> Iterator[str]:
     yield from _stages(document["stages"])
     if document.get("profile"):
         yield from _profile(document["profile"])
+
+
+def _repeated(stages: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
+    """Tell commits apart, where stages were repeated at another one."""
+    by_commit: dict[str, set[str]] = {}
+    for name, works in stages.items():
+        for work in works.values():
+            by_commit.setdefault(work.get("commit", "unknown"), set()).add(name)
+    if len(by_commit) > 1:
+        yield "Stages were measured at different commits; no ratio of times compares two of them:"
+        yield ""
+        for commit, names in by_commit.items():
+            yield f"- `{commit}`: {', '.join(f'`{name}`' for name in sorted(names))}"
+        yield ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -200,8 +215,8 @@ def _profile(profile: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{profile['seconds']:.2f} s, of which the process computed "
         f"{profile['process_cpu_seconds']:.2f} s ({profile['note']}). The reading thread's own "
-        "time by function; waiting for PostgreSQL and for parts on their way is in `poll` and "
-        "`acquire`:"
+        "time by function; waiting for PostgreSQL and for parts on their way is in `sleep`, "
+        "`poll` and `acquire`:"
     )
     yield ""
     yield from _table(
