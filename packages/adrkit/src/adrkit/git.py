@@ -253,19 +253,40 @@ class Git:
         )  # fmt: skip
         yield from _read_changes(output)
 
-    def renamed_to(self, path: str) -> str | None:
-        """Where a path that is gone went: its last rename followed to a file that is there.
+    def moves(self, commits: int) -> tuple[Change, ...]:
+        """Renames and deletions up to HEAD and in the index, oldest first.
 
-        None when it was deleted, never was, or its trail ends. Whole-tree log, so that git sees
-        both sides of each rename.
+        At most so many commits, the newest. Whole-tree log, so that git sees both sides of each
+        rename. Of a partial clone only files that moved unchanged are known as renamed: for the
+        others git would have to fetch their contents.
         """
-        trail = {path}
-        current = path
-        for change in reversed(list(self.changes(revisions=("HEAD",)))):
-            if change.status == "R" and change.old_path == current and change.path not in trail:
-                current = change.path
-                trail.add(current)
-        return current if current != path and (self.root / current).exists() else None
+        options = ("-z", "--name-status", "--diff-filter=RD", "-l1000", self._rename_option)
+        output = self.run(
+            "log", "-m", "--topo-order", "--format=%x01%H", f"--max-count={commits}",
+            *options, "HEAD", "--",
+        )  # fmt: skip
+        staged = self.run("diff-index", "--cached", *options, "HEAD", "--")
+        return (*reversed(list(_read_changes(output))), *_read_changes(staged))
+
+    @property
+    def _rename_option(self) -> str:
+        return "-M100%" if self.is_partial else "-M"
+
+    @cached_property
+    def is_partial(self) -> bool:
+        """Whether objects may be missing that a remote has promised to give."""
+        try:
+            return bool(self.run("config", "--get-regexp", r"^remote\..*\.promisor$").strip())
+        except GitCommandFailed:
+            return False
+
+    def parents(self) -> dict[str, tuple[str, ...]]:
+        """Parents by commit of HEAD's history, children before their parents."""
+        found: dict[str, tuple[str, ...]] = {}
+        for line in self.run("rev-list", "--topo-order", "--parents", "HEAD", "--").splitlines():
+            commit, *parents = line.decode().split()
+            found[commit] = tuple(parents)
+        return found
 
 
 def _read_changes(output: bytes) -> Iterator[Change]:

@@ -13,6 +13,7 @@ from adrkit.checks.citations import citations_in
 from adrkit.globs import is_glob, matches
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
+from adrkit.renames import Followed, Renames
 
 
 class Link(StrEnum):
@@ -35,18 +36,20 @@ class Governance:
 
 
 def governing(
-    files: ProjectFiles, records: Sequence[Record], relative: str
+    files: ProjectFiles, records: Sequence[Record], relative: str, renames: Renames | None = None
 ) -> tuple[Governance, ...]:
     """Reasons in order of records, then lines. ``relative`` is a file or directory of the project;
     one that does not exist (any more) is governed by what names it.
 
-    A directory is also governed by what is said of the files below it.
+    A directory is also governed by what is said of the files below it. With ``renames``, what a
+    record names under an older name is known under today's, too.
     """
     is_directory = (files.root / relative).is_dir()
     found: list[Governance] = []
     for record in records:
-        found += _cited_paths(files, record, relative, is_directory)
-        found += _checked_paths(record, relative, is_directory)
+        names = _Names(files, record, renames, relative, is_directory)
+        found += _cited_paths(files, record, names)
+        found += _checked_paths(record, names)
     found += _citations(files, records, relative, is_directory)
     unique = {(id(item.record), item.link, item.line, item.detail): item for item in found}
     return tuple(
@@ -54,13 +57,45 @@ def governing(
     )
 
 
-def _cited_paths(
-    files: ProjectFiles, record: Record, relative: str, is_directory: bool
-) -> Iterator[Governance]:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Whether what a record names is, or holds, one file or directory."""
+
+    files: ProjectFiles
+    record: Record
+    renames: Renames | None
+    relative: str
+    is_directory: bool
+
+    def covered(self, path: str, written: str) -> str | None:
+        """What to say beside the name: "" for its own, today's name for an older one, or None."""
+        if _covers(path, self.relative, self.is_directory):
+            return ""
+        if self.renames is None or self.record.path is None or path == ".":
+            return None
+        if is_glob(path):
+            moved: Sequence[Followed] = (
+                ()
+                if any(matches(name, path) for name in self.files.all)
+                else self.renames.follow_files(self.record.path, path, written)
+            )
+        elif (self.files.root / path).exists():
+            return None
+        else:
+            one = self.renames.follow(self.record.path, path, written)
+            moved = (one,) if one else self.renames.follow_files(self.record.path, path, written)
+        for item in moved:
+            if _covers(item.to, self.relative, self.is_directory):
+                return f" (now {item.to})"
+        return None
+
+
+def _cited_paths(files: ProjectFiles, record: Record, names: _Names) -> Iterator[Governance]:
     for cited in record.cited_paths:
         for path in _readings(files, record, cited.path, is_link=cited.is_link):
-            if _covers(path, relative, is_directory):
-                yield Governance(record, Link.CITES, cited.line, cited.raw)
+            now = names.covered(path, cited.raw)
+            if now is not None:
+                yield Governance(record, Link.CITES, cited.line, cited.raw + now)
                 break
 
 
@@ -78,17 +113,15 @@ def _readings(files: ProjectFiles, record: Record, path: str, *, is_link: bool) 
         yield posixpath.normpath(path.lstrip("/") or ".")
 
 
-def _checked_paths(record: Record, relative: str, is_directory: bool) -> Iterator[Governance]:
+def _checked_paths(record: Record, names: _Names) -> Iterator[Governance]:
     for check in read_checks(record):
-        if isinstance(check, Check) and any(
-            _covers(path, relative, is_directory) for path in check.spec.paths
-        ):
-            yield Governance(
-                record,
-                Link.CHECKS,
-                check.line,
-                f"{check.spec.kind}: {check.name or check.spec.title}",
-            )
+        if not isinstance(check, Check):
+            continue
+        found = (names.covered(path, path) for path in check.spec.paths)
+        now = next((item for item in found if item is not None), None)
+        if now is not None:
+            detail = f"{check.spec.kind}: {check.name or check.spec.title}{now}"
+            yield Governance(record, Link.CHECKS, check.line, detail)
 
 
 def _covers(path: str, relative: str, is_directory: bool) -> bool:

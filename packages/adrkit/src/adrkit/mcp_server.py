@@ -20,6 +20,7 @@ from adrkit.git import Git
 from adrkit.governance import governing
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
+from adrkit.renames import Renames
 from adrkit.repository import RecordRepository
 
 _SHORT = ("number", "label", "title", "path", "date", "status", "decision", "relations")
@@ -56,7 +57,8 @@ class RecordTools:
             raise PathOutside(file, "it is not below the project's root")
         relative = path.relative_to(root).as_posix()
         files = ProjectFiles(root, project.git)
-        found = governing(files, project.repository.require(), relative)
+        renames = Renames(root, project.git, project.config.directory)
+        found = governing(files, project.repository.require(), relative, renames)
         return {
             "file": relative,
             "governed_by": [

@@ -186,7 +186,8 @@ def test_quick_fix_mends_its_finding_and_fix_all_the_rest(
 
 def test_path_that_git_saw_move_is_offered(project: GitProject, editor: Editor) -> None:
     project.write("src/app.py", "x = 1\n" * 20)
-    project.write(NAME, house(1).replace("`src/app.py`", "🚀 `src/app.py`"))
+    text = house(1, status="Proposed")  # an accepted one keeps its words, and is followed
+    project.write(NAME, text.replace("`src/app.py`", "🚀 `src/app.py`"))
     project.commit()
     (project.root / "lib").mkdir()
     project("mv", "src/app.py", "lib/app.py")

@@ -63,27 +63,6 @@ def test_read_gives_none_for_absent_paths_and_directories(project: GitProject) -
     assert found == {"HEAD:docs/a.md": b"a\n", "HEAD:no.md": None, "HEAD:docs": None}
 
 
-def test_renames_are_followed_to_where_the_file_is_now(project: GitProject) -> None:
-    project.write("a.py", "content\n" * 20)
-    project.commit()
-    project("mv", "a.py", "b.py")
-    project.commit()
-    project.write("src/x.txt", "")
-    project("mv", "b.py", "src/c.py")
-    project.commit()
-    git = Git(project.root)
-    assert git.renamed_to("a.py") == "src/c.py"
-    assert git.renamed_to("never.py") is None
-
-
-def test_deleted_file_went_nowhere(project: GitProject) -> None:
-    project.write("a.py", "content\n")
-    project.commit()
-    project("rm", "-q", "a.py")
-    project.commit()
-    assert Git(project.root).renamed_to("a.py") is None
-
-
 def test_merge_base_and_unrelated_histories(project: GitProject) -> None:
     base = project.commit()
     project("checkout", "-q", "-b", "side")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from adrkit.checks.patterns import PatternProcess
 from adrkit.checks.python_module import PythonModule, parse_module
 from adrkit.checks.verdict import CannotEvaluate, Evidence, MissingEvidence
+from adrkit.followed_files import FollowedFiles
 from adrkit.git import Git
 from adrkit.project_files import ProjectFiles
+from adrkit.record import Record
+from adrkit.renames import Followed, Renames
 
 
 @dataclass
@@ -18,6 +22,7 @@ class CheckContext:
 
     ``source_roots`` are the directories that importable packages are in, relative to the root;
     without them a package begins at the topmost directory that has an ``__init__.py``.
+    With ``renames``, paths that records name are followed to where they are now.
     """
 
     files: ProjectFiles
@@ -26,28 +31,53 @@ class CheckContext:
     commands: str = "refuse"
     source_roots: tuple[str, ...] = ()
     patterns: PatternProcess = field(default_factory=PatternProcess)
-    _modules: dict[str, PythonModule] = field(default_factory=dict)
+    renames: Renames | None = None
+    _modules: dict[Path, PythonModule] = field(default_factory=dict)
+
+    def of(self, record: Record) -> CheckContext:
+        """The context for one record's checks: its paths count from when it was written."""
+        if self.renames is None or record.path is None:
+            return self
+        return replace(self, files=FollowedFiles(self.files, self.renames, record.path))
+
+    @property
+    def followed(self) -> tuple[Followed, ...]:
+        return self.files.followed if isinstance(self.files, FollowedFiles) else ()
+
+    def place(self, path: str) -> str:
+        """Where a path that a check names is now: itself, if it is there. Raises PathOutside."""
+        return self.files.place(path) if isinstance(self.files, FollowedFiles) else path
+
+    def python_modules(self, module: str) -> tuple[str, ...]:
+        """A dotted name and those that the module has since it was moved."""
+        return self.files.modules(module) if isinstance(self.files, FollowedFiles) else (module,)
+
+    def remark(self, path: str) -> str:
+        """What git says of a path that is not there: "" or a text that begins with "; "."""
+        return self.files.remark(path) if isinstance(self.files, FollowedFiles) else ""
 
     def read(self, path: str) -> bytes:
         """Raises MissingEvidence, PathOutside, FileTooLarge or UnreadableFile."""
         data = self.files.read(path)
         if data is None:
-            raise MissingEvidence(f"there is no file {path}", Evidence(path))
+            raise MissingEvidence(f"there is no file {path}{self.remark(path)}", Evidence(path))
         return data
 
     def find(self, patterns: tuple[str, ...], exclude: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Files of globs. Raises MissingEvidence when there are none: nothing was looked at."""
         found = self.files.find(patterns, exclude=exclude)
         if not found:
-            raise MissingEvidence(f"no file matches {', '.join(patterns)}")
+            remark = self.remark(patterns[0]) if len(patterns) == 1 else ""
+            raise MissingEvidence(f"no file matches {', '.join(patterns)}{remark}")
         return found
 
     def module(self, path: str) -> PythonModule:
         """Raises CannotEvaluate for what is no Python, and as ``read``."""
-        if path not in self._modules:
+        place = self.files.resolve(path)
+        if place not in self._modules:
             data = self.read(path)
             try:
-                self._modules[path] = parse_module(path, data)
+                self._modules[place] = parse_module(self.place(path), data)
             except SyntaxError as error:
                 raise CannotEvaluate(
                     f"{path} is no Python that can be parsed: {error.msg}",
@@ -55,4 +85,4 @@ class CheckContext:
                 ) from error
             except (ValueError, RecursionError, MemoryError) as error:
                 raise CannotEvaluate(f"{path} cannot be parsed as Python: {error}") from error
-        return self._modules[path]
+        return self._modules[place]

@@ -88,6 +88,23 @@ code must exist and be in force. Exit codes: 0 all well, 1 findings, 2 checks th
 Nothing of the project is imported or run, except by `command` with `--allow-commands`. Paths are relative to the project;
 absolute ones, `..` and symbolic links that lead out are refused. Patterns run in a process of their own with a time limit.
 
+## Paths that moved
+
+A decided record keeps its words while the code moves on. A path that is not there any more is followed through git's renames
+(`git log -M`) since the commit that brought it into the record: over several moves, on merged branches, and when the move is
+only staged. The check is carried out at the new place; `adr check --verbose`, JSON and `adr why` name it:
+`exports/job.py → jobs/job.py (renamed in abc1234)`.
+
+- A folder is followed when most of its files went to one other folder; else the report says where they went. Globs, and folders
+  in `files`, are followed file by file. A ban of a Python module holds for its new name, too.
+- What was deleted is missing, a copy is no rename, and text that is not committed names paths as they are.
+- Git follows files. A name that went from one file to another (a file was split) is corrected in the block, which `adr audit`
+  allows for places, with an `> **Amended YYYY-MM-DD:** …` line that says so.
+- A shallow clone or a folder without git does not have the history: the path is missing, and the report says how to get it.
+  Of a partial clone only files that moved unchanged are followed.
+
+## What binds
+
 In an accepted record a check is part of the promise: `adr audit` reports when its value changes. Where the code is
 (`file`, `files`, `path` and alike) may be corrected freely.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adrkit.checks.block import read_checks
 from adrkit.checks.check import Check, Kind, Malformed
@@ -15,6 +15,7 @@ from adrkit.checks.settings import CheckSettings
 from adrkit.checks.verdict import (
     PAST,
     CannotEvaluate,
+    Evidence,
     Level,
     MissingEvidence,
     Outcome,
@@ -28,6 +29,7 @@ from adrkit.git import Git
 from adrkit.model import Status
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
+from adrkit.renames import Followed, Renames
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def make_context(
         commands,
         settings.source_roots,
         PatternProcess(settings.pattern_timeout_seconds),
+        Renames(config.root, git, config.directory),
     )
 
 
@@ -104,7 +107,9 @@ def evaluate(context: CheckContext, check: Check) -> Outcome:
 
 
 def _result(context: CheckContext, record: Record, check: Check, kept: tuple[Kind, ...]) -> Result:
+    context = context.of(record)
     outcome = evaluate(context, check)
+    evidence = _now(outcome.evidence, context.followed)
     status = record.status_kind
     level = level_of(status, outcome.verdict, revisit=check.revisit)
     message = outcome.message
@@ -121,8 +126,16 @@ def _result(context: CheckContext, record: Record, check: Check, kept: tuple[Kin
     return Result(
         record.label, record.number, _shown(context, record), check.line, check.spec.kind,
         outcome.verdict, level, message, check.reason, check.name or check.spec.title,
-        outcome.evidence,
+        evidence, followed=context.followed,
     )  # fmt: skip
+
+
+def _now(evidence: Evidence | None, followed: Sequence[Followed]) -> Evidence | None:
+    """Evidence at the place where a file is, for editors and code hosts."""
+    for item in followed:
+        if evidence is not None and evidence.path == item.path:
+            return replace(evidence, path=item.to)
+    return evidence
 
 
 def _kept_by_successors(record: Record, known: Mapping[int, Record]) -> tuple[Kind, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from adrkit.model import Status
+from adrkit.renames import Followed
 
 
 class Verdict(StrEnum):
@@ -48,7 +49,8 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Result:
     """One line of the report. ``path`` and ``line`` are the check's own place, in the record (or,
-    for a citation, in the code); ``number`` is the record's."""
+    for a citation, in the code); ``number`` is the record's. ``followed`` are paths of the check
+    that are gone, with where they are now."""
 
     label: str
     number: int | None
@@ -62,6 +64,7 @@ class Result:
     name: str = ""
     evidence: Evidence | None = None
     malformed: bool = field(default=False)
+    followed: tuple[Followed, ...] = ()
 
 
 def passed(message: str, evidence: Evidence | None = None) -> Outcome:

@@ -157,6 +157,8 @@ def _as_text(space: Workspace, result: Result) -> str:
     )
     if result.evidence and str(result.evidence) not in result.message:
         text += f" [{result.evidence}]"
+    for followed in result.followed:
+        text += f"\n    followed: {followed}"
     if result.reason and result.verdict is not Verdict.PASS:
         text += f"\n    because: {result.reason}"
     return text
@@ -168,6 +170,8 @@ def _summarise(run: CheckRun, cited: CitationRun | None) -> None:
     parts = [
         f"{total} checks in {run.records} records" + (f": {', '.join(counts)}" if total else "")
     ]
+    if followed := len({item for result in run.results for item in result.followed}):
+        parts.append(f"{followed} paths followed through renames")
     if run.skipped:
         parts.append(f"{run.skipped} commands left out")
     if cited is not None:
@@ -193,6 +197,10 @@ def _as_json(space: Workspace, result: Result) -> dict[str, Any]:
         "evidence": {"path": result.evidence.path, "line": result.evidence.line}
         if result.evidence
         else None,
+        "followed": [
+            {"path": item.path, "to": item.to, "commits": list(item.commits)}
+            for item in result.followed
+        ],
     }
 
 

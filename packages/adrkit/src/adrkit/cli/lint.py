@@ -138,6 +138,10 @@ def _print(
                 "findings": [_as_json(space, finding) for finding in findings],
                 "records": report.records,
                 "waived": report.waived,
+                "followed": [
+                    {"path": item.path, "to": item.to, "commits": list(item.commits)}
+                    for item in report.followed
+                ],
             }
         )
     elif format == "text":
@@ -204,7 +208,11 @@ def _print_text(space: Workspace, findings: list[Finding], report: Report, *, ev
         typer.echo(f"      remedy: {finding.remedy}{' (--fix)' if finding.fixable else ''}")
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     waived = f", {report.waived} waived" if report.waived else ""
-    say(f"{report.records} records: {errors} errors, {len(findings) - errors} warnings{waived}")
+    followed = f", {len(report.followed)} paths followed" if report.followed else ""
+    say(
+        f"{report.records} records: {errors} errors, {len(findings) - errors} warnings"
+        f"{waived}{followed}"
+    )
 
 
 def _print_rest(space: Workspace, rest: list[Finding]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from adrkit.cli.app import EXIT_USAGE, app, say, workspace
+from adrkit.renames import Renames
 from adrkit.site import build_site, write_site
 
 
@@ -33,7 +34,8 @@ def site(
     named = title or space.config.table("site").get("title")
     name = named if isinstance(named, str) else "Architecture decisions"
     directory = space.path(output)
-    write_site(directory, build_site(records, space.config.root, name))
+    renames = Renames(space.config.root, space.git, space.config.directory)
+    write_site(directory, build_site(records, space.config.root, name, renames))
     say(f"wrote {space.shown(directory / 'index.html')}: {len(records)} records")
     if space.warn_unreadable():
         raise typer.Exit(EXIT_USAGE)

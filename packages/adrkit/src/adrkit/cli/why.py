@@ -24,6 +24,7 @@ from adrkit.governance import Governance, Link, governing
 from adrkit.model import Status
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
+from adrkit.renames import Renames
 
 
 @app.command()
@@ -35,7 +36,8 @@ def why(
     """Show which decisions govern a file.
 
     A record governs a file that it names (or whose directory it names), that one of its checks is
-    about, or that cites it as ADR-NNNN. Exit code 1 when no record does.
+    about, or that cites it as ADR-NNNN; also under a name that the file had before git saw it
+    renamed. Exit code 1 when no record does.
 
     Example: adr why src/app/retries.py
     """
@@ -49,7 +51,8 @@ def why(
     if not path.exists():
         warn(f"{file} does not exist; records may still name it")
     relative = path.relative_to(root).as_posix()
-    found = governing(ProjectFiles(root, space.git), records, relative)
+    renames = Renames(root, space.git, space.config.directory)
+    found = governing(ProjectFiles(root, space.git), records, relative, renames)
     grouped: dict[int, tuple[Record, list[Governance]]] = {}
     for item in found:
         grouped.setdefault(id(item.record), (item.record, []))[1].append(item)

@@ -6,6 +6,7 @@ import datetime
 import gc
 import multiprocessing
 import os
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from adrkit.config import Config
 from adrkit.document import Document
 from adrkit.errors import DocumentError, NoRecords
 from adrkit.git import Git
+from adrkit.globs import is_glob
 from adrkit.ledger import NumberLedger
 from adrkit.lint.baseline import shown
 from adrkit.lint.rule import (
@@ -32,8 +34,10 @@ from adrkit.lint.rule import (
 from adrkit.lint.rules import BY_CODE, RULES
 from adrkit.lint.settings import LintSettings
 from adrkit.lint.waivers import Waiver, config_waivers, record_waivers
+from adrkit.model import Status
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record, file_number
+from adrkit.renames import Followed, Renames
 from adrkit.repository import RecordRepository
 
 # Below this many records another process costs more than it saves (measured: about 250 ms).
@@ -53,12 +57,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``findings`` in order of path and line, waived ones left out; ``waived`` counts those."""
+    """``findings`` in order of path and line, waived ones left out; ``waived`` counts those.
+
+    ``followed`` are paths that are gone from where records name them, with where they are now.
+    """
 
     findings: tuple[Finding, ...]
     records: int
     waived: int
     unreadable: int
+    followed: tuple[Followed, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -174,7 +182,8 @@ def lint(
                 for problem in rule.project_check(facts)
             )
     findings += _number_findings(repository, git, facts, settings)
-    findings = list(_with_destinations(findings, config, git))
+    proposed = {fact.path for fact in facts if fact.status in (Status.PROPOSED, None)}
+    findings, followed = _with_destinations(findings, config, git, proposed)
     waivers = [waiver for outcome in outcomes for waiver in outcome.waivers]
     waivers += config_waivers(settings.waivers, config.source)
     kept, waived = _without_waived(findings, waivers, project, settings)
@@ -186,7 +195,7 @@ def lint(
         outcome.unreadable and (not wanted or path.resolve() in wanted)
         for path, outcome in zip(paths, outcomes, strict=True)
     )
-    return Report(tuple(kept), len(wanted) or len(paths), waived, unreadable)
+    return Report(tuple(kept), len(wanted) or len(paths), waived, unreadable, followed)
 
 
 def lint_alone(
@@ -259,13 +268,13 @@ def _number_findings(
 
 
 def _with_destinations(
-    findings: Sequence[Finding], config: Config, git: Git | None
-) -> Iterator[Finding]:
-    """Paths that stand elsewhere in the project are left out; of the others git says where they
-    went."""
+    findings: Sequence[Finding], config: Config, git: Git | None, proposed: set[Path]
+) -> tuple[list[Finding], tuple[Followed, ...]]:
+    """Paths that stand elsewhere in the project are left out, and so are those that git followed
+    from a decided record. A ``proposed`` one can still be written anew: there git only says where
+    the path went."""
     if not any(finding.code in _PATH_RULES for finding in findings):
-        yield from findings
-        return
+        return list(findings), ()
     files = ProjectFiles(config.root, git).all
     suffixes = {
         "/".join(parts[depth:])
@@ -280,58 +289,63 @@ def _with_destinations(
         for low in range(len(parts))
         for high in range(low + 1, len(parts) + 1)
     }
-    moved = _moves(git) if git else {}
-    prefix = shown(config.root, git.root) if git else "."
+    renames = Renames(config.root, git, config.directory)
+    kept: list[Finding] = []
+    followed: dict[Followed, None] = {}
     for finding in findings:
         if finding.code not in _PATH_RULES or finding.subject is None:
-            yield finding
+            kept.append(finding)
             continue
         subject = finding.subject
         if finding.code == "ADR602":
             wild = any(mark in subject for mark in "*{[")
             if subject in suffixes or subject in folders or (wild and _globbed(subject, files)):
                 continue
-        full = subject if prefix == "." else f"{prefix}/{subject}"
-        target = _follow(moved, full)
-        if target and git and (git.root / target).exists():
-            yield replace(
-                finding,
-                message=f"{finding.message}; git says it went to {target}",
-                moved_to=_below(target, prefix),
-            )
+        if finding.path in proposed:
+            kept.append(_with_hint(finding, renames))
+        elif moved := _follow(finding, subject, config, renames):
+            followed |= dict.fromkeys(moved)
         else:
-            yield finding
+            remark = renames.remark(finding.path, subject, _written(finding))
+            kept.append(replace(finding, message=f"{finding.message}{remark}"))
+    return kept, tuple(followed)
 
 
-def _below(path: str, prefix: str) -> str | None:
-    """A path of the work tree as one of the project; None when it is outside of it."""
-    if prefix == ".":
-        return path
-    return path.removeprefix(f"{prefix}/") if path.startswith(f"{prefix}/") else None
+def _with_hint(finding: Finding, renames: Renames) -> Finding:
+    moved = renames.latest(finding.subject or "")
+    if moved is None:
+        return finding
+    return replace(
+        finding, message=f"{finding.message}; git says it went to {moved}", moved_to=moved
+    )
+
+
+def _follow(
+    finding: Finding, subject: str, config: Config, renames: Renames
+) -> tuple[Followed, ...]:
+    """A path in backticks may be relative to the project or to the record."""
+    written = _written(finding)
+    readings = [subject]
+    if finding.code == "ADR602" and finding.path.is_relative_to(config.root):
+        folder = finding.path.parent.relative_to(config.root).as_posix()
+        readings.append(posixpath.normpath(posixpath.join(folder, subject)))
+    for reading in readings:
+        if is_glob(reading):
+            if found := renames.follow_files(finding.path, reading, written):
+                return found
+        elif one := renames.follow(finding.path, reading, written):
+            return (one,)
+    return ()
+
+
+def _written(finding: Finding) -> str:
+    """What the record says there, link or code, as far as it is on one line."""
+    low = finding.column - 1
+    return finding.source[low : low + finding.length]
 
 
 def _globbed(pattern: str, files: Sequence[str]) -> bool:
     return any(PurePosixPath(name).match(pattern) for name in files)
-
-
-def _moves(git: Git) -> Mapping[str, str]:
-    """Old path to new path, the latest rename counting."""
-    if git.head().commit is None:
-        return {}
-    found: dict[str, str] = {}
-    for change in git.changes(revisions=("HEAD",)):
-        if change.status == "R" and change.old_path:
-            found.setdefault(change.old_path, change.path)
-    return found
-
-
-def _follow(moved: Mapping[str, str], path: str) -> str | None:
-    seen = {path}
-    current = path
-    while (following := moved.get(current)) and following not in seen:
-        seen.add(following)
-        current = following
-    return current if current != path else None
 
 
 def _without_waived(

@@ -20,6 +20,7 @@ from adrkit.errors import AdrkitError, WriteFailed
 from adrkit.graph import Edge, EdgeKind, Node, RecordGraph, read_graph
 from adrkit.model import Status
 from adrkit.record import Record
+from adrkit.renames import Renames
 from adrkit.site.arcs import ROW_HEIGHT, draw
 from adrkit.site.markdown import Rendered, render
 
@@ -49,10 +50,16 @@ class PageLink:
 
 
 def build_site(
-    records: Sequence[Record], root: Path, title: str = "Architecture decisions"
+    records: Sequence[Record],
+    root: Path,
+    title: str = "Architecture decisions",
+    renames: Renames | None = None,
 ) -> dict[str, bytes]:
-    """Contents by path relative to the site. The same records give the same bytes."""
-    return _Site(records, root, title).build()
+    """Contents by path relative to the site. The same records give the same bytes.
+
+    With ``renames``, code that a record names is shown where it is now, too.
+    """
+    return _Site(records, root, title, renames).build()
 
 
 def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
@@ -81,8 +88,10 @@ def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
 
 
 class _Site:
-    def __init__(self, records: Sequence[Record], root: Path, title: str) -> None:
-        self.root, self.title = root.resolve(), title
+    def __init__(
+        self, records: Sequence[Record], root: Path, title: str, renames: Renames | None
+    ) -> None:
+        self.root, self.title, self.renames = root.resolve(), title, renames
         self.graph: RecordGraph = read_graph(records)
         self.nodes = [node for node in self.graph.nodes if node.record is not None]
         self.page = self._page_names()
@@ -152,10 +161,25 @@ class _Site:
                 ("Mentions", self._others(leaving, EdgeKind.MENTIONS, source=False)),
                 ("Mentioned by", self._others(entering, EdgeKind.MENTIONS, source=True)),
             ],
-            paths=sorted({cited.path for cited in record.cited_paths if not cited.is_link}),
+            paths=sorted(self._paths(record).items()),
             previous=self._link(self.nodes[place - 1]) if place else None,
             following=self._link(self.nodes[place + 1]) if place + 1 < len(self.nodes) else None,
         )
+
+    def _paths(self, record: Record) -> dict[str, str]:
+        """Code that the record names, with its place today where that is another, else ""."""
+        found = {}
+        for cited in record.cited_paths:
+            if cited.is_link:
+                continue
+            there = (self.root / cited.path).exists()
+            moved = (
+                self.renames.follow(record.path, cited.path, cited.raw)
+                if self.renames is not None and record.path is not None and not there
+                else None
+            )
+            found[cited.path] = moved.to if moved else ""
+        return found
 
     def _body(self, record: Record) -> Rendered:
         """The record without front matter and the header lines that the page shows itself."""

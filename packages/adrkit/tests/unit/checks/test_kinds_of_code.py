@@ -31,15 +31,6 @@ def test_path_exists(check: Checked, write: Write, path: str, verdict: str) -> N
     assert check.verdict(f"[[path-exists]]\npath = {path}") == verdict
 
 
-def test_path_that_moved_is_said_to_have(check: Checked, project: GitProject) -> None:
-    project.write("src/app.py", "text\n" * 20)
-    project.commit()
-    project("mv", "src/app.py", "src/main.py")
-    project.commit()
-    message = check.one("[[path-exists]]\npath = 'src/app.py'").message
-    assert message == "there is no src/app.py; git says it became src/main.py"
-
-
 def test_path_through_a_link_out_of_the_project_is_refused(
     check: Checked, project: GitProject, tmp_path: Path
 ) -> None:

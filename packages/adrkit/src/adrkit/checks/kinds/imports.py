@@ -61,6 +61,7 @@ class ImportForbiddenCheck:
         ]
         if not names:
             raise MissingEvidence(f"no Python file matches {', '.join(self.files)}")
+        modules = [now for module in self.modules for now in context.python_modules(module)]
         for name in names:
             for found in imports(context.module(name), package_of(context, name)):
                 where = Evidence(name, found.line)
@@ -72,7 +73,7 @@ class ImportForbiddenCheck:
                     )
                 if found.type_checking and not self.type_checking:
                     continue
-                for module in self.modules:
+                for module in modules:
                     if found.target == module or found.target.startswith(f"{module}."):
                         return violated(f"{where} imports {found.target}", where)
         return passed(f"none of {len(names)} files imports {', '.join(self.modules)}")

@@ -38,13 +38,5 @@ class PathExistsCheck:
             found = context.files.find([path]) if is_glob(path) else context.files.exists(path)
             if not found:
                 what = "no file matches" if is_glob(path) else "there is no"
-                return violated(f"{what} {path}{_went(context, path)}", Evidence(path))
+                return violated(f"{what} {path}{context.remark(path)}", Evidence(path))
         return passed(f"{len(self.path)} there" if len(self.path) > 1 else f"{self.path[0]} exists")
-
-
-def _went(context: CheckContext, path: str) -> str:
-    git = context.git
-    if git is None or is_glob(path) or git.root.resolve() != context.files.root:
-        return ""
-    moved = git.renamed_to(path)
-    return f"; git says it became {moved}" if moved else ""

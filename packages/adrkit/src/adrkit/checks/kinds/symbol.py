@@ -10,6 +10,12 @@ from adrkit.checks.table import CheckTable
 from adrkit.checks.verdict import Evidence, Outcome, passed, violated
 from adrkit.project_files import checked_relative
 
+#: Git follows files: of names it knows nothing.
+ELSEWHERE = (
+    "git follows files that were renamed, not names that went to another file: correct the place "
+    "in the block, and say so in an `> **Amended YYYY-MM-DD:** …` line"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolExistsCheck:
@@ -43,6 +49,7 @@ class SymbolExistsCheck:
         for symbol in self.symbol:
             node = module.find(symbol)
             if node is None:
-                return violated(f"{self.file} defines no {symbol}", Evidence(self.file))
+                file = context.place(self.file)
+                return violated(f"{file} defines no {symbol}; {ELSEWHERE}", Evidence(file))
             line = line or getattr(node, "lineno", None)
         return passed(self.title, Evidence(self.file, line))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from adrkit.checks.context import CheckContext
+from adrkit.checks.kinds.symbol import ELSEWHERE
 from adrkit.checks.python_module import bindings, dotted_name
 from adrkit.checks.table import CheckTable
 from adrkit.checks.verdict import Evidence, MissingEvidence, Outcome, passed, violated
@@ -53,7 +54,9 @@ class TestCheck:
         module = context.module(self.file)
         node = module.find(".".join(self.names))
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            raise MissingEvidence(f"there is no test {self.title}", Evidence(self.file))
+            raise MissingEvidence(
+                f"there is no test {self.title}; {ELSEWHERE}", Evidence(context.place(self.file))
+            )
         where = Evidence(self.file, node.lineno)
         marks = {*_marks_of(node), *_module_marks(module.tree.body)}
         for depth in range(1, len(self.names)):

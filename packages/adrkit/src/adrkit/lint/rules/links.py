@@ -27,8 +27,9 @@ _LIVE = (Status.PROPOSED, Status.ACCEPTED, None)
 
 @GROUP.rule("ADR601", "link-broken", remedy="mend the link, or remove it")
 def link_broken(record: Record, project: ProjectView) -> Iterable[Problem]:
-    """Links are how a reader gets from a decision to what it rests on. Where git knows where a
-    file went, the finding says so."""
+    """Links are how a reader gets from a decision to what it rests on. Where git knows where
+    a file went, a decided record is left as it is; for a proposed one the finding names the
+    place."""
     if record.path is None:
         return
     for link in record.document.links:
@@ -68,9 +69,10 @@ def _relative(path: Path, project: ProjectView) -> str:
     remedy="name the path as it is now, or supersede the decision if the code is gone",
 )  # fmt: skip
 def path_missing(record: Record, project: ProjectView) -> Iterable[Problem]:
-    """Of the repository paths in public records 15 % are dead. Where git knows where a file went,
-    the finding says so. Line numbers are ignored; records that are no longer in force may speak
-    of what was; in a proposed one it is a warning, the path may be still to come."""
+    """Of the repository paths in public records 15 % are dead. Where git knows where a file
+    went, a decided record is left as it is; for a proposed one the finding names the place. Line
+    numbers are ignored; records that are no longer in force may speak of what was; in a proposed
+    one it is a warning, the path may be still to come."""
     if record.path is None or record.status_kind not in _LIVE:
         return
     severity = Severity.ERROR if record.status_kind is Status.ACCEPTED else Severity.WARNING
