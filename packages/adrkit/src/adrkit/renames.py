@@ -98,6 +98,18 @@ class Renames:
         )
         return tuple(item for item in found if item is not None)
 
+    def follow_end(self, record: Path, end: str, written: str) -> Followed | None:
+        """As ``follow``, for the last parts of a path, if one file or folder alone ended so."""
+        origin = self._origin(record, written)
+        if origin is None:
+            return None
+        marked = f"/{end.strip('/')}/"
+        names = {
+            f"/{name}/"[1 : f"/{name}/".index(marked) + len(marked) - 1]
+            for name in self._old_names(origin, lambda name: marked in f"/{name}/")
+        }
+        return self.follow(record, names.pop(), written) if len(names) == 1 else None
+
     def follow_modules(self, record: Path, module: str) -> tuple[str, ...]:
         """Dotted names that a Python module of the project has now, and those below it."""
         origin = self._origin(record, module)

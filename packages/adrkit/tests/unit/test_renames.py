@@ -391,6 +391,27 @@ def test_symbol_that_went_to_another_file_is_a_matter_of_an_amendment(project: G
     assert "> **Amended YYYY-MM-DD:**" in result.message
 
 
+def test_end_of_a_path_is_followed_when_one_file_alone_had_it(project: GitProject) -> None:
+    project.write("src/shop/exports/job.py", CODE)
+    project.write("src/shop/exports/deep/row.py", CODE * 2)
+    project.write("src/web/exports/row.py", "A = 1\n" * 9)
+    project.write("tests/deep/row.py", "B = 1\n" * 9)
+    names = "exports/job.py`, `deep/row.py`, `exports/deep/"
+    project.write(RECORD, house(1).replace("src/app.py", names))
+    project.commit("the decision")
+    assert linted(project.root) == ((), [])
+    move(project, "src/shop/exports/job.py", "src/shop/jobs/job.py")
+    move(project, "src/shop/exports/deep/row.py", "src/shop/work/row.py")
+    move(project, "tests/deep/row.py", "tests/work/row.py")  # which of the two was meant?
+    shutil.rmtree(project.root / "src/shop/exports")
+    findings, followed = linted(project.root)
+    assert [finding.subject for finding in findings] == ["deep/row.py"]
+    assert followed == [
+        "src/shop/exports/job.py > src/shop/jobs/job.py",
+        "src/shop/exports/deep > src/shop/work",
+    ]
+
+
 def test_link_of_a_decided_record_is_followed_and_of_a_proposed_one_offered(
     project: GitProject,
 ) -> None:

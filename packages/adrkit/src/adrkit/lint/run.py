@@ -335,7 +335,9 @@ def _follow(
                 return found
         elif one := renames.follow(finding.path, reading, written):
             return (one,)
-    return ()
+    # Where a name that stands somewhere in the project is enough, its last parts are.
+    end = renames.follow_end(finding.path, subject, written) if finding.code == "ADR602" else None
+    return (end,) if end else ()
 
 
 def _written(finding: Finding) -> str:
