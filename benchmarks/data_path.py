@@ -24,12 +24,12 @@ import psycopg
 from isal import isal_zlib
 
 from waybill.catalog.model import ExportType, TableSource
+from waybill.catalog.plan import ExportPlan
+from waybill.formats import get_encoder, read_options
+from waybill.formats.compress import CODECS, FRAME_BYTES
 from waybill.local.sample import create_users
 from waybill.local.stack import LocalStack
-from waybill.pipeline.compress import CODECS, FRAME_BYTES
-from waybill.pipeline.encoders import get_encoder, read_options
-from waybill.pipeline.plan import ExportPlan
-from waybill.pipeline.source import PostgresSource
+from waybill.source.source import PostgresSource
 
 USERS = ExportType("users", TableSource("public", "users"), key=("id",))
 PART_BYTES = 8 * 1024 * 1024

@@ -13,10 +13,10 @@ from typing import Any
 from house import House
 
 from waybill.bootstrap import Services
-from waybill.exports.principal import Principal
-from waybill.exports.request import ExportRequest
 from waybill.local.service_stack import settings_of
-from waybill.worker.produce import ExportProducer
+from waybill.principal import Principal
+from waybill.requests.request import ExportRequest
+from waybill.run.produce import ExportProducer
 
 _FUNCTIONS = 12
 

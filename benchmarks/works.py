@@ -22,7 +22,7 @@ from measure import Measurement, PeakMemory, largest_process_mib, run_process
 from psycopg.conninfo import conninfo_to_dict
 
 from waybill.client import ExportClient
-from waybill.exports.job import ExportStatus
+from waybill.jobs.job import ExportStatus
 
 HERE = Path(__file__).parent
 _ZSTD_MAGIC = bytes.fromhex("28b52ffd")

@@ -100,7 +100,7 @@ def test_results_that_miss_the_promise_or_are_gone_fail(waybill: Path) -> None:
 
 
 def test_domain_that_begins_to_do_io_fails(waybill: Path) -> None:
-    job = waybill / "packages/waybill/src/waybill/exports/job.py"
+    job = waybill / "packages/waybill/src/waybill/jobs/job.py"
     original = job.read_text()
     try:
         job.write_text(

@@ -14,43 +14,43 @@ from celery import Celery
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from waybill.audit.audit import AuditLog
 from waybill.catalog import Catalog, load
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.errors import WaybillError
-from waybill.exports.admin import ExportAdministration
-from waybill.exports.admission import AdmissionDesk
-from waybill.exports.audit import AuditLog
-from waybill.exports.changes import ExportChanges
-from waybill.exports.checkpoints import forget_checkpoint
-from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
-from waybill.exports.dead_letters import DeadLetters
-from waybill.exports.delivery import DownloadPolicy, ResultDelivery
-from waybill.exports.fallback import FallbackMover
-from waybill.exports.job import ExportJob
-from waybill.exports.leases import LeaseRepository
-from waybill.exports.monitor import ExportMonitor, MonitorBounds
-from waybill.exports.orphans import OrphanSweep
-from waybill.exports.preview import ExportPreviewer
-from waybill.exports.queue import ExportQueue
-from waybill.exports.quota import QuotaPolicy
-from waybill.exports.repository import ExportRepository
-from waybill.exports.rows import JobListener
-from waybill.exports.service import ExportService
-from waybill.exports.source_columns import SourceColumns
-from waybill.exports.streams import ExportStreams
+from waybill.jobs.celery_app import create_celery
+from waybill.jobs.changes import ExportChanges
+from waybill.jobs.checkpoints import forget_checkpoint
+from waybill.jobs.dead_letters import DeadLetters
+from waybill.jobs.job import ExportJob
+from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.queue import ExportQueue
+from waybill.jobs.repository import ExportRepository
+from waybill.jobs.rows import JobListener
 from waybill.notify.notifications import build_notifications
-from waybill.pipeline.source import PostgresSource
+from waybill.requests.admin import ExportAdministration
+from waybill.requests.admission import AdmissionDesk
+from waybill.requests.preview import ExportPreviewer
+from waybill.requests.quota import QuotaPolicy
+from waybill.requests.service import ExportService
+from waybill.requests.source_columns import SourceColumns
+from waybill.results.delivery import DownloadPolicy, ResultDelivery
+from waybill.run.identity import new_family
+from waybill.run.produce import ExportProducer
+from waybill.run.runner import ExportRunner
+from waybill.run.shutdown import ShutdownFlag
+from waybill.run.streams import ExportStreams
+from waybill.source.source import PostgresSource
 from waybill.storage.base import Storage
-from waybill.storage.database import DatabaseOptions, DatabaseStorage
-from waybill.storage.s3 import S3Options, S3Storage
-from waybill.storage.s3_continuation import S3Continuation
-from waybill.worker.celery_app import create_celery
-from waybill.worker.identity import new_family
-from waybill.worker.produce import ExportProducer
-from waybill.worker.runner import ExportRunner
-from waybill.worker.shutdown import ShutdownFlag
-from waybill.worker.sweeper import Sweeper
+from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
+from waybill.storage.s3.continuation import S3Continuation
+from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
+from waybill.upkeep.fallback import FallbackMover
+from waybill.upkeep.monitor import ExportMonitor, MonitorBounds
+from waybill.upkeep.orphans import OrphanSweep
+from waybill.upkeep.sweeper import Sweeper
 
 _CHECK_SECONDS = 3.0
 _WARM_UP_SECONDS = 2.0

@@ -9,8 +9,8 @@ import pytest
 
 from waybill.local.stack import LocalStack
 from waybill.storage.base import Storage
-from waybill.storage.database import DatabaseOptions, DatabaseStorage
-from waybill.storage.s3 import S3Options, S3Storage
+from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
+from waybill.storage.s3.storage import S3Options, S3Storage
 
 
 def _s3(request: pytest.FixtureRequest) -> Storage:

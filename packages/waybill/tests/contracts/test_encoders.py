@@ -10,8 +10,9 @@ import re
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
+from waybill.catalog.plan import ExportPlan, ResolvedColumn
 from waybill.errors import IncompleteExport, InvalidOption
-from waybill.pipeline.encoders import (
+from waybill.formats import (
     ENCODERS,
     CopyChunk,
     Encoder,
@@ -19,7 +20,6 @@ from waybill.pipeline.encoders import (
     UnreadableFile,
     read_options,
 )
-from waybill.pipeline.plan import ExportPlan, ResolvedColumn
 
 # What COPY sends for a column "a" of three rows.
 MESSAGES = {

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from waybill.client import ExportClient
-from waybill.exports.manifest import Manifest
-from waybill.exports.verify import verify_file
-from waybill.pipeline.compress import CODECS, Decompressed
-from waybill.pipeline.encoders import ENCODERS
+from waybill.formats import ENCODERS
+from waybill.formats.compress import CODECS, Decompressed
+from waybill.manifest import Manifest
+from waybill.results.verify import verify_file
 
 
 @pytest.fixture

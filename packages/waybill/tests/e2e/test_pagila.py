@@ -17,10 +17,10 @@ from psycopg import sql
 from waybill.catalog.inspect import inspect_database
 from waybill.catalog.render import render_toml
 from waybill.client import ExportClient
-from waybill.exports.manifest import Manifest
-from waybill.exports.verify import verify_file
 from waybill.local.service_stack import running_service
 from waybill.local.stack import LocalStack
+from waybill.manifest import Manifest
+from waybill.results.verify import verify_file
 
 TABLES = ("customer", "film", "payment", "film_actor")
 FORMATS = ("csv", "json", "ndjson")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from waybill.exports.queue import QUEUE_NAME, RUN_EXPORT
+from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT
 from waybill.local.faults.rehearsal import Rehearsal
 
 

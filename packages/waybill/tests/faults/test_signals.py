@@ -8,7 +8,7 @@ import psutil
 
 from waybill.local.faults.rehearsal import Rehearsal
 from waybill.local.stack import LocalStack
-from waybill.worker.identity import WorkerIdentity
+from waybill.run.identity import WorkerIdentity
 
 from .conftest import USERS, children_of
 

@@ -23,10 +23,10 @@ from waybill.api.json_body import require_unambiguous_json
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.bootstrap import Services
 from waybill.errors import QueueUnavailable
-from waybill.exports.admin import JobFilter, require_admin
-from waybill.exports.attempts import Cause
-from waybill.exports.dead_letters import DeadLetterFilter
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.jobs.attempts import Cause
+from waybill.jobs.dead_letters import DeadLetterFilter
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.requests.admin import JobFilter, require_admin
 
 _PAGE_ITEMS = 100
 _MAX_REPLAYED = 1_000

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from waybill.api.instants import Moment
 from waybill.api.schemas import ExportDocument
-from waybill.exports.attempts import AttemptOutcome, Cause
-from waybill.exports.audit import AuditEvent, AuditOutcome
-from waybill.exports.dead_letters import DeadLetter, DeadLetterFilter
-from waybill.exports.job import ExportJob
-from waybill.exports.monitor import MonitorFigures
+from waybill.audit.audit import AuditEvent, AuditOutcome
+from waybill.jobs.attempts import AttemptOutcome, Cause
+from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter
+from waybill.jobs.job import ExportJob
+from waybill.upkeep.monitor import MonitorFigures
 
 _Word = Field(default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
 
@@ -46,7 +46,7 @@ class AdminExportList(BaseModel):
 
 
 class QueueDocument(BaseModel):
-    """The figures of ``waybill.exports.monitor``, by the database's clock."""
+    """The figures of ``waybill.upkeep.monitor``, by the database's clock."""
 
     messages: int | None = Field(description="Waiting in the broker; null when it is silent.")
     queued: int = Field(description="Exports that wait for a worker or for their next attempt.")

@@ -12,7 +12,7 @@ from waybill.api.admin import Instant, Limit, Text
 from waybill.api.admin_schemas import AuditEventDocument, AuditList
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.responses import AppServices, api_base, problem_responses
-from waybill.exports.audit import AuditAction, AuditFilter, AuditOutcome
+from waybill.audit.audit import AuditAction, AuditFilter, AuditOutcome
 
 _PAGE_ITEMS = 100
 

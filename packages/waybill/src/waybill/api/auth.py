@@ -17,10 +17,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
+from waybill.audit.audit import bind_client
 from waybill.config import Settings
 from waybill.errors import AuthenticationRequired, ConfigurationError
-from waybill.exports.audit import bind_client
-from waybill.exports.principal import ADMIN, READ, REQUEST, Principal
+from waybill.principal import ADMIN, READ, REQUEST, Principal
 
 # auto_error off: a missing header is answered by our own problem, not by a bare 403.
 _bearer = HTTPBearer(

@@ -18,9 +18,9 @@ from waybill.api.problems import problem
 from waybill.api.responses import AppServices, problem_responses
 from waybill.bootstrap import Services
 from waybill.errors import ResultUnreadable, RunError
-from waybill.exports.job import ExportJob
-from waybill.exports.principal import Principal
+from waybill.jobs.job import ExportJob
 from waybill.log import get_logger
+from waybill.principal import Principal
 from waybill.storage.disposition import content_disposition
 
 log = get_logger(__name__)

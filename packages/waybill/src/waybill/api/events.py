@@ -22,8 +22,8 @@ from waybill.api.auth import CurrentPrincipal
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument
 from waybill.bootstrap import Services
-from waybill.exports.changes import FeedClosed, Watcher
-from waybill.exports.job import ExportJob
+from waybill.jobs.changes import FeedClosed, Watcher
+from waybill.jobs.job import ExportJob
 
 MEDIA_TYPE = "text/event-stream"
 # Clients come back after 1 to 3 s, not all in the same moment, when a process goes down.

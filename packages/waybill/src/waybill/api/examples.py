@@ -26,10 +26,10 @@ from waybill.api.admin_schemas import (
 from waybill.api.offer import OfferDocument, OfferedColumn, OfferedFilter, OfferedType
 from waybill.api.request_schemas import PreviewColumn, PreviewDocument, QuotaDocument
 from waybill.api.schemas import ExportDocument, ExportList, Readiness
-from waybill.exports.attempts import AttemptOutcome, Cause
-from waybill.exports.audit import AuditAction, AuditOutcome
-from waybill.exports.job import ExportJob, ExportStatus
-from waybill.exports.manifest import (
+from waybill.audit.audit import AuditAction, AuditOutcome
+from waybill.jobs.attempts import AttemptOutcome, Cause
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.manifest import (
     Manifest,
     ManifestColumn,
     ManifestGenerator,

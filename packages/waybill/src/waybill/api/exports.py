@@ -26,8 +26,8 @@ from waybill.api.request_schemas import ExportBody, PreviewDocument
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument, ExportList
 from waybill.bootstrap import Services
-from waybill.exports.job import ExportJob, ExportStatus
-from waybill.exports.manifest import Manifest
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.manifest import Manifest
 
 POLL_SECONDS = 1
 PAGE_ITEMS = 50

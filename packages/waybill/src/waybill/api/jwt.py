@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from waybill.api.jwt_claims import ClaimNames, TokenIdentity, read_identity
 from waybill.clock import Clock, SystemClock
 from waybill.errors import AuthenticationRequired, ConfigurationError
-from waybill.exports.principal import Principal
+from waybill.principal import Principal
 
 MAX_TOKEN_CHARACTERS: Final = 8192
 """Web servers accept header lines of 8 KiB; nothing longer is parsed."""

@@ -8,8 +8,8 @@ from waybill.api.auth import CurrentPrincipal
 from waybill.api.schemas import ProblemDocument
 from waybill.bootstrap import Services
 from waybill.errors import PermissionDenied
-from waybill.exports.monitor import exposition
-from waybill.exports.principal import ADMIN
+from waybill.principal import ADMIN
+from waybill.upkeep.monitor import exposition
 
 router = APIRouter(tags=["operations"])
 

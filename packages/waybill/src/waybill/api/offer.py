@@ -11,8 +11,8 @@ from waybill.api.auth import CurrentPrincipal
 from waybill.api.responses import AppServices, problem_responses
 from waybill.catalog import ExportType
 from waybill.catalog.filters import FilterType, Operator
-from waybill.exports.request import COMPRESSIONS
-from waybill.pipeline.encoders import ENCODERS
+from waybill.formats import ENCODERS
+from waybill.requests.request import COMPRESSIONS
 
 router = APIRouter(prefix="/api", tags=["exports"])
 

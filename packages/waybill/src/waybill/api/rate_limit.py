@@ -17,7 +17,7 @@ from fastapi import Request
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.errors import TooManyRequests
-from waybill.exports.principal import Principal
+from waybill.principal import Principal
 
 Kind = Literal["poll", "request"]
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import Request
 
 from waybill import errors
-from waybill.exports.audit import AuditAction, AuditLog, bind_client
-from waybill.exports.principal import Principal
+from waybill.audit.audit import AuditAction, AuditLog, bind_client
+from waybill.principal import Principal
 
 # Somebody reached for what is not theirs, or for more than their share. What is merely malformed
 # is no refusal, nor is asking too often: recording that would make the flood larger.

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import Header
 
 from waybill.errors import InvalidHeader
-from waybill.exports.idempotency import read_key
-from waybill.exports.quota import QuotaState
+from waybill.requests.idempotency import read_key
+from waybill.requests.quota import QuotaState
 
 IdempotencyKey = Annotated[
     list[str] | None,

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from waybill.catalog import Column
 from waybill.catalog.filters import MAX_IN_VALUES, Operator
-from waybill.exports.preview import Preview
-from waybill.exports.quota import QuotaState
-from waybill.exports.request import MAX_LABEL_CHARACTERS, Compression, ExportRequest
-from waybill.pipeline.encoders import ENCODERS
+from waybill.formats import ENCODERS
+from waybill.requests.preview import Preview
+from waybill.requests.quota import QuotaState
+from waybill.requests.request import MAX_LABEL_CHARACTERS, Compression, ExportRequest
 
 _MAX_NAME_CHARACTERS = 255
 _MAX_COLUMNS = 1664

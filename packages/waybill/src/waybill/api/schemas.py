@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.jobs.job import ExportJob, ExportStatus
 
 
 class ProgressDocument(BaseModel):

@@ -23,10 +23,10 @@ from waybill.api.request_headers import quota_headers
 from waybill.api.request_schemas import ExportBody
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.errors import InvalidOption, ProtocolTooOld, RunError, WorkerLost
-from waybill.exports.request import ExportRequest
-from waybill.exports.streams import ExportStream
+from waybill.formats import ENCODERS
 from waybill.log import get_logger
-from waybill.pipeline.encoders import ENCODERS
+from waybill.requests.request import ExportRequest
+from waybill.run.streams import ExportStream
 from waybill.storage.disposition import content_disposition
 
 log = get_logger(__name__)

@@ -17,13 +17,13 @@ from rich.table import Table
 
 from waybill.config import load_settings
 from waybill.errors import ConfigurationError
-from waybill.exports.attempts import Cause, ExportAttempt
-from waybill.exports.job import ExportJob
+from waybill.jobs.attempts import Cause, ExportAttempt
+from waybill.jobs.job import ExportJob
 from waybill.log import configure_logging
 
 if TYPE_CHECKING:
     # Imported where it is used: SQLAlchemy would double the start-up of every other verb.
-    from waybill.exports.dead_letters import DeadLetterFilter, DeadLetters
+    from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ def replay(
 
 
 def _filter(cause: Cause | None, code: str | None, export_type: str | None) -> DeadLetterFilter:
-    from waybill.exports.dead_letters import DeadLetterFilter
+    from waybill.jobs.dead_letters import DeadLetterFilter
 
     return DeadLetterFilter(cause=cause, code=code, export_type=export_type)
 
@@ -176,10 +176,10 @@ def _run(work: Callable[[DeadLetters], Awaitable[T]]) -> T:
     from sqlalchemy.exc import OperationalError
 
     from waybill.bootstrap import create_engine
-    from waybill.exports.dead_letters import DeadLetters
-    from waybill.exports.queue import ExportQueue
-    from waybill.exports.repository import ExportRepository
-    from waybill.worker.celery_app import create_celery
+    from waybill.jobs.celery_app import create_celery
+    from waybill.jobs.dead_letters import DeadLetters
+    from waybill.jobs.queue import ExportQueue
+    from waybill.jobs.repository import ExportRepository
 
     settings = load_settings()
     configure_logging("WARNING")  # to standard error, so that the output stays the answer alone

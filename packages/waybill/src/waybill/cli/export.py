@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 
 from waybill.cli.export_options import read_columns, read_filters, read_options
-from waybill.cli.progress import download_progress, export_progress, verify_progress
 from waybill.client.errors import ConnectionLost, ServerUnreachable
+from waybill.client.progress import download_progress, export_progress, verify_progress
 from waybill.errors import ConfigurationError
-from waybill.exports.manifest import Manifest
-from waybill.exports.unguard import restore_unguarded
+from waybill.manifest import Manifest
+from waybill.results.unguard import restore_unguarded
 
 if TYPE_CHECKING:
     from waybill.client.calls import RequestOptions, Via

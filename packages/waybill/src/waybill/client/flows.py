@@ -25,7 +25,7 @@ from waybill.client.errors import (
     retry_after,
 )
 from waybill.client.sse import EventReader
-from waybill.exports.job import ExportStatus
+from waybill.jobs.job import ExportStatus
 
 T = TypeVar("T")
 E_co = TypeVar("E_co", covariant=True)

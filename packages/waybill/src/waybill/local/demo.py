@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from waybill.cli.progress import download_progress, export_progress, verify_progress
 from waybill.client import ClientError, ExportClient
+from waybill.client.progress import download_progress, export_progress, verify_progress
+from waybill.formats import get_encoder
 from waybill.local.sample import create_users, sample_catalog_toml
 from waybill.local.service_stack import running_service
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
-from waybill.pipeline.encoders import get_encoder
 
 
 def run_demo(*, users: int, format: str, data_dir: Path, console: Console) -> str:

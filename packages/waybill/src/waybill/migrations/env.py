@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from waybill.exports.tables import metadata
+from waybill.jobs.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

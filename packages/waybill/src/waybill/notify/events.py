@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.jobs.job import ExportJob, ExportStatus
 
 # Fixed for ever: event ids are derived from it, and receivers deduplicate by them.
 _NAMESPACE = UUID("5e0f4c1e-2f3a-4d6c-9a53-0c8f1d3b7a64")

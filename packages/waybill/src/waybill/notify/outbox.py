@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.clock import Clock
-from waybill.exports.job import ExportJob, ExportStatus
-from waybill.exports.rows import JOB_COLUMNS, job_of
-from waybill.exports.tables import export_jobs as jobs
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.rows import JOB_COLUMNS, job_of
+from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.notify.delivery import DeliveryStatus
 from waybill.notify.events import ChannelName, EventType, ExportLinks, event_id, event_payload

@@ -13,9 +13,9 @@ from typing import Self
 
 from psycopg import sql
 
-from waybill.pipeline.plan import ExportPlan
-from waybill.pipeline.source import PostgresSnapshot, PostgresSource
-from waybill.pipeline.statement import from_source, source_column
+from waybill.catalog.plan import ExportPlan
+from waybill.formats.statement import from_source, source_column
+from waybill.source.source import PostgresSnapshot, PostgresSource
 
 _AND = sql.SQL(" AND ")
 _CURSOR = sql.Identifier("waybill_keys")

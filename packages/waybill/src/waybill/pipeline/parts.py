@@ -17,7 +17,7 @@ from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
-from waybill.pipeline.control import POLL_SECONDS
+from waybill.run_control import POLL_SECONDS
 from waybill.storage.base import PartReceipt, Upload
 
 MIB = 1024 * 1024

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from waybill import __version__
+from waybill.catalog.plan import ExportPlan
 from waybill.errors import IncompleteExport, StorageCorrupted
-from waybill.exports.manifest import (
+from waybill.formats import FileFacts, get_encoder
+from waybill.formats.compress import get_codec, open_stage
+from waybill.formats.formula_guard import MODE, is_guarded_column
+from waybill.manifest import (
     Manifest,
     ManifestColumn,
     ManifestGenerator,
@@ -15,14 +19,10 @@ from waybill.exports.manifest import (
     ManifestSnapshot,
     export_file_name,
 )
-from waybill.pipeline.compress import get_codec, open_stage
-from waybill.pipeline.control import RunControl
-from waybill.pipeline.encoders import FileFacts, get_encoder
-from waybill.pipeline.formula_guard import MODE, is_guarded_column
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
-from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.readers import Parallel, open_reader
-from waybill.pipeline.source import PostgresSnapshot
+from waybill.run_control import RunControl
+from waybill.source.source import PostgresSnapshot
 from waybill.storage.base import Storage, StoredObject
 
 

@@ -22,16 +22,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from waybill.catalog.plan import ExportPlan
 from waybill.config import PROGRESS_ROWS
 from waybill.errors import IncompleteExport, RunError, SourceUnavailable
+from waybill.formats import CopyChunk, Encoding, get_encoder
+from waybill.formats.base import ResumableEncoding
 from waybill.log import get_logger
-from waybill.pipeline.control import POLL_SECONDS
-from waybill.pipeline.encoders import CopyChunk, Encoding, get_encoder
-from waybill.pipeline.encoders.base import ResumableEncoding
 from waybill.pipeline.keyset import KeyLookup, rows_behind, rows_up_to
-from waybill.pipeline.plan import ExportPlan
-from waybill.pipeline.processors import count_processors
-from waybill.pipeline.source import PostgresSnapshot, PostgresSource
+from waybill.run_control import POLL_SECONDS
+from waybill.source.processors import count_processors
+from waybill.source.source import PostgresSnapshot, PostgresSource
 
 log = get_logger(__name__)
 

@@ -1,1 +1,1 @@
-"""The Celery side: an id comes in, the runner does the work, the sweeper mends what was lost."""
+"""How the queue comes in: an id arrives, ``run`` does the work, the scheduler drives ``upkeep``."""

@@ -10,13 +10,13 @@ from celery import Celery, signals
 
 from waybill.bootstrap import Services, service_factory
 from waybill.config import Settings
+from waybill.jobs.celery_app import create_celery
 from waybill.log import get_logger
 from waybill.notify.notifications import Notifications
 from waybill.notify.thread import DeliveryThread
-from waybill.worker.celery_app import create_celery
+from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
-from waybill.worker.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.tasks import register_export_task, register_sweeper_tasks
 
 log = get_logger(__name__)

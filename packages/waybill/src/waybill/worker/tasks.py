@@ -7,10 +7,10 @@ from uuid import UUID
 from celery import Celery
 from celery.exceptions import Reject
 
-from waybill.exports.queue import RUN_EXPORT
+from waybill.jobs.queue import RUN_EXPORT
 from waybill.log import get_logger
+from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.runtime import ProcessRuntime
-from waybill.worker.shutdown import ChildTermination, ShutdownFlag
 
 log = get_logger(__name__)
 

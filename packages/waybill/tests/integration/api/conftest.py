@@ -19,9 +19,9 @@ import uvicorn
 from waybill.api.app import create_app
 from waybill.api.auth import current_principal
 from waybill.bootstrap import Services
-from waybill.exports.job import ExportJob
-from waybill.exports.leases import Result
-from waybill.exports.principal import Principal
+from waybill.jobs.job import ExportJob
+from waybill.jobs.leases import Result
+from waybill.principal import Principal
 
 AddJob = Callable[..., Awaitable[ExportJob]]
 

@@ -16,8 +16,8 @@ import pytest
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.config import Settings
-from waybill.exports.admission import lock_number
-from waybill.exports.principal import Principal
+from waybill.principal import Principal
+from waybill.requests.admission import lock_number
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 ActAs = Callable[[Principal], None]

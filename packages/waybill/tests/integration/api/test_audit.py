@@ -13,13 +13,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from waybill.audit.audit import AuditAction, AuditOutcome
+from waybill.audit.audit_tables import audit_events, export_downloads
 from waybill.bootstrap import Services
 from waybill.config import Settings
-from waybill.exports.attempts import AttemptFailure
-from waybill.exports.audit import AuditAction, AuditOutcome
-from waybill.exports.audit_tables import audit_events, export_downloads
-from waybill.exports.job import Progress
-from waybill.exports.principal import ADMIN, READ, REQUEST, Principal
+from waybill.jobs.attempts import AttemptFailure
+from waybill.jobs.job import Progress
+from waybill.principal import ADMIN, READ, REQUEST, Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 

@@ -17,7 +17,7 @@ from waybill.api.jwt_settings import load_jwt_settings
 from waybill.bootstrap import Services
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
-from waybill.exports.principal import READ, Principal
+from waybill.principal import READ, Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 

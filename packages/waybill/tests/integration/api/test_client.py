@@ -28,8 +28,8 @@ from waybill.client import (
 )
 from waybill.client.calls import Call
 from waybill.config import Settings
-from waybill.exports.manifest import Manifest
-from waybill.exports.verify import verify_file
+from waybill.manifest import Manifest
+from waybill.results.verify import verify_file
 
 DATA = bytes(range(256)) * 8192
 """2 MiB, so that there are several chunks."""

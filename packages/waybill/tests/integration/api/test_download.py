@@ -15,7 +15,7 @@ import pytest
 
 from waybill.bootstrap import Services
 from waybill.config import Settings
-from waybill.exports.principal import READ, Principal
+from waybill.principal import READ, Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 

@@ -15,10 +15,10 @@ import pytest
 
 from waybill.bootstrap import Services
 from waybill.config import Settings
-from waybill.exports.attempts import AttemptFailure
-from waybill.exports.changes import ExportChanges
-from waybill.exports.job import ExportJob, ExportStatus, Progress
-from waybill.exports.principal import READ, Principal
+from waybill.jobs.attempts import AttemptFailure
+from waybill.jobs.changes import ExportChanges
+from waybill.jobs.job import ExportJob, ExportStatus, Progress
+from waybill.principal import READ, Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 

@@ -16,8 +16,8 @@ from waybill.bootstrap import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings
-from waybill.pipeline.encoders import ENCODERS
-from waybill.worker.runner import Outcome
+from waybill.formats import ENCODERS
+from waybill.run.runner import Outcome
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 

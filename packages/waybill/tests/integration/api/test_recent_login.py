@@ -13,7 +13,7 @@ import pytest
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
-from waybill.exports.principal import Principal
+from waybill.principal import Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 ActAs = Callable[[Principal], None]

@@ -135,7 +135,7 @@ async def test_unknown_export_and_another_persons_export_answer_alike(
     theirs = (await api.post("/api/users/export")).json()["id"]
     execute("UPDATE export_jobs SET requested_by = 'somebody-else', tenant = 'other'")
     # The development principal is an administrator; an ordinary person is what is asked here.
-    from waybill.exports.principal import READ, REQUEST, Principal
+    from waybill.principal import READ, REQUEST, Principal
 
     class Ordinary:
         async def authenticate(self, _request: object, _token: str | None) -> Principal:

@@ -13,8 +13,8 @@ import pytest
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
-from waybill.exports.principal import ADMIN, READ, REQUEST, Principal
-from waybill.worker.runner import Outcome
+from waybill.principal import ADMIN, READ, REQUEST, Principal
+from waybill.run.runner import Outcome
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 ActAs = Callable[[Principal], None]

@@ -15,8 +15,8 @@ from waybill.bootstrap import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings
-from waybill.exports.principal import READ, REQUEST, Principal
-from waybill.exports.request import ExportRequest
+from waybill.principal import READ, REQUEST, Principal
+from waybill.requests.request import ExportRequest
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 LONG_ROWS = 60_000

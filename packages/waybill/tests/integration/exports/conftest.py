@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 
 from waybill.bootstrap import Services
-from waybill.exports.job import ExportJob, Lease
-from waybill.exports.leases import LeaseRepository, Result
-from waybill.exports.object_keys import object_key
-from waybill.exports.repository import ExportRepository
+from waybill.jobs.job import ExportJob, Lease
+from waybill.jobs.leases import LeaseRepository, Result
+from waybill.jobs.repository import ExportRepository
+from waybill.results.object_keys import object_key
 
 LEASE_SECONDS = 60.0
 

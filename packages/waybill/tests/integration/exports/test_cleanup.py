@@ -15,12 +15,12 @@ from pydantic import SecretStr
 from waybill.bootstrap import Services
 from waybill.config import Settings
 from waybill.errors import StorageUnavailable
-from waybill.exports.cleanup import CleanupPolicy, ResultCleanup
-from waybill.exports.job import ExportJob, ExportStatus, Lease, Progress
-from waybill.exports.manifest import manifest_key
-from waybill.exports.object_keys import object_key
-from waybill.exports.orphans import OrphanSweep
+from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
+from waybill.manifest import manifest_key
+from waybill.results.object_keys import object_key
 from waybill.storage.base import Storage
+from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
+from waybill.upkeep.orphans import OrphanSweep
 
 from .conftest import claimed, result_of
 
@@ -214,7 +214,7 @@ async def test_object_that_a_zombie_writes_after_a_sweep_is_found_by_the_next(
 async def test_sweep_of_more_keys_than_one_step_goes_on_where_it_stopped(
     services: Services, sweep: OrphanSweep, add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("waybill.exports.orphans._KEYS_PER_STEP", 3)
+    monkeypatch.setattr("waybill.upkeep.orphans._KEYS_PER_STEP", 3)
     job = await add()
     for _ in range(4):
         put(services, Lease(job.id, 1, uuid4()))

@@ -15,10 +15,10 @@ import pytest
 from waybill.bootstrap import Services
 from waybill.config import Settings
 from waybill.errors import ExportNotFound, NotADeadLetter
-from waybill.exports.attempts import AttemptFailure, Cause
-from waybill.exports.dead_letters import DeadLetterFilter, DeadLetters
-from waybill.exports.job import ExportJob, ExportStatus, Progress
-from waybill.exports.monitor import ExportMonitor, MonitorBounds, exposition
+from waybill.jobs.attempts import AttemptFailure, Cause
+from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
+from waybill.jobs.job import ExportJob, ExportStatus, Progress
+from waybill.upkeep.monitor import ExportMonitor, MonitorBounds, exposition
 
 from .conftest import claimed
 

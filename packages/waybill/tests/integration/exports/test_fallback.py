@@ -12,11 +12,11 @@ import pytest
 
 from waybill.bootstrap import Services
 from waybill.errors import StorageUnavailable
-from waybill.exports.fallback import FallbackMover
-from waybill.exports.job import ExportJob
-from waybill.exports.manifest import manifest_key
-from waybill.worker.produce import ExportProducer
-from waybill.worker.runner import Outcome
+from waybill.jobs.job import ExportJob
+from waybill.manifest import manifest_key
+from waybill.run.produce import ExportProducer
+from waybill.run.runner import Outcome
+from waybill.upkeep.fallback import FallbackMover
 
 Execute = Callable[..., list[tuple[object, ...]]]
 

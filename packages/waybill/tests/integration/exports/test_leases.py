@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from waybill.exports.attempts import AttemptFailure, AttemptOutcome, Cause, RetryPolicy
-from waybill.exports.explanations import explain
-from waybill.exports.job import ExportJob, ExportStatus, Lease, Progress
-from waybill.exports.leases import LeaseRepository
-from waybill.exports.repository import ExportRepository
+from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, Cause, RetryPolicy
+from waybill.jobs.explanations import explain
+from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
+from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.repository import ExportRepository
 
 from .conftest import LEASE_SECONDS, claimed, result_of
 

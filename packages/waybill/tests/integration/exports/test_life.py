@@ -27,19 +27,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from waybill.bootstrap import create_engine
 from waybill.config import Settings
 from waybill.errors import LeaseLost, NotADeadLetter, QueueUnavailable
-from waybill.exports.attempts import AttemptFailure, Cause, RetryPolicy
-from waybill.exports.checkpoints import (
+from waybill.jobs.attempts import AttemptFailure, Cause, RetryPolicy
+from waybill.jobs.checkpoints import (
     Checkpoint,
     CheckpointLog,
     CheckpointPart,
     Place,
     forget_checkpoint,
 )
-from waybill.exports.dead_letters import DeadLetters
-from waybill.exports.job import LEGAL_MOVES, ExportStatus, Lease, Progress
-from waybill.exports.leases import LeaseRepository
-from waybill.exports.manifest import ManifestSnapshot
-from waybill.exports.repository import ExportRepository
+from waybill.jobs.dead_letters import DeadLetters
+from waybill.jobs.job import LEGAL_MOVES, ExportStatus, Lease, Progress
+from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.repository import ExportRepository
+from waybill.manifest import ManifestSnapshot
 from waybill.storage.base import PartReceipt
 
 from .conftest import result_of

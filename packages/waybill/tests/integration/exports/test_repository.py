@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from waybill.exports.attempts import AttemptFailure, Cause
-from waybill.exports.job import ExportJob, ExportStatus, Progress
-from waybill.exports.leases import LeaseRepository
-from waybill.exports.repository import ExportRepository
+from waybill.jobs.attempts import AttemptFailure, Cause
+from waybill.jobs.job import ExportJob, ExportStatus, Progress
+from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.repository import ExportRepository
 
 from .conftest import claimed, result_of
 

@@ -24,9 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waybill.clock import Clock
 from waybill.config import Settings
-from waybill.exports.job import ExportJob
-from waybill.exports.rows import JOB_COLUMNS, job_of
-from waybill.exports.tables import export_jobs
+from waybill.jobs.job import ExportJob
+from waybill.jobs.rows import JOB_COLUMNS, job_of
+from waybill.jobs.tables import export_jobs
 from waybill.notify.notifications import Notifications, build_notifications
 from waybill.notify.settings import NotificationSettings
 

@@ -9,7 +9,7 @@ import httpcore
 import pytest
 
 from waybill.clock import SystemClock
-from waybill.exports.job import ExportJob
+from waybill.jobs.job import ExportJob
 from waybill.notify.dispatcher import NotificationDispatcher
 from waybill.notify.egress import EgressPolicy
 from waybill.notify.errors import DeliveryFailed, TargetForbidden

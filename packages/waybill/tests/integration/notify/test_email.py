@@ -12,7 +12,7 @@ import pytest
 import trustme
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from waybill.exports.job import ExportJob
+from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import DeliveryState
 from waybill.notify.errors import DeliveryFailed
 from waybill.notify.events import EventType

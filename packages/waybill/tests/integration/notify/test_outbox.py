@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from waybill.exports.job import ExportJob
+from waybill.jobs.job import ExportJob
 from waybill.notify import tables
 from waybill.notify.delivery import DeliveryStatus
 from waybill.notify.dispatcher import NotificationDispatcher

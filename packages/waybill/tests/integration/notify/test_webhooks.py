@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from waybill.clock import SystemClock
-from waybill.exports.job import ExportJob
+from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import DeliveryState, DeliveryStatus
 from waybill.notify.egress import EgressPolicy
 from waybill.notify.notifications import Notifications

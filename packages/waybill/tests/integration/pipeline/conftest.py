@@ -19,17 +19,17 @@ import pytest
 from psycopg import sql
 
 from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
-from waybill.exports.manifest import Manifest
-from waybill.exports.verify import verify_file
+from waybill.catalog.plan import ExportPlan
+from waybill.formats import get_encoder, read_options
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
-from waybill.pipeline.encoders import get_encoder, read_options
+from waybill.manifest import Manifest
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
-from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.readers import Parallel
-from waybill.pipeline.source import PostgresSource
-from waybill.storage.s3 import S3Options, S3Storage
+from waybill.results.verify import verify_file
+from waybill.source.source import PostgresSource
+from waybill.storage.s3.storage import S3Options, S3Storage
 
 
 class RecordingControl:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from waybill.catalog.model import TableSource
-from waybill.exports.unguard import restore_unguarded
-from waybill.exports.verify import verify_file
-from waybill.pipeline.compress import CODECS, Decompressed
-from waybill.storage.s3 import S3Storage
+from waybill.formats.compress import CODECS, Decompressed
+from waybill.results.unguard import restore_unguarded
+from waybill.results.verify import verify_file
+from waybill.storage.s3.storage import S3Storage
 
 THINGS = TableSource("public", "things")
 Export = Callable[..., Any]

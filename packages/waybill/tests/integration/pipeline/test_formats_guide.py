@@ -12,7 +12,7 @@ import openpyxl
 import pyarrow.parquet as pq
 
 from waybill.catalog.model import TableSource
-from waybill.pipeline.encoders import ENCODERS
+from waybill.formats import ENCODERS
 
 from .readers import read_table
 

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from waybill.local.stack import LocalStack
-from waybill.local.testing import temporary_database
-from waybill.pipeline.csv_unguard import unguard_csv
-from waybill.pipeline.formula_guard import (
+from waybill.formats.csv_unguard import unguard_csv
+from waybill.formats.formula_guard import (
     HEAD_CHARACTERS,
     INTACT_TYPES,
     guard,
     guard_expression,
 )
+from waybill.local.stack import LocalStack
+from waybill.local.testing import temporary_database
 
 BPCHAR, NAME, JSON, CHAR = 1042, 19, 114, 18
 

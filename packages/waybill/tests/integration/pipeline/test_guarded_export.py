@@ -12,7 +12,7 @@ import pytest
 
 from waybill.catalog import Column, TableSource
 from waybill.errors import ConfigurationError, InvalidOption
-from waybill.exports.unguard import restore_unguarded
+from waybill.results.unguard import restore_unguarded
 
 TABLE = TableSource("public", "cells")
 CELLS = [

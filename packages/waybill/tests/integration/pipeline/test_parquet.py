@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
+from waybill.catalog.plan import ExportPlan
 from waybill.errors import InvalidOption, ValueNotRepresentable
-from waybill.pipeline.encoders import get_encoder, read_options
-from waybill.pipeline.plan import ExportPlan
+from waybill.formats import get_encoder, read_options
 from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
-from waybill.pipeline.source import PostgresSource
+from waybill.source.source import PostgresSource
 
 D = decimal.Decimal
 NAN = float("nan")

@@ -19,7 +19,7 @@ from waybill.errors import (
     StorageCorrupted,
     ValueNotRepresentable,
 )
-from waybill.storage.s3 import S3Storage
+from waybill.storage.s3.storage import S3Storage
 
 MANY = QuerySource("SELECT n AS id, repeat('x', 1000) AS a FROM generate_series(1, 200000) AS n")
 FIVE_MIB = 5 * 1024 * 1024

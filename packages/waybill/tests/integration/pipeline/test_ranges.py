@@ -15,13 +15,13 @@ import pytest
 from psycopg import sql
 
 from waybill.catalog.model import ExportType, TableSource
+from waybill.catalog.plan import ExportPlan
 from waybill.catalog.scope import RowScope
 from waybill.errors import IncompleteExport, LeaseLost, SourceUnavailable
+from waybill.formats import ENCODERS, get_encoder, read_options
 from waybill.pipeline import readers
-from waybill.pipeline.encoders import ENCODERS, get_encoder, read_options
-from waybill.pipeline.plan import ExportPlan
 from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
-from waybill.pipeline.source import PostgresSource
+from waybill.source.source import PostgresSource
 
 from .readers import read_table
 

@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 
 from waybill.catalog.model import Column, TableSource
-from waybill.pipeline.compress import Decompressed
-from waybill.pipeline.formula_guard import guard
+from waybill.formats.compress import Decompressed
+from waybill.formats.formula_guard import guard
 
 TABLE = TableSource("public", "t")
 TEXTS = [

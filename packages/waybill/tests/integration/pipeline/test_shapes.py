@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from waybill.catalog.model import Column, QuerySource, TableSource
-from waybill.pipeline.encoders import ENCODERS
+from waybill.formats import ENCODERS
 
 from .readers import read_table
 

@@ -21,9 +21,9 @@ from waybill.errors import (
     SourceRejected,
     SourceUnavailable,
 )
+from waybill.formats.statement import copy_csv
 from waybill.local.stack import LocalStack
-from waybill.pipeline.source import PostgresSnapshot, PostgresSource, SourceSettings
-from waybill.pipeline.statement import copy_csv
+from waybill.source.source import PostgresSnapshot, PostgresSource, SourceSettings
 
 TABLE = TableSource("public", "t")
 
@@ -255,8 +255,8 @@ def test_connection_killed_in_mid_copy_is_retryable(dsn: str, control: Any, run_
 
 
 def _plan(export_type: ExportType, columns: Any) -> Any:
-    from waybill.pipeline.encoders import read_options
-    from waybill.pipeline.plan import ExportPlan
+    from waybill.catalog.plan import ExportPlan
+    from waybill.formats import read_options
 
     return ExportPlan(export_type, columns, "csv", read_options("csv", {}))
 

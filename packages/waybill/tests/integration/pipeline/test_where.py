@@ -21,13 +21,13 @@ from psycopg import sql
 
 from waybill.catalog import Column, ExportType, Filter, QuerySource, RowScope, TableSource
 from waybill.catalog.filters import FilterType, read_filters
+from waybill.catalog.plan import ExportPlan
+from waybill.catalog.where import where_clause
+from waybill.formats import get_encoder, read_options
+from waybill.formats.statement import from_source
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
-from waybill.pipeline.encoders import get_encoder, read_options
-from waybill.pipeline.plan import ExportPlan
-from waybill.pipeline.source import PostgresSource
-from waybill.pipeline.statement import from_source
-from waybill.pipeline.where import where_clause
+from waybill.source.source import PostgresSource
 
 HOSTILE = [
     "'; DROP TABLE things; --",

@@ -15,8 +15,8 @@ import pytest
 
 from waybill.catalog.model import TableSource
 from waybill.errors import InvalidOption, ValueNotRepresentable
-from waybill.exports.unguard import restore_unguarded
-from waybill.pipeline.encoders import UnreadableFile
+from waybill.formats import UnreadableFile
+from waybill.results.unguard import restore_unguarded
 
 from .readers import read_sheets, read_table
 

@@ -13,7 +13,7 @@ import pytest
 
 from waybill.errors import StorageCorrupted, StorageFull, StorageRejected, StorageUnavailable
 from waybill.storage.base import PartReceipt, Upload
-from waybill.storage.database import DatabaseOptions, DatabaseStorage
+from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
 
 Execute = Callable[..., list[tuple[object, ...]]]
 PART = 1024 * 1024

@@ -10,9 +10,9 @@ import pytest
 from waybill.errors import RetryableError, StorageUnavailable
 from waybill.local.stack import LocalStack
 from waybill.storage.base import PartReceipt
-from waybill.storage.s3 import S3Options, S3Storage
-from waybill.storage.s3_continuation import S3Continuation
-from waybill.storage.s3_upload import S3Upload
+from waybill.storage.s3.continuation import S3Continuation
+from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.storage.s3.upload import S3Upload
 
 MIB = 1024 * 1024
 FIRST, OTHER, LAST = b"a" * 5 * MIB, b"b" * 5 * MIB, b"the end"

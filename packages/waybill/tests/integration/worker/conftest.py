@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from waybill.bootstrap import Services
-from waybill.exports.job import ExportJob
-from waybill.exports.leases import LeaseRepository
+from waybill.jobs.job import ExportJob
+from waybill.jobs.leases import LeaseRepository
 
 
 class SpoiledLeases(LeaseRepository):

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from waybill.bootstrap import Services
-from waybill.exports.job import ExportJob
-from waybill.pipeline.source import PostgresSnapshot
-from waybill.worker.runner import Outcome
+from waybill.jobs.job import ExportJob
+from waybill.run.runner import Outcome
+from waybill.source.source import PostgresSnapshot
 
 Add = Callable[..., Awaitable[ExportJob]]
 

@@ -25,16 +25,16 @@ from waybill.bootstrap import Services
 from waybill.catalog import Catalog, Column, ExportType, TableSource
 from waybill.config import Settings
 from waybill.errors import SourceUnavailable
-from waybill.exports.checkpoints import CheckpointLog
-from waybill.exports.job import ExportJob, ExportStatus, Lease
-from waybill.exports.manifest import Manifest, manifest_key
-from waybill.exports.verify import verify_file
+from waybill.jobs.checkpoints import CheckpointLog
+from waybill.jobs.job import ExportJob, ExportStatus, Lease
 from waybill.local.faults.s3_proxy import S3Proxy
-from waybill.pipeline import resumable
-from waybill.pipeline.source import PostgresSnapshot
+from waybill.manifest import Manifest, manifest_key
+from waybill.results.verify import verify_file
+from waybill.run import resumable
+from waybill.run.runner import Outcome
+from waybill.source.source import PostgresSnapshot
 from waybill.storage.base import PartReceipt
-from waybill.storage.s3_upload import S3Upload
-from waybill.worker.runner import Outcome
+from waybill.storage.s3.upload import S3Upload
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[Any, ...]]]

@@ -15,11 +15,11 @@ import pytest
 
 from waybill.bootstrap import Services
 from waybill.errors import SourceRejected, SourceUnavailable
-from waybill.exports.attempts import AttemptOutcome, Cause
-from waybill.exports.job import ExportJob, ExportStatus
-from waybill.worker.identity import WorkerIdentity
-from waybill.worker.runner import Outcome
-from waybill.worker.shutdown import ShutdownFlag
+from waybill.jobs.attempts import AttemptOutcome, Cause
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.run.identity import WorkerIdentity
+from waybill.run.runner import Outcome
+from waybill.run.shutdown import ShutdownFlag
 
 from .conftest import SpoiledLeases
 
@@ -148,7 +148,7 @@ async def test_pipeline_that_hangs_past_its_deadline_does_not_hold_the_job(
     services: Services, add: Add, produce: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = threading.Event()
-    monkeypatch.setattr("waybill.worker.heartbeat.UNWIND_SECONDS", 0.5)
+    monkeypatch.setattr("waybill.run.heartbeat.UNWIND_SECONDS", 0.5)
     monkeypatch.setattr(services.runner, "_deadline_seconds", lambda _job: 0.3)
     produce(lambda *_: hanging.wait(60))
     job = await add()

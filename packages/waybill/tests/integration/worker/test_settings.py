@@ -15,11 +15,11 @@ from sqlalchemy import text
 
 from waybill.bootstrap import Services, create_s3
 from waybill.config import Settings
-from waybill.exports.queue import QUEUE_NAME, RUN_EXPORT
-from waybill.pipeline.source import PostgresSource
-from waybill.worker.celery_app import create_celery
+from waybill.jobs.celery_app import create_celery
+from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT
+from waybill.run.shutdown import ChildTermination, ShutdownFlag
+from waybill.source.source import PostgresSource
 from waybill.worker.runtime import ProcessRuntime
-from waybill.worker.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.tasks import register_export_task
 
 

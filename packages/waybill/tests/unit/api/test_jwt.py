@@ -26,7 +26,7 @@ from waybill.api.jwt import (
 )
 from waybill.api.jwt_claims import ClaimNames
 from waybill.errors import AuthenticationRequired, ConfigurationError
-from waybill.exports.principal import Principal
+from waybill.principal import Principal
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())

@@ -5,7 +5,7 @@ import pytest
 from waybill.api.rate_limit import RateLimiter
 from waybill.api.request_headers import preference_headers
 from waybill.errors import TooManyRequests
-from waybill.exports.principal import Principal
+from waybill.principal import Principal
 
 ANN = Principal("ann")
 

@@ -13,7 +13,7 @@ import pytest
 
 from waybill.api.schemas import ExportDocument
 from waybill.client import ExportClient, ServerRefused
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.jobs.job import ExportJob, ExportStatus
 
 JOB_ID = UUID(int=7)
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill import errors
-from waybill.exports.attempts import AttemptFailure, Cause, RetryPolicy, cause_of
-from waybill.exports.explanations import EXPLANATIONS, explain
-from waybill.exports.job import Lease
-from waybill.exports.manifest import manifest_key
-from waybill.exports.object_keys import object_key, owner_of
-from waybill.worker.identity import WorkerIdentity
+from waybill.jobs.attempts import AttemptFailure, Cause, RetryPolicy, cause_of
+from waybill.jobs.explanations import EXPLANATIONS, explain
+from waybill.jobs.job import Lease
+from waybill.manifest import manifest_key
+from waybill.results.object_keys import object_key, owner_of
+from waybill.run.identity import WorkerIdentity
 
 
 def _subclasses(root: type[Exception]) -> set[type[Exception]]:

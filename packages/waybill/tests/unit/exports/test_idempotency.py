@@ -3,7 +3,7 @@
 import pytest
 
 from waybill.errors import InvalidHeader
-from waybill.exports.idempotency import read_key
+from waybill.requests.idempotency import read_key
 
 
 @pytest.mark.parametrize(

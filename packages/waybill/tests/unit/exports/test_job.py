@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from waybill.exports.job import (
+from waybill.jobs.job import (
     LEGAL_MOVES,
     ExportJob,
     ExportStatus,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from waybill.exports.manifest import (
+from waybill.manifest import (
     InvalidManifest,
     Manifest,
     ManifestPart,

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.exports.manifest import (
+from waybill.manifest import (
     Manifest,
     ManifestColumn,
     ManifestGenerator,
     ManifestPart,
     ManifestSnapshot,
 )
-from waybill.exports.verify import VerificationFailed, verify_file
+from waybill.results.verify import VerificationFailed, verify_file
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DATA = b'id,a\r\n1,"x\r\ny"\r\n2,""\r\n'  # 22 bytes, two rows

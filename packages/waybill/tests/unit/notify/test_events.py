@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from waybill.exports.job import ExportJob, ExportStatus
+from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.notify.events import EventType, ExportLinks, event_id, event_payload
 
 ENDED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

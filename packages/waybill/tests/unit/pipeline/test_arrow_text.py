@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waybill.errors import IncompleteExport
-from waybill.pipeline.arrow_text import day_microseconds, days, microseconds, read_text
-from waybill.pipeline.arrow_types import TEXT
+from waybill.formats.arrow_text import day_microseconds, days, microseconds, read_text
+from waybill.formats.arrow_types import TEXT
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 

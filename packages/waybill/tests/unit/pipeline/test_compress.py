@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waybill.errors import InvalidOption, LeaseLost
-from waybill.exports.request import Compression
-from waybill.pipeline import compress
-from waybill.pipeline.compress import CODECS, FRAME_BYTES, Decompressed, open_stage
-from waybill.pipeline.encoders.base import UnreadableFile
+from waybill.formats import compress
+from waybill.formats.base import UnreadableFile
+from waybill.formats.compress import CODECS, FRAME_BYTES, Decompressed, open_stage
+from waybill.requests.request import Compression
 
 # Compressible and not, over several frames.
 CONTENT = b"".join(b"%d,user%d@example.org\r\n" % (n, n) for n in range(90_000))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.pipeline.encoders import CopyChunk, get_encoder, read_options
-from waybill.pipeline.encoders.base import join_header
-from waybill.pipeline.plan import ExportPlan, ResolvedColumn
+from waybill.catalog.plan import ExportPlan, ResolvedColumn
+from waybill.formats import CopyChunk, get_encoder, read_options
+from waybill.formats.base import join_header
 
 
 def write(messages: list[bytes], headers: list[str], **options: object) -> bytes:

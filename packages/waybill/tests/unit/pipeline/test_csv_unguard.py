@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from waybill.errors import InvalidOption
-from waybill.pipeline.csv_unguard import TruncatedCsv, unguard_csv
+from waybill.formats.csv_unguard import TruncatedCsv, unguard_csv
 
 
 def restore(data: bytes, *columns: int, **options: object) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from waybill.pipeline.formula_guard import (
+from waybill.formats.formula_guard import (
     HEAD_CHARACTERS,
     INTACT_TYPES,
     guard,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
+from waybill.catalog.plan import ExportPlan
 from waybill.errors import IncompleteExport
-from waybill.pipeline import copy_messages, libpq, readers
-from waybill.pipeline.encoders import read_options
-from waybill.pipeline.plan import ExportPlan
+from waybill.formats import read_options
+from waybill.pipeline import readers
+from waybill.source import copy_messages, libpq
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from waybill.errors import InvalidOption, UnknownFormat
-from waybill.pipeline.encoders import read_options
+from waybill.formats import read_options
 
 
 def test_csv_defaults_are_those_of_rfc_4180() -> None:

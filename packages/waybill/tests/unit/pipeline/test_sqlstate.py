@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from waybill.errors import SourceRejected, SourceUnavailable
-from waybill.pipeline.libpq import error_from_sqlstate
+from waybill.source.libpq import error_from_sqlstate
 
 
 @pytest.mark.parametrize(

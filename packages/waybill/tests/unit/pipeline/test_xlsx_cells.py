@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.pipeline.encoders.xlsx_cells import (
+from waybill.catalog.plan import ResolvedColumn
+from waybill.formats.xlsx_cells import (
     cell_column,
     column_letters,
     escape,
     row_numbers,
     unescape,
 )
-from waybill.pipeline.plan import ResolvedColumn
 
 _TEXT = st.text(
     st.one_of(

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from waybill.errors import FileTooLarge
-from waybill.pipeline.encoders import zip_stream
-from waybill.pipeline.encoders.zip_stream import ZipStream
+from waybill.formats import zip_stream
+from waybill.formats.zip_stream import ZipStream
 
 CONTENT = hashlib.shake_128(b"").digest(150_000) + b"row" * 100_000
 

@@ -27,14 +27,14 @@ from rich.console import Console
 from rich.table import Table
 
 from waybill.client import ClientError
+from waybill.formats import ENCODERS
+from waybill.formats.compress import CODECS
 from waybill.local.faults.invariants import TERMINAL, Audit
 from waybill.local.faults.rehearsal import Rehearsal
 from waybill.local.faults.s3_proxy import corrupt_body, error_in_200, reset_connection, unavailable
 from waybill.local.sample import create_users
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
-from waybill.pipeline.compress import CODECS
-from waybill.pipeline.encoders import ENCODERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from waybill.exports.manifest import Manifest, manifest_key
-from waybill.exports.object_keys import owner_of
-from waybill.exports.verify import verify_file
+from waybill.manifest import Manifest, manifest_key
+from waybill.results.object_keys import owner_of
+from waybill.results.verify import verify_file
 from waybill.storage.base import Storage
 
 TERMINAL = frozenset({"completed", "failed", "cancelled", "expired", "deleted"})

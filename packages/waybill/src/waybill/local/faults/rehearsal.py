@@ -23,8 +23,8 @@ from waybill.local.services import ServiceProcesses, worker_command
 from waybill.local.stack import LocalStack
 from waybill.migrations.run import migrate
 from waybill.storage.base import Storage
-from waybill.storage.database import DatabaseOptions, DatabaseStorage
-from waybill.storage.s3 import S3Options, S3Storage
+from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
+from waybill.storage.s3.storage import S3Options, S3Storage
 
 TOKEN = "rehearsal"  # noqa: S105 - a service on loopback that lives for a minute
 PREFIX = "exports"

@@ -1,0 +1,54 @@
+"""XLSX for spreadsheets: typed cells, sheets of at most 1,048,576 rows, written as a stream.
+
+``docs/formats.md`` says how each type is written. Arrow is imported with the first file (see
+``encoders.parquet``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from pydantic import Field
+
+from waybill.catalog.plan import ExportPlan, FormatOptions
+from waybill.formats.base import Encoder, FileFacts, check_labels
+
+if TYPE_CHECKING:
+    from waybill.formats.xlsx_file import XlsxEncoding
+
+MAX_ROWS: Final = 1_048_576
+"""Of a sheet, the header included: a limit of Excel, which LibreOffice shares."""
+
+
+class XlsxOptions(FormatOptions):
+    formula_guard: bool = True
+    """Put ``'`` before text that a spreadsheet would run, should the cell become one or be saved
+    as CSV; see ``pipeline.formula_guard``."""
+    sheet_rows: int = Field(MAX_ROWS, ge=2, le=MAX_ROWS)
+    """How many rows a sheet may have, the header included, before the next sheet begins."""
+
+
+class XlsxEncoder(Encoder):
+    name = "xlsx"
+    media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    extension = "xlsx"
+    options_model: type[FormatOptions] = XlsxOptions
+    is_compressed = True
+
+    def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> XlsxEncoding:
+        from waybill.formats.xlsx_file import XlsxEncoding
+
+        options = XlsxOptions.model_validate(plan.options, from_attributes=True)
+        if options.formula_guard:
+            check_labels([column.header for column in plan.columns])
+        return XlsxEncoding(
+            plan,
+            formula_guard=options.formula_guard,
+            sheet_rows=options.sheet_rows,
+            facts=facts,
+        )
+
+    def count_rows(self, file: BinaryIO, options: FormatOptions) -> int:
+        from waybill.formats.xlsx_file import count_rows
+
+        return count_rows(file)

@@ -1,0 +1,71 @@
+"""The Celery application. Each setting with its reason: Celery's defaults on Redis lose or
+repeat work in ways that were measured, and the rest of waybill relies on what stands here."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from waybill.config import Settings
+from waybill.jobs.queue import QUEUE_NAME
+
+# Above any deadline: a shorter one redelivers a message whose task still runs. (It would be
+# harmless here, as the lease refuses it, but it is noise. A crash is mended by the sweeper in
+# seconds, never by this.)
+_VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
+
+_CHILD_KIB = 272 * 1024
+
+
+def create_celery(settings: Settings) -> Celery:
+    """Return the application, configured; nothing connects before it is used."""
+    app = Celery("waybill", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE_NAME,
+        # The database row is the result. A result backend would be a second truth.
+        task_ignore_result=True,
+        result_backend=None,
+        # Ack after the work, and give the message back when a child dies: without the second, a
+        # child killed by the kernel is acked and lost. Unbounded redelivery is harmless, as the
+        # claim counts attempts before any work.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # A message reserved behind a long export would wait for it while other workers idle.
+        worker_prefetch_multiplier=1,
+        worker_pool="prefork",
+        worker_concurrency=settings.worker_concurrency,
+        # Bounds whatever a library leaks over weeks.
+        worker_max_tasks_per_child=100,
+        # A process keeps what its largest export needed, so one that has grown is replaced after
+        # its export. One format alone does not bring it there (Parquet: 265 MiB); a mixture may.
+        worker_max_memory_per_child=_CHILD_KIB,
+        # How long a child may take to say that it is there: it connects first (at most 2 s), and
+        # the default of 4 s is short for a machine under load.
+        worker_proc_alive_timeout=30.0,
+        worker_hijack_root_logger=False,
+        # A broker that blinks must not end an export that does not need it.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=25.0,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        # None: for ever. A worker that gives up is a worker somebody has to restart.
+        broker_connection_max_retries=None,
+        broker_connection_timeout=5.0,
+        broker_transport_options={
+            "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
+            # Unacked messages of dead workers are looked for every 10 s; with the defaults one
+            # came back after 101 s, with these after seconds.
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        # Ids as JSON, and nothing else: a pickle in a queue is code execution.
+        task_serializer="json",
+        accept_content=["json"],
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return app

@@ -1,0 +1,339 @@
+"""The lease protocol: claim, renew, and the fenced ends of an attempt.
+
+Every change is one transaction that begins with one compare-and-set on the job's row; the
+attempt's history is written in the same transaction. "0 rows" is an answer (the lease is lost),
+never an error. All instants are the database server's own, so that two machines can never
+disagree about who owns a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Update, func, insert, null, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
+from waybill.jobs.explanations import explain
+from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
+from waybill.jobs.rows import (
+    JOB_COLUMNS,
+    JobListener,
+    attempt_of,
+    change,
+    end_attempt,
+    job_of,
+    move,
+    seconds,
+    tell,
+)
+from waybill.jobs.tables import export_attempts as attempts
+from waybill.jobs.tables import export_jobs as jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A committed object, as the job's row keeps it. ``expires_at``: when it goes out of reach."""
+
+    storage: str
+    object_key: str
+    object_bytes: int
+    object_etag: str
+    manifest: dict[str, Any]
+    sha256: str
+    rows: int
+    expires_at: datetime
+
+
+class LeaseRepository:
+    """Leases on export jobs. Safe to share within one event loop.
+
+    Args:
+        engine: waybill's own database.
+        listeners: told of every job that ends, in the transaction that ends it.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, listeners: Sequence[JobListener] = ()) -> None:
+        self._engine = engine
+        self._listeners = listeners
+
+    # -- taking and keeping ---------------------------------------------------------------------
+
+    async def claim(
+        self, export_id: UUID, *, lease_seconds: float, worker: str, token: UUID | None = None
+    ) -> tuple[ExportJob, Lease] | None:
+        """Take a due job: raise its attempt and give it a fresh lease.
+
+        Args:
+            export_id: the job.
+            lease_seconds: how long the lease lives unless it is renewed.
+            worker: who claims, for the history.
+            token: the lease's token, fresh for each claim. Choosing it beforehand lets the caller
+                find out with ``find_claim`` what became of a claim whose answer was lost.
+
+        Returns:
+            ``None`` when the job is not due: running elsewhere, finished, or waiting.
+        """
+        token = token or uuid4()
+        statement = (
+            move(ExportStatus.RUNNING)
+            .where(
+                jobs.c.id == export_id,
+                jobs.c.next_attempt_at <= func.now(),
+                jobs.c.attempt < jobs.c.max_attempts,
+            )
+            .values(
+                attempt=jobs.c.attempt + 1,
+                lease_token=token,
+                lease_expires_at=func.now() + seconds(lease_seconds),
+                started_at=func.now(),
+                next_attempt_at=null(),
+                rows_done=0,
+                bytes_done=0,
+                rows_expected=null(),
+                rows_expected_exact=False,
+                error_code=null(),
+                error_message=null(),
+                error_cause=null(),
+            )
+        )
+        async with self._engine.begin() as connection:
+            job = await change(connection, statement)
+            if job is None:
+                return None
+            await connection.execute(
+                insert(attempts).values(
+                    lease_token=token, export_id=job.id, attempt=job.attempt, worker=worker
+                )
+            )
+        return job, Lease(job.id, job.attempt, token)
+
+    async def find_claim(self, export_id: UUID, token: UUID) -> tuple[ExportJob, Lease] | None:
+        """Return the job and its lease if ``token`` holds it."""
+        statement = select(*JOB_COLUMNS).where(
+            jobs.c.id == export_id,
+            jobs.c.status == ExportStatus.RUNNING.value,
+            jobs.c.lease_token == token,
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            return None
+        job = job_of(row)
+        return job, Lease(job.id, job.attempt, token)
+
+    async def find_holder(self, export_id: UUID) -> tuple[str, ExportJob, Lease] | None:
+        """Return which worker runs a job, and under which lease; ``None`` if it is not running."""
+        statement = (
+            select(attempts.c.worker, *JOB_COLUMNS)
+            .join(attempts, attempts.c.lease_token == jobs.c.lease_token)
+            .where(jobs.c.id == export_id, jobs.c.status == ExportStatus.RUNNING.value)
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            return None
+        job = job_of({column.name: row[column.name] for column in JOB_COLUMNS})
+        return row["worker"], job, Lease(job.id, job.attempt, row["lease_token"])
+
+    async def renew(self, lease: Lease, progress: Progress, *, lease_seconds: float) -> bool:
+        """Prolong the lease and record progress. ``False``: the lease is lost, stop at once."""
+        statement = _held(lease).values(
+            lease_expires_at=func.now() + seconds(lease_seconds), **_figures(progress)
+        )
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount > 0
+
+    # -- the ends of an attempt -------------------------------------------------------------------
+
+    async def complete(self, lease: Lease, result: Result) -> bool:
+        """Commit the result: from here on the object is the job's one file."""
+        return await self._end(
+            _held(lease).values(
+                **_over(ExportStatus.COMPLETED),
+                rows_expected=result.rows,
+                rows_expected_exact=True,
+                rows_done=result.rows,
+                bytes_done=result.object_bytes,
+                expires_at=result.expires_at,
+                storage=result.storage,
+                object_key=result.object_key,
+                object_bytes=result.object_bytes,
+                object_etag=result.object_etag,
+                manifest=result.manifest,
+                sha256=result.sha256,
+            ),
+            AttemptOutcome.COMPLETED,
+        )
+
+    async def deliver(self, lease: Lease, *, rows: int, bytes: int, sha256: str) -> bool:
+        """End a job whose file was streamed to its owner and kept nowhere."""
+        statement = _held(lease).values(
+            # What a completed job is once its file is gone; nobody need be told of either.
+            **_over(ExportStatus.DELETED),
+            rows_expected=rows,
+            rows_expected_exact=True,
+            rows_done=rows,
+            bytes_done=bytes,
+            object_bytes=bytes,
+            sha256=sha256,
+        )
+        async with self._engine.begin() as connection:
+            job = await change(connection, statement)
+            if job is None:
+                return False
+            await end_attempt(connection, job.id, AttemptOutcome.COMPLETED)
+        return True
+
+    async def retry(
+        self, lease: Lease, failure: AttemptFailure, *, delay_seconds: float, progress: Progress
+    ) -> bool:
+        """End the attempt; the job is due again after ``delay_seconds``."""
+        return await self._end(
+            _held(lease).values(
+                **_queued_again(func.now() + seconds(delay_seconds)),
+                **_error(failure),
+                **_figures(progress),
+            ),
+            AttemptOutcome.RETRIED,
+            failure,
+        )
+
+    async def fail(self, lease: Lease, failure: AttemptFailure, *, progress: Progress) -> bool:
+        """End the job in the dead-letter list."""
+        return await self._end(
+            _held(lease).values(
+                **_over(ExportStatus.FAILED), **_error(failure), **_figures(progress)
+            ),
+            AttemptOutcome.FAILED,
+            failure,
+        )
+
+    async def give_back(self, lease: Lease, *, progress: Progress) -> bool:
+        """Return an unharmed job to the queue, due now, without spending the attempt."""
+        return await self._end(
+            _held(lease).values(
+                **_queued_again(func.now()), **_figures(progress), attempt=jobs.c.attempt - 1
+            ),
+            AttemptOutcome.GIVEN_BACK,
+        )
+
+    async def find_attempt(self, lease: Lease) -> ExportAttempt | None:
+        """Return the history of the attempt under ``lease``; without an outcome while it runs.
+
+        This is what became of a write whose answer was lost: it was committed together with the
+        change of the job, or neither was.
+        """
+        statement = select(attempts).where(attempts.c.lease_token == lease.token)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else attempt_of(row)
+
+    async def release_expired(
+        self, failure: AttemptFailure, policy: RetryPolicy, *, limit: int = 100
+    ) -> Sequence[ExportJob]:
+        """End the attempts of workers that stopped renewing: retried, or failed when spent."""
+        candidates = (
+            select(*JOB_COLUMNS)
+            .where(
+                jobs.c.status == ExportStatus.RUNNING.value,
+                jobs.c.lease_expires_at < func.now(),
+            )
+            .order_by(jobs.c.lease_expires_at)
+            .limit(limit)
+            # Two sweepers share the work instead of waiting for each other.
+            .with_for_update(skip_locked=True)
+        )
+        released: list[ExportJob] = []
+        async with self._engine.begin() as connection:
+            for row in (await connection.execute(candidates)).mappings().all():
+                lost = job_of(row)
+                is_spent = lost.attempt >= lost.max_attempts
+                delay = policy.delay_seconds(lost.attempt, lost.max_attempts)
+                job = await change(
+                    connection,
+                    update(jobs)
+                    .where(jobs.c.id == lost.id)
+                    .values(
+                        updated_at=func.now(),
+                        **_error(failure),
+                        **(
+                            _over(ExportStatus.FAILED)
+                            if is_spent
+                            else _queued_again(func.now() + seconds(delay))
+                        ),
+                    ),
+                )
+                if job is None:
+                    continue
+                outcome = AttemptOutcome.FAILED if is_spent else AttemptOutcome.RETRIED
+                await end_attempt(connection, job.id, outcome, failure)
+                if is_spent:
+                    await tell(self._listeners, connection, job)
+                released.append(job)
+        return released
+
+    async def _end(
+        self, statement: Update, outcome: AttemptOutcome, failure: AttemptFailure | None = None
+    ) -> bool:
+        async with self._engine.begin() as connection:
+            job = await change(connection, statement)
+            if job is None:
+                return False
+            await end_attempt(connection, job.id, outcome, failure)
+            if job.status.is_finished:
+                await tell(self._listeners, connection, job)
+        return True
+
+
+def _held(lease: Lease) -> Update:
+    """Begin an update that only the holder of ``lease`` can make."""
+    return (
+        update(jobs)
+        .where(
+            jobs.c.id == lease.export_id,
+            jobs.c.status == ExportStatus.RUNNING.value,
+            jobs.c.lease_token == lease.token,
+        )
+        .values(updated_at=func.now())
+    )
+
+
+def _over(status: ExportStatus) -> dict[str, Any]:
+    return {
+        "status": status.value,
+        "lease_token": null(),
+        "lease_expires_at": null(),
+        "finished_at": func.now(),
+    }
+
+
+def _queued_again(due_at: Any) -> dict[str, Any]:
+    return {
+        "status": ExportStatus.QUEUED.value,
+        "lease_token": null(),
+        "lease_expires_at": null(),
+        "next_attempt_at": due_at,
+        "published_at": null(),
+    }
+
+
+def _error(failure: AttemptFailure) -> dict[str, Any]:
+    return {
+        "error_code": failure.code,
+        "error_message": explain(failure.code),
+        "error_cause": failure.cause.value,
+    }
+
+
+def _figures(progress: Progress) -> dict[str, Any]:
+    return {
+        "rows_done": progress.rows,
+        "bytes_done": progress.bytes,
+        "rows_expected": progress.rows_expected,
+        "rows_expected_exact": progress.is_exact,
+    }

@@ -1,0 +1,101 @@
+"""What every writer of ``export_jobs`` shares: reading rows, legal moves, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import Update, func, null, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, Cause, ExportAttempt
+from waybill.jobs.job import ExportJob, ExportStatus, sources_of
+from waybill.jobs.tables import export_attempts as attempts
+from waybill.jobs.tables import export_jobs as jobs
+
+JOB_COLUMNS = [jobs.c[field.name] for field in fields(ExportJob)]
+
+
+class JobListener(Protocol):
+    """Told of every job that ended (completed, failed, cancelled, expired or deleted), inside the
+    transaction that ended it: what it writes is committed with the end, or not at all."""
+
+    async def __call__(self, connection: AsyncConnection, job: ExportJob) -> object: ...
+
+
+def job_of(row: Mapping[Any, Any]) -> ExportJob:
+    """Return a row as a value."""
+    values = dict(row)
+    values["status"] = ExportStatus(values["status"])
+    return ExportJob(**values)
+
+
+def attempt_of(row: Mapping[Any, Any]) -> ExportAttempt:
+    """Return a row of the history as a value; the lease token stays in the database."""
+    values = {field.name: row[field.name] for field in fields(ExportAttempt)}
+    values["outcome"] = values["outcome"] and AttemptOutcome(values["outcome"])
+    values["cause"] = values["cause"] and Cause(values["cause"])
+    return ExportAttempt(**values)
+
+
+def seconds(value: float) -> timedelta:
+    """Return ``value`` seconds as PostgreSQL's interval."""
+    return timedelta(seconds=value)
+
+
+def move(target: ExportStatus) -> Update:
+    """Begin an update that only legal sources match; the lease ends with every move."""
+    return (
+        update(jobs)
+        .where(jobs.c.status.in_([source.value for source in sources_of(target)]))
+        .values(
+            status=target.value,
+            lease_token=null(),
+            lease_expires_at=null(),
+            updated_at=func.now(),
+        )
+    )
+
+
+async def change(connection: AsyncConnection, statement: Update) -> ExportJob | None:
+    """Run an update of at most one row; return the row as it is now, or ``None`` for 0 rows."""
+    result = await connection.execute(statement.returning(*JOB_COLUMNS))
+    row = result.mappings().one_or_none()
+    return None if row is None else job_of(row)
+
+
+async def end_attempt(
+    connection: AsyncConnection,
+    export_id: UUID,
+    outcome: AttemptOutcome,
+    failure: AttemptFailure | None = None,
+) -> None:
+    """Write the end of a job's open attempt, if it has one, with the job's figures."""
+    await connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.export_id == export_id,
+            attempts.c.ended_at.is_(None),
+            jobs.c.id == attempts.c.export_id,
+        )
+        .values(
+            ended_at=func.now(),
+            outcome=outcome.value,
+            cause=failure.cause.value if failure else None,
+            error_code=failure.code if failure else None,
+            message=failure.message if failure else None,
+            rows_done=jobs.c.rows_done,
+            bytes_done=jobs.c.bytes_done,
+        )
+    )
+
+
+async def tell(
+    listeners: Sequence[JobListener], connection: AsyncConnection, job: ExportJob
+) -> None:
+    """Tell every listener of a job that ended."""
+    for listener in listeners:
+        await listener(connection, job)

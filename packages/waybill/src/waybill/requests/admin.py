@@ -1,0 +1,203 @@
+"""What operators can do with everybody's exports.
+
+An administrator with a tenant administers that tenant; one without administers all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from waybill.audit.audit import AuditAction, AuditEvent, AuditFilter, AuditLog
+from waybill.errors import (
+    ExportGone,
+    ExportNotFound,
+    ExportNotReady,
+    NotADeadLetter,
+    PermissionDenied,
+)
+from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.repository import ExportRepository
+from waybill.jobs.rows import JOB_COLUMNS, JobListener, job_of
+from waybill.jobs.tables import export_jobs as jobs
+from waybill.principal import ADMIN, Principal
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs; a field left ``None`` does not narrow. ``before`` pages: the creation time and
+    id of the last job seen."""
+
+    status: ExportStatus | None = None
+    export_type: str | None = None
+    requested_by: str | None = None
+    tenant: str | None = None
+    error_code: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    before: tuple[datetime, UUID] | None = None
+
+
+class ExportAdministration:
+    """Lists, cancels, revokes and replays. Every method checks the scope ``exports:admin``.
+
+    Args:
+        engine: waybill's own database.
+        repository: the jobs.
+        dead_letters: those that failed.
+        audit: told of every change, and of reading the trail.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        repository: ExportRepository,
+        dead_letters: DeadLetters,
+        audit: AuditLog,
+    ) -> None:
+        self._engine = engine
+        self._repository = repository
+        self._dead_letters = dead_letters
+        self._audit = audit
+
+    async def list(
+        self, principal: Principal, wanted: JobFilter, *, limit: int
+    ) -> Sequence[ExportJob]:
+        """Return jobs, the newest first."""
+        require_admin(principal)
+        statement = (
+            select(*JOB_COLUMNS).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        )
+        equal = {
+            jobs.c.status: wanted.status and wanted.status.value,
+            jobs.c.export_type: wanted.export_type,
+            jobs.c.requested_by: wanted.requested_by,
+            jobs.c.tenant: wanted.tenant,
+            jobs.c.error_code: wanted.error_code,
+        }
+        for column, value in equal.items():
+            if value is not None:
+                statement = statement.where(column == value)
+        if principal.tenant is not None:
+            statement = statement.where(jobs.c.tenant == principal.tenant)
+        if wanted.created_since is not None:
+            statement = statement.where(jobs.c.created_at >= wanted.created_since)
+        if wanted.created_until is not None:
+            statement = statement.where(jobs.c.created_at < wanted.created_until)
+        if wanted.before is not None:
+            statement = statement.where(tuple_(jobs.c.created_at, jobs.c.id) < wanted.before)
+        async with self._engine.connect() as connection:
+            return [job_of(row) for row in (await connection.execute(statement)).mappings()]
+
+    async def cancel(self, principal: Principal, export_id: UUID) -> ExportJob:
+        """Cancel anybody's unfinished job; one that is over stays as it is.
+
+        Raises:
+            PermissionDenied, ExportNotFound
+        """
+        await self._get(principal, export_id)
+        changed = await self._repository.cancel(
+            export_id,
+            witnesses=[self._audit.witness(principal, AuditAction.CANCELLED, code="by_admin")],
+        )
+        return changed or await self._get(principal, export_id)
+
+    async def revoke(self, principal: Principal, export_id: UUID) -> ExportJob:
+        """Put anybody's file out of reach for good. Links that are out die with the object.
+
+        Raises:
+            PermissionDenied, ExportNotFound
+            ExportNotReady: there is no file yet; cancel the job instead.
+            ExportGone: the file is gone already.
+        """
+        await self._get(principal, export_id)
+        changed = await self._repository.mark_deleted(
+            export_id, witnesses=[self._audit.witness(principal, AuditAction.REVOKED)]
+        )
+        if changed is not None:
+            return changed
+        job = await self._get(principal, export_id)
+        if job.status.had_file:
+            raise ExportGone(job.status.value)
+        raise ExportNotReady(job.status.value)
+
+    # -- dead letters -----------------------------------------------------------------------------
+
+    async def list_dead_letters(
+        self, principal: Principal, wanted: DeadLetterFilter, *, limit: int
+    ) -> Sequence[ExportJob]:
+        """Return failed jobs, the newest failure first."""
+        require_admin(principal)
+        if principal.tenant is not None:
+            wanted = replace(wanted, tenant=principal.tenant)
+        return await self._dead_letters.list(wanted, limit=limit)
+
+    async def get_dead_letter(self, principal: Principal, export_id: UUID) -> DeadLetter:
+        """Return one with its attempts.
+
+        Raises:
+            PermissionDenied, ExportNotFound, NotADeadLetter
+        """
+        await self._get(principal, export_id)
+        return await self._dead_letters.get(export_id)
+
+    async def replay(self, principal: Principal, export_id: UUID) -> ExportJob:
+        """Queue a failed job again.
+
+        Raises:
+            PermissionDenied, ExportNotFound, NotADeadLetter
+        """
+        await self._get(principal, export_id)
+        return await self._dead_letters.replay(export_id, witnesses=[self._replayed(principal)])
+
+    async def replay_many(
+        self, principal: Principal, wanted: DeadLetterFilter, *, limit: int
+    ) -> Sequence[ExportJob]:
+        """Queue again all failed jobs that match; returns those that were."""
+        replayed = []
+        for job in await self.list_dead_letters(principal, wanted, limit=limit):
+            try:
+                replayed.append(await self.replay(principal, job.id))
+            except (ExportNotFound, NotADeadLetter):
+                continue  # somebody else was faster
+        return replayed
+
+    # -- the trail --------------------------------------------------------------------------------
+
+    async def list_events(
+        self, principal: Principal, wanted: AuditFilter, *, limit: int
+    ) -> Sequence[AuditEvent]:
+        """Return audit events, the newest first. Reading the trail is itself recorded."""
+        require_admin(principal)
+        if principal.tenant is not None:
+            wanted = replace(wanted, tenant=principal.tenant)
+        found = await self._audit.list(wanted, limit=limit)
+        await self._audit.record(principal, AuditAction.AUDITED)
+        return found
+
+    def _replayed(self, principal: Principal) -> JobListener:
+        return self._audit.witness(principal, AuditAction.REPLAYED)
+
+    async def _get(self, principal: Principal, export_id: UUID) -> ExportJob:
+        require_admin(principal)
+        job = await self._repository.find(export_id)
+        if job is None or not _administers(principal, job):
+            raise ExportNotFound(str(export_id))
+        return job
+
+
+def require_admin(principal: Principal) -> None:
+    """Raise ``PermissionDenied`` unless the principal may administer."""
+    if not principal.may(ADMIN):
+        raise PermissionDenied(ADMIN)
+
+
+def _administers(principal: Principal, job: ExportJob) -> bool:
+    return principal.tenant is None or principal.tenant == job.tenant

@@ -1,0 +1,201 @@
+"""Dry runs: what an export would be, without making it. Nothing is stored, no quota is spent.
+
+Rows come from the same count that a run shows as its progress; bytes from writing a sample with
+the real encoder; time from the rates of earlier exports of the type, or of the sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from sqlalchemy import extract, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from waybill.catalog import ExportType
+from waybill.catalog.plan import ExportPlan, FormatOptions, ResolvedColumn
+from waybill.errors import DeadlineExceeded, RunError, SourceUnreadable
+from waybill.formats import get_encoder, read_options
+from waybill.jobs.job import ExportStatus
+from waybill.jobs.tables import export_jobs as jobs
+from waybill.log import get_logger
+from waybill.principal import Principal
+from waybill.requests.request import ExportRequest
+from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
+
+log = get_logger(__name__)
+
+FIRST_ROWS: Final = 5
+SAMPLE_ROWS: Final = 1_000
+_EARLIER_JOBS: Final = 20
+_AT_ONCE: Final = 2
+"""How many dry runs one process does at a time: each holds a connection to the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an export would be.
+
+    ``bytes`` are before compression. ``seconds_from`` says what the time was estimated by.
+    ``first_rows`` are as JSON has them; ``None`` when they could not be had in time.
+    """
+
+    columns: tuple[ResolvedColumn, ...]
+    rows: RowCount
+    bytes: int
+    seconds: float
+    seconds_from: Literal["earlier exports", "sample"]
+    first_rows: Sequence[dict[str, Any]] | None
+
+
+class ExportPreviewer:
+    """Makes previews.
+
+    Args:
+        source: where exports read from.
+        engine: waybill's own database, for the rates of earlier jobs.
+        timeout_seconds: how long one preview may ask the source.
+    """
+
+    def __init__(
+        self, *, source: PostgresSource, engine: AsyncEngine, timeout_seconds: float
+    ) -> None:
+        self._source = source
+        self._engine = engine
+        self._timeout_seconds = timeout_seconds
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def preview(
+        self, principal: Principal, request: ExportRequest, export_type: ExportType
+    ) -> Preview:
+        """Return the preview of a canonical request.
+
+        Raises:
+            SourceUnreadable: the source refuses, or takes too long.
+        """
+        rate = await self._rows_per_second(request)
+        async with self._turns:
+            try:
+                return await asyncio.to_thread(self._read, principal, request, export_type, rate)
+            except RunError as exc:
+                log.warning("preview.failed", type=export_type.name, error=exc.code)
+                raise SourceUnreadable(exc.code) from exc
+
+    async def _rows_per_second(self, request: ExportRequest) -> float | None:
+        """Return the rate of the type's last jobs in this format; ``None`` when there are none."""
+        recent = (
+            select(
+                jobs.c.rows_done,
+                extract("epoch", jobs.c.finished_at - jobs.c.started_at).label("seconds"),
+            )
+            .where(
+                jobs.c.export_type == request.export_type,
+                jobs.c.format == request.format,
+                jobs.c.status.in_(
+                    [
+                        ExportStatus.COMPLETED.value,
+                        ExportStatus.EXPIRED.value,
+                        ExportStatus.DELETED.value,
+                    ]
+                ),
+                jobs.c.rows_done > 0,
+            )
+            .order_by(jobs.c.created_at.desc())
+            .limit(_EARLIER_JOBS)
+            .subquery()
+        )
+        async with self._engine.connect() as connection:
+            rows, seconds = (
+                await connection.execute(
+                    select(func.sum(recent.c.rows_done), func.sum(recent.c.seconds))
+                )
+            ).one()
+        return float(rows) / float(seconds) if rows and seconds else None
+
+    def _read(
+        self,
+        principal: Principal,
+        request: ExportRequest,
+        export_type: ExportType,
+        rate: float | None,
+    ) -> Preview:
+        ends_at = time.monotonic() + self._timeout_seconds
+
+        def check() -> None:
+            if time.monotonic() >= ends_at:
+                raise DeadlineExceeded(self._timeout_seconds)
+
+        with self._source.open_snapshot(
+            check,
+            application_name="waybill preview",
+            statement_timeout_seconds=self._timeout_seconds,
+        ) as snapshot:
+            plan = ExportPlan(
+                # A sample in the order of the key could mean sorting everything first.
+                replace(export_type, order="none"),
+                snapshot.resolve(export_type, request.columns),
+                request.format,
+                read_options(request.format, request.format_options),
+                where=request.where(
+                    export_type, {"tenant": principal.tenant, "subject": principal.subject}
+                ),
+                limit=SAMPLE_ROWS,
+            )
+            rows = snapshot.count_rows(export_type, plan.where)
+            began_at = time.monotonic()
+            sample_rows, sample_bytes, frame_bytes = _measure(plan, snapshot)
+            sample_seconds = max(time.monotonic() - began_at, 0.001)
+            if rows.rows < sample_rows:
+                # The planner's guess; this many there are.
+                rows = RowCount(sample_rows, is_exact=sample_rows < SAMPLE_ROWS)
+            elif sample_rows < SAMPLE_ROWS:
+                rows = RowCount(sample_rows, is_exact=True)
+            per_row = sample_bytes / sample_rows if sample_rows else 0.0
+            return Preview(
+                columns=plan.columns,
+                rows=rows,
+                bytes=frame_bytes + round(per_row * rows.rows),
+                seconds=_seconds(rows.rows, rate or max(sample_rows, 1) / sample_seconds),
+                seconds_from="sample" if rate is None else "earlier exports",
+                first_rows=_first_rows(replace(plan, export_type=export_type), snapshot),
+            )
+
+
+def _measure(plan: ExportPlan, snapshot: PostgresSnapshot) -> tuple[int, int, int]:
+    """Write the plan's rows to nowhere. Returns rows, their bytes, and those of head and foot."""
+    encoder = get_encoder(plan.format)
+    nothing = encoder.open(plan)
+    frame = len(nothing.header()) + len(nothing.footer())
+    encoding = encoder.open(plan)
+    size = len(encoding.header())
+    size += sum(len(encoding.encode(chunk)) for chunk in snapshot.copy(encoding.statement))
+    # Some formats write their rows only with the footer.
+    size += len(encoding.footer())
+    return encoding.rows, max(0, size - frame), frame
+
+
+def _first_rows(plan: ExportPlan, snapshot: PostgresSnapshot) -> list[dict[str, Any]] | None:
+    """Return the rows that the file would begin with; ``None`` when sorting takes too long."""
+    plan = replace(plan, format="ndjson", options=FormatOptions(), limit=FIRST_ROWS)
+    encoding = get_encoder(plan.format).open(plan)
+    try:
+        lines = b"".join(encoding.encode(chunk) for chunk in snapshot.copy(encoding.statement))
+    except RunError as exc:
+        log.info("preview.without_rows", type=plan.export_type.name, error=exc.code)
+        return None
+    return [json.loads(line, parse_float=_exact) for line in lines.split(b"\n") if line]
+
+
+def _exact(text: str) -> float | str:
+    """Return a number that is what ``text`` says, or the text where a float is not."""
+    number = float(text)
+    return number if math.isfinite(number) and repr(number) == text else text
+
+
+def _seconds(rows: int, rows_per_second: float) -> float:
+    return round(rows / rows_per_second, 1)

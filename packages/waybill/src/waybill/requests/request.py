@@ -1,0 +1,158 @@
+"""What a caller asks for: read against the catalog, stored with the job, read again by its run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from psycopg import sql
+
+from waybill.catalog import Column, ExportType
+from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
+from waybill.catalog.scope import Parameter
+from waybill.catalog.where import where_clause
+from waybill.errors import InvalidOption
+from waybill.formats import get_encoder, read_options
+from waybill.formats.formula_guard import needs_guard
+
+Compression = Literal["gzip", "zstd"]
+COMPRESSIONS: tuple[str, ...] = get_args(Compression)
+
+MAX_LABEL_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """One request. ``columns`` empty means all of the type's columns.
+
+    ``filters`` are ``{name: {operator: value}}`` by the type's declarations, ``since`` an ISO 8601
+    instant; both as JSON has them, since that is what the job's row keeps.
+    """
+
+    export_type: str
+    format: str = "csv"
+    columns: tuple[Column, ...] = ()
+    filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    since: str | None = None
+    compression: str | None = None
+    format_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def canonical(self, export_type: ExportType) -> ExportRequest:
+        """Return the request in its one spelling, everything in it checked against the type.
+
+        Columns of a type that declares none are checked against the source elsewhere.
+
+        Raises:
+            UnknownFormat, UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption
+        """
+        options = read_options(self.format, self.format_options)
+        if self.compression is not None and self.compression not in COMPRESSIONS:
+            raise InvalidOption("compression", f"give one of: {', '.join(COMPRESSIONS)}")
+        if self.compression is not None and get_encoder(self.format).is_compressed:
+            raise InvalidOption(
+                "compression", f"format {self.format!r} is compressed inside; leave it out"
+            )
+        for column in self.columns:
+            _check_label(column.label)
+        conditions = read_filters(export_type.filters, self.filters, export_type.name)
+        since = self._since(export_type)
+        return ExportRequest(
+            export_type=self.export_type,
+            format=self.format,
+            columns=export_type.select(self.columns) if self.columns else (),
+            filters=filters_json(conditions),
+            since=since.isoformat() if since else None,
+            compression=self.compression,
+            format_options=options.model_dump(mode="json"),
+        )
+
+    def where(
+        self, export_type: ExportType, principal: dict[Parameter, str | None]
+    ) -> sql.Composable | None:
+        """Return the condition on the source's rows, the type's row scope included.
+
+        Raises:
+            UnknownFilter, InvalidFilter, InvalidOption: the catalog has changed since.
+        """
+        since = self._since(export_type)
+        return where_clause(
+            scope=export_type.scope,
+            principal=principal,
+            conditions=read_filters(export_type.filters, self.filters, export_type.name),
+            since=(export_type.since, since) if since else None,
+        )
+
+    def reads(self, export_type: ExportType) -> frozenset[str]:
+        """Return the declared columns whose values the caller learns something about: those that
+        are exported, and those that are filtered by, since a row count tells as much."""
+        columns = self.columns or export_type.columns
+        declared = {each.name: each.column_name for each in export_type.filters}
+        filtered = {declared[name] for name in self.filters if name in declared}
+        # The file's order tells how rows compare by the key, not what it is: that is let pass.
+        return frozenset({column.name for column in columns} | filtered)
+
+    def fingerprint(self) -> str:
+        """Return a digest by which equal canonical requests are equal."""
+        document = [self.export_type, self.format, self.options_json()]
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def options_json(self) -> dict[str, Any]:
+        """Return what the job's row keeps, the inverse of ``from_job``."""
+        return {
+            "columns": [{"name": c.name, "label": c.label} for c in self.columns],
+            "filters": {name: dict(each) for name, each in self.filters.items()},
+            "since": self.since,
+            "compression": self.compression,
+            "format_options": dict(self.format_options),
+        }
+
+    @classmethod
+    def from_job(cls, export_type: str, format: str, options: Mapping[str, Any]) -> ExportRequest:
+        """Rebuild the request from a job's row."""
+        return cls(
+            export_type=export_type,
+            format=format,
+            columns=tuple(_column(each) for each in options.get("columns", ())),
+            filters=options.get("filters", {}),
+            since=options.get("since"),
+            compression=options.get("compression"),
+            format_options=options.get("format_options", {}),
+        )
+
+    def _since(self, export_type: ExportType) -> datetime | None:
+        if self.since is None:
+            return None
+        if not export_type.since:
+            raise InvalidOption(
+                "since",
+                f"export type {export_type.name!r} has no incremental exports; leave it out",
+            )
+        try:
+            return read_timestamptz(self.since)
+        except (ValueError, OverflowError) as exc:
+            raise InvalidOption(
+                "since", 'give a time with its offset, like "2026-05-01T12:00:00Z"'
+            ) from exc
+
+
+def _column(stored: str | Mapping[str, str]) -> Column:
+    # Rows of the first version hold plain names.
+    if isinstance(stored, str):
+        return Column(stored)
+    return Column(stored["name"], stored["label"])
+
+
+def _check_label(label: str) -> None:
+    if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable():
+        raise InvalidOption(
+            "columns",
+            f"a header may be at most {MAX_LABEL_CHARACTERS} printable characters long",
+        )
+    if needs_guard(label):
+        # A header is a cell too, and this one would be the caller's own formula in the file.
+        raise InvalidOption("columns", "a header may not begin like a formula (= + - @)")

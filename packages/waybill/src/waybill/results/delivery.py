@@ -1,0 +1,123 @@
+"""Handing results out: who may, how often, and that it is recorded before the first byte leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from waybill.audit.audit import AuditAction, AuditLog
+from waybill.audit.audit_tables import export_downloads as downloads
+from waybill.errors import DownloadLimitReached, ExportGone
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.tables import export_jobs as jobs
+from waybill.principal import Principal
+from waybill.requests.service import ExportService
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPolicy:
+    """How often a file may be downloaded; ``max_downloads`` ``None`` means as often as wanted.
+
+    All requests of one person for one file within ``window`` of the first are one download: a
+    file is resumed, or fetched in several ranges at once, without being counted again.
+    """
+
+    max_downloads: int | None
+    window: timedelta
+
+
+class ResultDelivery:
+    """Gives out manifests and files of completed exports.
+
+    Args:
+        engine: waybill's own database.
+        exports: decides who may see which job.
+        audit: told of every manifest and every download.
+        policy: how often a file may be downloaded.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        exports: ExportService,
+        audit: AuditLog,
+        policy: DownloadPolicy,
+    ) -> None:
+        self._engine = engine
+        self._exports = exports
+        self._audit = audit
+        self._policy = policy
+
+    async def read_manifest(self, principal: Principal, export_id: UUID) -> dict[str, Any]:
+        """Return the manifest of a completed job.
+
+        Raises:
+            ExportNotFound, ExportNotReady, ExportGone
+        """
+        job = await self._exports.get_result(principal, export_id)
+        await self._audit.record(
+            principal, AuditAction.READ, export_id=job.id, export_type=job.export_type
+        )
+        return job.manifest or {}
+
+    async def begin_download(self, principal: Principal, job: ExportJob, *, how: str) -> None:
+        """Count and record a request for the file; after this, bytes or a link may leave.
+
+        Args:
+            principal: who downloads.
+            job: what ``ExportService.get_result`` returned.
+            how: ``redirect`` or ``stream``, for the trail.
+
+        Raises:
+            DownloadLimitReached: it was downloaded as often as it may be.
+            ExportGone: it was taken out of reach in the meantime.
+        """
+        async with self._engine.begin() as connection:
+            # Downloads of one job take turns here, and none overtakes a revocation.
+            status = await connection.scalar(
+                select(jobs.c.status).where(jobs.c.id == job.id).with_for_update(key_share=True)
+            )
+            if status != ExportStatus.COMPLETED.value:
+                raise ExportGone(status or ExportStatus.DELETED.value)
+            await self._count(connection, principal, job.id)
+            await self._audit.record(
+                principal,
+                AuditAction.DOWNLOADED,
+                export_id=job.id,
+                export_type=job.export_type,
+                code=how,
+                connection=connection,
+            )
+
+    async def _count(
+        self, connection: AsyncConnection, principal: Principal, export_id: UUID
+    ) -> None:
+        continued = await connection.execute(
+            update(downloads)
+            .where(
+                downloads.c.export_id == export_id,
+                downloads.c.subject == principal.subject,
+                downloads.c.opened_at > func.now() - self._policy.window,
+            )
+            .values(requests=downloads.c.requests + 1)
+        )
+        if continued.rowcount:
+            return
+        limit = self._policy.max_downloads
+        if limit is not None:
+            count = await connection.scalar(
+                select(func.count())
+                .select_from(downloads)
+                .where(downloads.c.export_id == export_id)
+            )
+            if (count or 0) >= limit:
+                raise DownloadLimitReached(limit)
+        await connection.execute(
+            insert(downloads).values(export_id=export_id, subject=principal.subject)
+        )

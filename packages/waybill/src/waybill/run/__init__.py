@@ -1,0 +1,1 @@
+"""One attempt, in whichever process: claim, heartbeat, produce, settle; streams run here too."""

@@ -1,0 +1,180 @@
+"""One attempt's bytes: from the job's request to a committed object with its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+
+from waybill.catalog import ExportType
+from waybill.catalog.plan import ExportPlan
+from waybill.config import Settings
+from waybill.errors import RunError, StorageUnavailable
+from waybill.formats import read_options
+from waybill.jobs.checkpoints import CheckpointLog
+from waybill.jobs.job import ExportJob, Lease
+from waybill.log import get_logger
+from waybill.manifest import manifest_key
+from waybill.pipeline.parts import PartSizes
+from waybill.pipeline.pipeline import Completion, run_pipeline
+from waybill.pipeline.readers import Parallel, default_readers
+from waybill.requests.request import ExportRequest
+from waybill.results.object_keys import object_key
+from waybill.run.control import AttemptControl
+from waybill.run.resumable import can_resume, find_resumption, run_resumable
+from waybill.source.source import PostgresSnapshot, PostgresSource
+from waybill.storage.base import Storage
+from waybill.storage.s3.continuation import S3Continuation
+
+log = get_logger(__name__)
+
+
+class ExportProducer:
+    """Runs the pipeline for a job. Synchronous: the runner gives it a thread.
+
+    Args:
+        source: where rows come from.
+        storage: where objects go.
+        fallback: where the object of a last attempt goes that found ``storage`` away; ``None`` to
+            have it fail.
+        continuation: what resumable exports need of ``storage``; ``None`` to begin every attempt
+            anew.
+        settings: key prefix, size of parts, waybill's own database.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: PostgresSource,
+        storage: Storage,
+        fallback: Storage | None = None,
+        continuation: S3Continuation | None = None,
+        settings: Settings,
+    ) -> None:
+        self._source = source
+        self._storage = storage
+        self._fallback = fallback
+        self._continuation = continuation
+        self._settings = settings
+
+    def produce(
+        self,
+        job: ExportJob,
+        lease: Lease,
+        export_type: ExportType,
+        request: ExportRequest,
+        control: AttemptControl,
+    ) -> Completion:
+        """Write the export's object and its manifest; neither is the job's until the row says so.
+
+        Earlier attempts leave a storage that is away the time to come back. The last one writes
+        the file a second time, from a new snapshot, rather than let the job fail.
+
+        Raises:
+            RunError: nothing was committed (see ``run_pipeline``).
+            RequestError: the catalog no longer has what the request asks for.
+        """
+        try:
+            return self._write(job, lease, export_type, request, control, self._storage)
+        except StorageUnavailable as exc:
+            if self._fallback is None or lease.attempt < job.max_attempts:
+                raise
+            control.check()
+            # An alert: the file is kept, but whoever runs object storage has to look.
+            log.error(  # noqa: TRY400 - an outage, no defect
+                "storage.fallback", storage=self._fallback.name, cause=str(exc)
+            )
+            return self._write(job, lease, export_type, request, control, self._fallback)
+
+    def _write(
+        self,
+        job: ExportJob,
+        lease: Lease,
+        export_type: ExportType,
+        request: ExportRequest,
+        control: AttemptControl,
+        storage: Storage,
+    ) -> Completion:
+        options = read_options(request.format, request.format_options)
+        columns = export_type.select(request.columns) if request.columns else ()
+        with self._source.open_snapshot(
+            control.check,
+            application_name=f"waybill export {job.id}",
+            # The server stops by itself should this process die without closing its socket.
+            statement_timeout_seconds=control.seconds_left() + 1,
+        ) as snapshot:
+            plan = ExportPlan(
+                export_type,
+                snapshot.resolve(export_type, columns),
+                request.format,
+                options,
+                where=request.where(
+                    export_type, {"tenant": job.tenant, "subject": job.requested_by}
+                ),
+                compression=request.compression,
+            )
+            if storage is self._storage and self._continuation and can_resume(plan):
+                completion = self._go_on(job, lease, plan, snapshot, self._continuation, control)
+            else:
+                snapshot.check_key(export_type, plan.where)
+                expected = snapshot.count_rows(export_type, plan.where)
+                control.expect(expected.rows, is_exact=expected.is_exact)
+                completion = run_pipeline(
+                    plan,
+                    snapshot,
+                    storage,
+                    object_key(self._settings.s3_prefix, lease),
+                    control,
+                    export_id=str(job.id),
+                    created_at=job.created_at,
+                    part_sizes=PartSizes(first_bytes=self._settings.part_bytes),
+                    expected_rows=expected.rows,
+                    parallel=Parallel(
+                        self._source,
+                        self._settings.source_readers
+                        or default_readers(plan, is_beside_source=snapshot.is_on_this_machine),
+                        statement_timeout_seconds=control.seconds_left() + 1,
+                    ),
+                )
+        self._put_manifest(storage, completion)
+        return completion
+
+    def _go_on(
+        self,
+        job: ExportJob,
+        lease: Lease,
+        plan: ExportPlan,
+        snapshot: PostgresSnapshot,
+        continuation: S3Continuation,
+        control: AttemptControl,
+    ) -> Completion:
+        snapshot.require_unique_key(plan.export_type)
+        with CheckpointLog(self._settings.database_dsn, lease) as checkpoints:
+            resumption = find_resumption(plan, continuation, checkpoints)
+            left = snapshot.count_rows(plan.export_type, resumption.plan.where)
+            control.expect(resumption.place.rows + left.rows, is_exact=left.is_exact)
+            return run_resumable(
+                resumption,
+                self._source,
+                snapshot,
+                continuation,
+                checkpoints,
+                object_key(self._settings.s3_prefix, lease),
+                control,
+                export_id=str(job.id),
+                created_at=job.created_at,
+                part_bytes=self._settings.part_bytes,
+                checkpoint_seconds=self._settings.checkpoint_seconds,
+            )
+
+    def _put_manifest(self, storage: Storage, completion: Completion) -> None:
+        key, document = manifest_key(completion.stored.key), completion.manifest.to_json().encode()
+        if completion.is_shared and self._continuation is not None:
+            # Whoever is late, this process or a zombie, may not replace the other's.
+            self._continuation.put_once(key, document, content_type="application/json")
+            return
+        try:
+            storage.put(key, document, content_type="application/json")
+        except RunError:
+            # The object is whole but the attempt is not: the next one writes its own.
+            with contextlib.suppress(RunError):
+                storage.delete(completion.stored.key)
+            raise

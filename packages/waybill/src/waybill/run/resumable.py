@@ -1,0 +1,383 @@
+"""An attempt that goes on where the last one stopped, and leaves places for the next to go on from.
+
+Parts end at rows. Each part that storage confirmed is a checkpoint: the next attempt adopts the
+open upload, reads the rows behind the last key in a snapshot of its own, and writes the parts that
+follow. What it adopts it cannot read before the commit, so the committed object is read back once,
+every part's digest is compared and the whole's is taken. Whatever does not fit (another catalog,
+other options, an upload that is gone or holds other parts) is a reason to begin anew, in an upload
+under a key of its own: no file is ever mixed of two exports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+import psycopg
+
+from waybill import __version__
+from waybill.catalog.plan import ExportPlan
+from waybill.errors import (
+    IncompleteExport,
+    RetryableError,
+    RunError,
+    RunStopped,
+    StorageCorrupted,
+)
+from waybill.formats import get_encoder
+from waybill.formats.base import CopyChunk, ResumableEncoding
+from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, Place
+from waybill.log import get_logger
+from waybill.manifest import Manifest, ManifestSegment, ManifestSnapshot
+from waybill.pipeline.keyset import KeyLookup, rows_behind
+from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
+from waybill.pipeline.pipeline import Completion, build_manifest, check_parts
+from waybill.run_control import RunControl
+from waybill.source.libpq import CHUNK_ROWS
+from waybill.source.source import PostgresSnapshot, PostgresSource
+from waybill.storage.base import PartReceipt, Storage
+from waybill.storage.s3.continuation import S3Continuation
+from waybill.storage.s3.upload import S3Upload
+
+log = get_logger(__name__)
+
+_GROUP_BYTES = 128 * 1024
+_ROOM_BYTES = 512 * 1024
+"""A part is ended at a row once it has less room than this: four groups of rows. A longer row
+fills parts to their end; those that end inside it are no places to go on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What an attempt has to do: ``plan`` is of the rows that are left, ``base`` what is there."""
+
+    plan: ExportPlan
+    fingerprint: str
+    base: Checkpoint | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where to go on from; at no rows and no key when there is no base."""
+        return (self.base and self.base.place) or Place(0, ())
+
+
+def can_resume(plan: ExportPlan) -> bool:
+    """Return whether a file of this plan can be gone on with: its type wants it, its format can.
+    (A compressed one is not: its parts end inside of frames.)"""
+    return (
+        plan.export_type.consistency == "resumable"
+        and plan.compression is None
+        and isinstance(get_encoder(plan.format).open(plan), ResumableEncoding)
+    )
+
+
+def find_resumption(
+    plan: ExportPlan, continuation: S3Continuation, checkpoints: CheckpointLog
+) -> Resumption:
+    """Return what is left to do; a checkpoint that does not fit is given up together with its
+    upload.
+
+    Raises:
+        LeaseLost: the job is somebody else's.
+        StorageUnavailable, StorageRejected: the upload could not be looked at.
+    """
+    fingerprint = _fingerprint(plan)
+    try:
+        found = checkpoints.load()
+        if found is None:
+            return Resumption(plan, fingerprint)
+        base = found.to_last_place()
+        reason = _misfit(found, base, fingerprint, continuation)
+        if base is not None and base.place is not None and reason is None:
+            log.info("export.resumed", rows=base.place.rows, parts=len(base.parts))
+            return Resumption(_behind(plan, base.place), fingerprint, base)
+        log.warning("checkpoint.discarded", reason=reason)
+        checkpoints.discard()
+    except psycopg.OperationalError as exc:
+        # Its own upload, under its own key, is never in the way of what stands there.
+        log.warning("checkpoint.not_read", error=type(exc).__name__)
+        return Resumption(plan, fingerprint)
+    with contextlib.suppress(RunError):  # else the sweep aborts it, at the latest with the job
+        continuation.storage.abort_upload(found.object_key, found.upload_id)
+    return Resumption(plan, fingerprint)
+
+
+def run_resumable(
+    resumption: Resumption,
+    source: PostgresSource,
+    snapshot: PostgresSnapshot,
+    continuation: S3Continuation,
+    checkpoints: CheckpointLog,
+    key: str,
+    control: RunControl,
+    *,
+    export_id: str,
+    created_at: datetime,
+    part_bytes: int,
+    checkpoint_seconds: float,
+) -> Completion:
+    """Do what ``run_pipeline`` does, from the resumption's place on.
+
+    Args:
+        resumption: what is left to do.
+        source: for a second connection, which looks up keys.
+        snapshot: the attempt's own.
+        continuation: object storage.
+        checkpoints: where finished parts are written down.
+        key: the object's key, if no upload is gone on with.
+        control: the line to the runner.
+        export_id: the job.
+        created_at: when it was requested.
+        part_bytes: the least size of the first parts.
+        checkpoint_seconds: how often finished parts are written down.
+
+    Raises:
+        RetryableError, PermanentError: by source, storage or the final comparison.
+        LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``, or by the fence.
+    """
+    plan, base, place = resumption.plan, resumption.base, resumption.place
+    storage = continuation.storage
+    encoder = get_encoder(plan.format)
+    encoding = encoder.open(plan)
+    adopted = tuple(part.receipt for part in base.parts) if base else ()
+    adopted_bytes = sum(receipt.bytes for receipt in adopted)
+    opened: AbstractContextManager[S3Upload] = (
+        continuation.open_upload(base.object_key, base.upload_id)
+        if base
+        else storage.open_upload(key, content_type=encoder.media_type)
+    )
+    lookup = KeyLookup(source, plan, snapshot.export(), control.check)
+    with lookup, opened as upload:
+        recorder = _Recorder(
+            resumption, _stated(snapshot), upload, checkpoints, lookup, checkpoint_seconds
+        )
+        sizes = PartSizes(first_bytes=part_bytes + _ROOM_BYTES)
+        writer = PartWriter(upload, control.check, sizes, first_number=len(adopted) + 1)
+        try:
+            with writer:
+                if base is None:
+                    writer.write(encoding.header())
+                elif isinstance(encoding, ResumableEncoding):
+                    encoding.resume_after(place.rows)
+                for chunk in _regrouped(snapshot.copy(encoding.statement, is_large=True)):
+                    writer.write(encoding.encode(chunk))
+                    if writer.room < _ROOM_BYTES:
+                        recorder.cut(writer.cut(), encoding.rows)
+                    recorder.record(writer.confirmed)
+                    control.progress(encoding.rows, adopted_bytes + writer.bytes_written)
+                    control.check()
+                writer.write(encoding.footer())
+                new = writer.finish()
+        except (RetryableError, RunStopped):
+            # There will be another attempt, and it should not do again what arrived last.
+            with contextlib.suppress(RunError):
+                recorder.record(writer.confirmed, is_late=True)
+            raise
+        if encoding.rows - place.rows != snapshot.copied_rows:
+            raise IncompleteExport(
+                f"{encoding.rows - place.rows} rows were written where PostgreSQL sent "
+                f"{snapshot.copied_rows}."
+            )
+        written = WrittenParts(adopted + new.receipts, adopted_bytes + new.bytes, new.sha256)
+        check_parts(written)
+        control.progress(encoding.rows, written.bytes)
+        control.check()
+        stored = upload.complete(list(written.receipts))
+        if base is not None:
+            whole = _read_back(storage, stored.key, written.receipts, control.check)
+            written = dataclasses.replace(written, sha256=whole)
+    manifest = build_manifest(
+        plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
+    )
+    if base is not None:
+        manifest = _with_segments(manifest, base, plan)
+    return Completion(manifest, stored, storage.name, is_shared=upload.is_shared)
+
+
+def _regrouped(chunks: Iterable[CopyChunk]) -> Iterator[CopyChunk]:
+    """Yield the rows in groups that depend on them alone, not on when they arrived: where parts
+    end is to be the same whoever reads them, from the first row or behind the end of a part."""
+    messages, filled = list[bytes | memoryview](), 0
+    for chunk in chunks:
+        for message in chunk.messages:
+            messages.append(message)
+            filled += len(message)
+            if filled >= _GROUP_BYTES or len(messages) >= CHUNK_ROWS:
+                yield CopyChunk(messages)
+                messages, filled = [], 0
+    if messages:
+        yield CopyChunk(messages)
+
+
+class _Recorder:
+    """Writes down finished parts: all of them, and a place to go on from with the last."""
+
+    def __init__(
+        self,
+        resumption: Resumption,
+        stated: ManifestSnapshot,
+        upload: S3Upload,
+        checkpoints: CheckpointLog,
+        lookup: KeyLookup,
+        seconds: float,
+    ) -> None:
+        self._resumption = resumption
+        self._stated = stated
+        self._upload = upload
+        self._checkpoints = checkpoints
+        self._lookup = lookup
+        self._seconds = seconds
+        self._cuts: dict[int, int] = {}
+        self._recorded = len(resumption.base.parts) if resumption.base else 0
+        self._next_at = time.monotonic()
+
+    def cut(self, number: int, rows: int) -> None:
+        """Note that part ``number`` ends behind ``rows`` rows of the file."""
+        self._cuts[number] = rows
+
+    def record(
+        self, confirmed: Callable[[], Sequence[PartReceipt]], *, is_late: bool = False
+    ) -> None:
+        """Write down what storage has confirmed since, if it is time."""
+        if not self._cuts or (time.monotonic() < self._next_at and not is_late):
+            return
+        receipts = confirmed()
+        last = receipts[-1].number if receipts else 0
+        ends = [number for number in self._cuts if number <= last]
+        if not ends:
+            return
+        end = max(ends)
+        rows = self._cuts[end]
+        # The lookup counts the rows of this snapshot, which begin behind the resumption's place.
+        key = self._lookup.find(rows - self._resumption.place.rows)
+        self._next_at = time.monotonic() + self._seconds
+        self._cuts = {number: rows for number, rows in self._cuts.items() if number > end}
+        if key is None:
+            return
+        added = [
+            CheckpointPart(
+                receipt, self._stated, Place(rows, key) if receipt.number == end else None
+            )
+            for receipt in receipts
+            if self._recorded < receipt.number <= end
+        ]
+        # Before it is written: whether it was, an answer that got lost would not say.
+        self._upload.is_shared = True
+        checkpoint = Checkpoint(
+            self._upload.key, self._upload.upload_id, self._resumption.fingerprint
+        )
+        if self._checkpoints.record(checkpoint, added):
+            self._recorded = end
+
+
+def _fingerprint(plan: ExportPlan) -> str:
+    """Return a digest of everything that decides the file's bytes, but for the data."""
+    facts = {
+        "version": __version__,
+        "format": plan.format,
+        "options": plan.options.model_dump(mode="json"),
+        "columns": [[c.name, c.header, c.type_name] for c in plan.columns],
+        "key": plan.export_type.key,
+        "statement": get_encoder(plan.format).open(plan).statement.as_string(None),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _misfit(
+    found: Checkpoint, base: Checkpoint | None, fingerprint: str, continuation: S3Continuation
+) -> str | None:
+    """Return why ``found`` cannot be gone on with, or ``None``."""
+    if found.fingerprint != fingerprint:
+        return "export_changed"
+    if base is None:
+        return "no_place"
+    held = continuation.list_parts(base.object_key, base.upload_id)
+    if held is None:
+        return "upload_gone"
+    for number, part in enumerate(base.parts, start=1):
+        there = held.get(number)
+        receipt = part.receipt
+        if there is None or receipt.number != number:
+            return "part_missing"
+        if (there.bytes, there.etag) != (receipt.bytes, receipt.etag):
+            return "part_differs"
+    return None
+
+
+def _behind(plan: ExportPlan, place: Place) -> ExportPlan:
+    limit = None if plan.limit is None else plan.limit - place.rows
+    where = rows_behind(plan.where, plan.export_type.key, place.key)
+    return dataclasses.replace(plan, where=where, limit=limit)
+
+
+def _read_back(
+    storage: Storage, key: str, receipts: Sequence[PartReceipt], check: Callable[[], None]
+) -> str:
+    """Return the SHA-256 of the committed object, whose parts must be those of the receipts."""
+    whole = hashlib.sha256()
+    chunks = storage.read(key)
+    rest = memoryview(b"")
+    for receipt in receipts:
+        part, missing = hashlib.sha256(), receipt.bytes
+        while missing:
+            if not rest:
+                rest = memoryview(next(chunks, b""))
+                check()
+                if not rest:
+                    raise StorageCorrupted("The committed object ends before its last part.")
+            piece, rest = rest[:missing], rest[missing:]
+            missing -= len(piece)
+            part.update(piece)
+            whole.update(piece)
+        if part.hexdigest() != receipt.sha256:
+            # Left to the sweep: the key may be another attempt's too.
+            raise StorageCorrupted(
+                f"Part {receipt.number} of the committed object is not what was sent."
+            )
+    return whole.hexdigest()
+
+
+def _stated(snapshot: PostgresSnapshot) -> ManifestSnapshot:
+    facts = snapshot.facts
+    return ManifestSnapshot(
+        id=facts.id,
+        taken_at=facts.taken_at,
+        wal_lsn=facts.wal_lsn,
+        server_version=facts.server_version,
+    )
+
+
+def _with_segments(manifest: Manifest, base: Checkpoint, plan: ExportPlan) -> Manifest:
+    """Return the manifest of a file whose beginning was read from other snapshots."""
+    is_personal = bool(plan.export_type.personal_columns(plan.export_type.key))
+    segments: list[ManifestSegment] = []
+    before = Place(0, ())
+
+    def add(rows: int, snapshot: ManifestSnapshot, last: tuple[str, ...] | None) -> None:
+        segments.append(
+            ManifestSegment(
+                rows=rows,
+                snapshot=snapshot,
+                after_key=None if is_personal else before.key or None,
+                last_key=None if is_personal else last,
+            )
+        )
+
+    for snapshot, parts in groupby(base.parts, key=lambda part: part.snapshot):
+        end = list(parts)[-1].place
+        if end is None:
+            raise IncompleteExport("A segment of the checkpoint does not end at a row.")
+        add(end.rows - before.rows, snapshot, end.key)
+        before = end
+    add(manifest.rows - before.rows, manifest.snapshot, None)
+    return manifest.model_copy(
+        update={"snapshot": segments[0].snapshot, "segments": tuple(segments)}
+    )

@@ -1,0 +1,285 @@
+"""Runs one attempt of one export. The only place that decides: complete, retry, fail or stop.
+
+The event loop owns the job's row (claim, heartbeat, end); the pipeline moves the bytes in a
+thread. They share an ``AttemptControl`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+
+from waybill.catalog import Catalog
+from waybill.clock import Clock
+from waybill.config import Settings
+from waybill.errors import (
+    LeaseLost,
+    PermanentError,
+    RequestError,
+    RunError,
+    RunStopped,
+    WorkerLost,
+)
+from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, RetryPolicy
+from waybill.jobs.job import ExportJob, Lease, Progress
+from waybill.jobs.leases import LeaseRepository, Result
+from waybill.log import get_logger
+from waybill.manifest import manifest_key
+from waybill.pipeline.pipeline import Completion
+from waybill.requests.request import ExportRequest
+from waybill.run.control import AttemptControl
+from waybill.run.heartbeat import Heartbeat, trusted_until
+from waybill.run.identity import WorkerIdentity
+from waybill.run.produce import ExportProducer
+from waybill.run.settlement import (
+    DATABASE_ERRORS,
+    WRITE_TIMEOUT_SECONDS,
+    Outcome,
+    Settlement,
+)
+from waybill.run.shutdown import ShutdownFlag
+from waybill.storage.base import Storage
+
+__all__ = ["ExportRunner", "Outcome"]
+
+log = get_logger(__name__)
+
+_CLAIM_PAUSE_SECONDS = 0.5
+
+_Claim = tuple[ExportJob, Lease]
+
+
+class ExportRunner:
+    """Claims a job, runs it, and ends the attempt. Safe to call twice with the same id.
+
+    Args:
+        leases: the lease protocol on waybill's database.
+        catalog: what can be exported.
+        producer: makes the bytes of one attempt.
+        storages: where objects may lie, by the name the job's row keeps.
+        clock: says when a file expires.
+        settings: lease, heartbeat, deadline, retries.
+        family: the name of this process's worker (``identity.new_family``).
+        shutdown: the order to stop, if anybody gives one.
+    """
+
+    def __init__(
+        self,
+        *,
+        leases: LeaseRepository,
+        catalog: Catalog,
+        producer: ExportProducer,
+        storages: Mapping[str, Storage],
+        clock: Clock,
+        settings: Settings,
+        family: str,
+        shutdown: ShutdownFlag | None = None,
+    ) -> None:
+        self._leases = leases
+        self._catalog = catalog
+        self._producer = producer
+        self._storages = storages
+        self._clock = clock
+        self._settings = settings
+        self._family = family
+        self._shutdown = shutdown
+        self._settlement = Settlement(leases, patience_seconds=settings.lease_seconds)
+        self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
+
+    async def run(self, export_id: UUID) -> Outcome:
+        """Run one attempt of ``export_id``, if it is due and nobody else holds it."""
+        with structlog.contextvars.bound_contextvars(export_id=str(export_id)):
+            asked_at = time.monotonic()
+            claimed = await self._claim(export_id)
+            if claimed is None:
+                await self._release_dead_sibling(export_id)
+                # A duplicate message, or one that came too early or too late: no effect.
+                log.info("export.not_due")
+                return Outcome.SKIPPED
+            job, lease = claimed
+            with structlog.contextvars.bound_contextvars(attempt=lease.attempt):
+                log.info("export.started", type=job.export_type, format=job.format)
+                outcome = await self._attempt(job, lease, asked_at)
+                log.info("export.attempt_ended", outcome=outcome.value)
+                return outcome
+
+    # -- the beginning of an attempt ------------------------------------------------------------
+
+    async def _claim(self, export_id: UUID) -> _Claim | None:
+        """Claim the job, and find out what became of a claim whose answer was lost."""
+        identity = str(WorkerIdentity.current(self._family))
+        token = uuid4()
+        give_up_at = time.monotonic() + self._settings.lease_seconds / 2
+        is_repeated = False
+        while True:
+            try:
+                async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                    claimed = await self._leases.claim(
+                        export_id,
+                        lease_seconds=self._settings.lease_seconds,
+                        worker=identity,
+                        token=token,
+                    )
+                    if claimed is None and is_repeated:
+                        return await self._leases.find_claim(export_id, token)
+                    return claimed
+            except DATABASE_ERRORS as exc:
+                # The message may be lost with this: the sweeper rings again.
+                if time.monotonic() >= give_up_at:
+                    raise
+                log.warning("export.claim_failed", error=type(exc).__name__)
+                is_repeated = True
+                await asyncio.sleep(_CLAIM_PAUSE_SECONDS)
+
+    async def _release_dead_sibling(self, export_id: UUID) -> None:
+        """End the attempt of a dead process of our own worker, without waiting for its lease.
+
+        When a child is killed, its parent hands the message to the next child, which comes here.
+        """
+        try:
+            held = await self._leases.find_holder(export_id)
+            if held is None:
+                return
+            holder, job, lease = held
+            if not await WorkerIdentity.current(self._family).has_died(holder):
+                return
+        except DATABASE_ERRORS:
+            return  # the lease runs out by itself
+        log.warning("export.worker_lost", attempt=lease.attempt, worker=holder)
+        progress = Progress(job.rows_done, job.bytes_done, job.rows_expected)
+        await self._end_failed(job, lease, WorkerLost("The process was killed."), progress)
+
+    # -- the attempt ----------------------------------------------------------------------------
+
+    async def _attempt(self, job: ExportJob, lease: Lease, asked_at: float) -> Outcome:
+        control = AttemptControl(
+            self._deadline_seconds(job), trusted_until(asked_at, self._settings.lease_seconds)
+        )
+        heartbeat = asyncio.create_task(
+            Heartbeat(self._leases, lease, control, self._settings, self._shutdown).run()
+        )
+        try:
+            completion = await self._produced(job, lease, control, heartbeat)
+        except LeaseLost:
+            log.warning("export.lease_lost")
+            return Outcome.LEASE_LOST
+        except RunStopped:
+            progress = control.snapshot()
+            return await self._settlement.settle(
+                lease,
+                lambda: self._leases.give_back(lease, progress=progress),
+                AttemptOutcome.GIVEN_BACK,
+            )
+        except (RunError, RequestError) as exc:
+            # A RequestError here: the catalog changed after the request was accepted.
+            return await self._end_failed(job, lease, exc, control.snapshot())
+        except Exception as exc:
+            # Unknown, so loud; and tried again, as the job must end one way or the other.
+            log.exception("export.unexpected_error")
+            return await self._end_failed(job, lease, exc, control.snapshot())
+        finally:
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await heartbeat
+        return await self._complete(lease, completion)
+
+    async def _produced(
+        self,
+        job: ExportJob,
+        lease: Lease,
+        control: AttemptControl,
+        heartbeat: asyncio.Task[None],
+    ) -> Completion:
+        """Run the pipeline in a thread, and wait for it no longer than its lease and orders."""
+        producing = asyncio.create_task(asyncio.to_thread(self._produce, job, lease, control))
+        await asyncio.wait({producing, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+        if heartbeat.done() and not producing.done():
+            if heartbeat.exception() is not None:
+                # A defect: the lease is not renewed any more, at whose end the pipeline stops.
+                log.error("export.heartbeat_broken", exc_info=heartbeat.exception())
+                await asyncio.wait({producing})
+            elif (reason := control.stopped_because()) is not None:
+                # It hangs in a request. The job must not: whatever the thread still does is
+                # fenced off, and its object, should it come to be, is swept.
+                log.error("export.pipeline_abandoned", reason=reason.code)
+                producing.add_done_callback(_ignore_result)
+                raise reason
+        return await producing
+
+    def _produce(self, job: ExportJob, lease: Lease, control: AttemptControl) -> Completion:
+        request = ExportRequest.from_job(job.export_type, job.format, job.options)
+        export_type = self._catalog.get_type(request.export_type)
+        return self._producer.produce(job, lease, export_type, request, control)
+
+    def _deadline_seconds(self, job: ExportJob) -> float:
+        declared = self._catalog.get(job.export_type)
+        if declared is not None and declared.deadline_seconds is not None:
+            return declared.deadline_seconds
+        return self._settings.deadline_seconds
+
+    # -- the end of an attempt ------------------------------------------------------------------
+
+    async def _complete(self, lease: Lease, completion: Completion) -> Outcome:
+        stored, manifest = completion.stored, completion.manifest
+        result = Result(
+            storage=completion.storage,
+            object_key=stored.key,
+            object_bytes=stored.bytes,
+            object_etag=stored.etag,
+            manifest=manifest.model_dump(mode="json"),
+            sha256=manifest.sha256,
+            rows=manifest.rows,
+            expires_at=self._clock.now() + timedelta(days=self._settings.result_ttl_days),
+        )
+        outcome = await self._settlement.settle(
+            lease, lambda: self._leases.complete(lease, result), AttemptOutcome.COMPLETED
+        )
+        if outcome is Outcome.LEASE_LOST and not completion.is_shared:
+            # Nobody refers to this object and nobody ever will.
+            await asyncio.to_thread(self._discard, completion.storage, stored.key)
+        return outcome
+
+    async def _end_failed(
+        self, job: ExportJob, lease: Lease, error: Exception, progress: Progress
+    ) -> Outcome:
+        """Try again if that may help and attempts are left, else end in the dead-letter list."""
+        failure = AttemptFailure.of(error)
+        may_pass = not isinstance(error, PermanentError | RequestError)
+        if may_pass and lease.attempt < job.max_attempts:
+            delay = self._retries.delay_seconds(lease.attempt, job.max_attempts)
+            log.warning(
+                "export.attempt_failed",
+                error=failure.code,
+                cause=failure.cause.value,
+                retry_in_seconds=delay,
+            )
+            return await self._settlement.settle(
+                lease,
+                lambda: self._leases.retry(lease, failure, delay_seconds=delay, progress=progress),
+                AttemptOutcome.RETRIED,
+            )
+        log.error("export.failed", error=failure.code, cause=failure.cause.value)
+        return await self._settlement.settle(
+            lease,
+            lambda: self._leases.fail(lease, failure, progress=progress),
+            AttemptOutcome.FAILED,
+        )
+
+    def _discard(self, storage: str, key: str) -> None:
+        try:
+            self._storages[storage].delete(manifest_key(key))
+            self._storages[storage].delete(key)
+        except RunError as exc:
+            # The orphan sweep finds it by its key.
+            log.warning("export.orphan_left", error=exc.code)
+
+
+def _ignore_result(task: asyncio.Task[Completion]) -> None:
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody complains that it was not

@@ -1,0 +1,1 @@
+"""One snapshot of a PostgreSQL database, read by COPY."""

@@ -1,0 +1,1 @@
+"""Storage in S3, and in whatever speaks its protocol."""

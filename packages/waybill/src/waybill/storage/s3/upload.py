@@ -1,0 +1,219 @@
+"""One object on its way into S3, proven: as a multipart upload, or in one request if it is small.
+
+Parts but the last are at least 5 MiB (S3's own rule), so a first part below that is the whole
+object unless another part follows. It is kept until ``complete`` says that none did, and then put
+in one request instead of four (begin, part, complete, look): for 1,000 rows those were most of
+the time. Nothing is visible before ``complete`` either way, and nothing is left open to sweep.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from waybill.errors import RunError, StorageCorrupted, StorageUnavailable
+from waybill.storage.base import PartReceipt, StoredObject
+from waybill.storage.s3.errors import status_of, translate, translated
+
+if TYPE_CHECKING:
+    from waybill.storage.s3.storage import S3Storage
+
+_SENDINGS = 3
+_SMALLEST_PART_BYTES = 5 * 1024 * 1024
+_MD5_ETAG = re.compile(r"[0-9a-f]{32}")
+
+
+class S3Upload:
+    """An upload under way; see ``storage.base.Upload``. Safe for threads.
+
+    ``is_shared``: a later attempt may go on with it. Then nothing is aborted or deleted here, as
+    this process may be the one that is no longer asked; the sweep clears away what nobody needs.
+    ``is_continued``: parts were written elsewhere, of which only their ETags are known.
+    """
+
+    def __init__(self, storage: S3Storage, key: str, content_type: str) -> None:
+        self._storage = storage
+        self._content_type = content_type
+        self._lock = threading.Lock()
+        self._held: tuple[bytes, str] | None = None
+        self._has_md5_etags = True
+        self.key = key
+        self.upload_id = ""
+        self.is_complete = False
+        self.is_shared = False
+        self.is_continued = False
+
+    def write_part(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
+        with self._lock:
+            if number == 1 and len(data) < _SMALLEST_PART_BYTES and not self.upload_id:
+                # A copy: the caller fills its buffer again.
+                self._held = (bytes(data), sha256)
+                return PartReceipt(1, len(data), sha256, _md5(data))
+            held, self._held = self._held, None
+            if not self.upload_id:
+                self.upload_id = self._storage.begin_upload(self.key, self._content_type)
+        if held is not None:
+            self._send(1, *held)
+        return self._send(number, data, sha256)
+
+    def complete(self, parts: list[PartReceipt]) -> StoredObject:
+        if self._held is None:
+            stored = self._join(parts)
+        else:
+            (part,) = parts
+            stored = self._put(*self._held, part.etag)
+        self.is_complete = True
+        return stored
+
+    def abort(self) -> None:
+        if self.upload_id and not self.is_complete and not self.is_shared:
+            self._storage.abort_upload(self.key, self.upload_id)
+
+    # -- an object in one request ---------------------------------------------------------------
+
+    def _put(self, data: bytes, sha256: str, md5: str) -> StoredObject:
+        checksum = as_base64(sha256)
+        for sending in range(1, _SENDINGS + 1):
+            try:
+                answer = self._storage.put_new(self.key, data, checksum, self._content_type)
+                etag = etag_of(answer)
+            except (ClientError, BotoCoreError, StorageUnavailable) as exc:
+                try:
+                    # It may have been done all the same, as with a commit of parts.
+                    return self._find_committed(exc, len(data), md5)
+                except StorageCorrupted:
+                    # Damaged on the way and refused, so it is sent again, but not for ever.
+                    if sending == _SENDINGS:
+                        raise
+                    continue
+            break
+        try:
+            is_proven = self._check_answer(answer, data, checksum)
+        except StorageCorrupted:
+            self._storage.delete(self.key)
+            raise
+        if is_proven:
+            return StoredObject(self.key, len(data), etag)
+        return self._find_whole(len(data), {etag})
+
+    # -- an object in parts ---------------------------------------------------------------------
+
+    def _send(self, number: int, data: bytes | bytearray, sha256: str) -> PartReceipt:
+        checksum = as_base64(sha256)
+        for sending in range(1, _SENDINGS + 1):
+            try:
+                with translated(f"store part {number}"):
+                    answer = self._storage.store_part(
+                        self.key, self.upload_id, number, data, checksum
+                    )
+                self._check_answer(answer, data, checksum)
+            except StorageCorrupted:
+                # Damaged on the way, so it is sent again, but not for ever.
+                if sending == _SENDINGS:
+                    raise
+            else:
+                return PartReceipt(number, len(data), sha256, etag_of(answer))
+        raise AssertionError("unreachable")
+
+    def _join(self, parts: list[PartReceipt]) -> StoredObject:
+        expected_bytes = sum(part.bytes for part in parts)
+        expected_etag = self._etag_of_parts(parts)
+        try:
+            answer = self._storage.join_parts(self.key, self.upload_id, parts)
+            # A 200 may hold an error: botocore turns one it understands into an exception, and
+            # what it does not understand has no ETag.
+            answered = etag_of(answer)
+        except (ClientError, BotoCoreError, StorageUnavailable) as exc:
+            # It may have been done all the same: the answer got lost, and a repetition by
+            # botocore was then refused (NoSuchUpload, PreconditionFailed). The object tells.
+            return self._find_committed(exc, expected_bytes, expected_etag)
+        return self._find_whole(expected_bytes, {answered, expected_etag or answered})
+
+    def _etag_of_parts(self, parts: list[PartReceipt]) -> str | None:
+        if self.is_continued or not self._has_md5_etags:
+            return None
+        if not all(_MD5_ETAG.fullmatch(part.etag) for part in parts):
+            return None
+        digests = b"".join(binascii.unhexlify(part.etag) for part in parts)
+        return f"{_md5(digests)}-{len(parts)}"
+
+    # -- proof ----------------------------------------------------------------------------------
+
+    def _check_answer(self, answer: dict[str, Any], data: bytes | bytearray, checksum: str) -> bool:
+        """Return whether the answer proves what was received; raise if it proves another thing."""
+        if is_encrypted_by_key(answer):
+            self._has_md5_etags = False  # then an ETag is a number without meaning
+        if check_echo(answer, checksum):
+            return True
+        if not self._has_md5_etags or not _MD5_ETAG.fullmatch(etag_of(answer)):
+            return False
+        # A server that ignores checksums: its ETag is the only word on what it received.
+        if _md5(data) != etag_of(answer):
+            raise StorageCorrupted("S3's ETag of a part is not the MD5 of what was sent.")
+        return True
+
+    def _find_whole(self, expected_bytes: int, etags: set[str]) -> StoredObject:
+        """Return the committed object as S3 describes it, or delete it if it is another."""
+        found = self._storage.find(self.key)
+        if found is None:
+            raise StorageCorrupted("S3 reported a commit, but the object is not there.")
+        if found.bytes != expected_bytes or etags != {found.etag}:
+            if not self.is_shared:
+                self._storage.delete(self.key)
+            raise StorageCorrupted(
+                f"S3 committed {found.bytes} bytes with ETag {found.etag} where {expected_bytes} "
+                f"bytes with ETag {' or '.join(sorted(etags))} were sent."
+            )
+        return found
+
+    def _find_committed(
+        self, error: Exception, expected_bytes: int, expected_etag: str | None
+    ) -> StoredObject:
+        """Return the object if it was committed although ``error`` says it was not."""
+        is_refusal = isinstance(error, ClientError) and status_of(error) == 403
+        failure = error if isinstance(error, RunError) else translate(error, "commit the upload")
+        found = None if is_refusal else self._storage.find(self.key)
+        if found is None or found.bytes != expected_bytes:
+            raise failure from error
+        if expected_etag is not None and found.etag != expected_etag:
+            raise failure from error
+        return found
+
+
+def as_base64(sha256_hex: str) -> str:
+    """Return a digest as S3's headers spell it."""
+    return base64.b64encode(bytes.fromhex(sha256_hex)).decode()
+
+
+def check_echo(answer: dict[str, Any], checksum: str) -> bool:
+    """Return whether S3 named the checksum it computed; raise if it is another."""
+    echoed = answer.get("ChecksumSHA256")
+    if echoed is not None and echoed != checksum:
+        raise StorageCorrupted("S3 computed another SHA-256 than that of the bytes sent.")
+    return echoed is not None
+
+
+def is_encrypted_by_key(answer: dict[str, Any]) -> bool:
+    """Return whether ETags of the bucket are no MD5s."""
+    return bool(
+        str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+        or answer.get("SSECustomerAlgorithm")
+    )
+
+
+def etag_of(answer: dict[str, Any]) -> str:
+    """Return an answer's ETag without its quotes; raise if there is none."""
+    etag = answer.get("ETag")
+    if not etag:
+        raise StorageUnavailable("S3 answered without an ETag: what it did is not known.")
+    return str(etag).strip('"')
+
+
+def _md5(data: bytes | bytearray) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

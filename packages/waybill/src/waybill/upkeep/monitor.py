@@ -1,0 +1,143 @@
+"""Figures on how the service does, and an alert for every bound they pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Float, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from waybill.jobs.job import ExportStatus
+from waybill.jobs.tables import export_jobs as jobs
+from waybill.log import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorBounds:
+    """Beyond these, somebody should look."""
+
+    queued_seconds: float
+    running_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFigures:
+    """The state of all jobs at one instant, by the database's clock."""
+
+    queued: int
+    """Jobs that wait: for a worker, or for their next attempt."""
+    due: int
+    """Jobs that wait for a worker."""
+    running: int
+    dead_letters: int
+    without_heartbeat: int
+    """Jobs whose lease is over: the sweeper frees them within seconds, if it runs."""
+    oldest_due_seconds: float
+    """For how long the first in the queue has been waiting; 0 when none is."""
+    longest_silence_seconds: float
+    """For how long the first of the leases that are over has been so; 0 when none is."""
+    leftovers: int
+    """Files out of reach whose objects are not yet deleted."""
+    in_fallback: int
+    """Files that lie in the database, as object storage was away."""
+
+
+_HELP = {
+    "queued": "Exports that wait for a worker or for their next attempt.",
+    "due": "Exports that wait for a worker.",
+    "running": "Exports under a lease.",
+    "dead_letters": "Exports that failed and were not replayed.",
+    "without_heartbeat": "Running exports whose lease is over.",
+    "oldest_due_seconds": "How long the first export in the queue has been waiting.",
+    "longest_silence_seconds": "How long ago the first of the ended leases ended.",
+    "leftovers": "Files out of reach whose objects are not yet deleted.",
+    "in_fallback": "Files that lie in the database, as object storage was away.",
+}
+
+
+class ExportMonitor:
+    """Looks at all jobs. Cheap: each figure has a partial index behind it."""
+
+    def __init__(self, engine: AsyncEngine, bounds: MonitorBounds) -> None:
+        self._engine = engine
+        self._bounds = bounds
+
+    async def figures(self) -> MonitorFigures:
+        """Return the figures of this instant."""
+        is_queued = jobs.c.status == ExportStatus.QUEUED.value
+        is_due = is_queued & (jobs.c.next_attempt_at <= func.now())
+        is_running = jobs.c.status == ExportStatus.RUNNING.value
+        is_silent = is_running & (jobs.c.lease_expires_at < func.now())
+        has_leftover = jobs.c.status.in_(
+            [ExportStatus.EXPIRED.value, ExportStatus.DELETED.value]
+        ) & jobs.c.object_key.is_not(None)
+        in_fallback = (jobs.c.status == ExportStatus.COMPLETED.value) & (
+            jobs.c.storage == "database"
+        )
+
+        def count(condition: Any) -> Any:
+            return select(func.count()).select_from(jobs).where(condition).scalar_subquery()
+
+        def age(column: Any, condition: Any) -> Any:
+            first = select(func.min(column)).where(condition).scalar_subquery()
+            elapsed = func.extract("epoch", func.now() - first)
+            return cast(func.greatest(func.coalesce(elapsed, 0), 0), Float)
+
+        statement = select(
+            count(is_queued).label("queued"),
+            count(is_due).label("due"),
+            count(is_running).label("running"),
+            count(jobs.c.status == ExportStatus.FAILED.value).label("dead_letters"),
+            count(is_silent).label("without_heartbeat"),
+            age(jobs.c.next_attempt_at, is_due).label("oldest_due_seconds"),
+            age(jobs.c.lease_expires_at, is_silent).label("longest_silence_seconds"),
+            count(has_leftover).label("leftovers"),
+            count(in_fallback).label("in_fallback"),
+        )
+        async with self._engine.connect() as connection:
+            return MonitorFigures(**(await connection.execute(statement)).mappings().one())
+
+    async def watch(self) -> tuple[str, ...]:
+        """Look once, and log an alert for each bound that is passed. Returns their names."""
+        figures = await self.figures()
+        alerts = self.alerts(figures)
+        log.info("monitor.figures", **{f.name: getattr(figures, f.name) for f in fields(figures)})
+        for alert in alerts:
+            log.error(
+                "monitor.stuck",
+                alert=alert,
+                due=figures.due,
+                running=figures.running,
+                without_heartbeat=figures.without_heartbeat,
+                oldest_due_seconds=round(figures.oldest_due_seconds, 1),
+                longest_silence_seconds=round(figures.longest_silence_seconds, 1),
+            )
+        return alerts
+
+    def alerts(self, figures: MonitorFigures) -> tuple[str, ...]:
+        """Return the names of the bounds that ``figures`` pass."""
+        alerts = []
+        if figures.oldest_due_seconds > self._bounds.queued_seconds:
+            alerts.append("queued_too_long")
+        if figures.longest_silence_seconds > self._bounds.running_seconds:
+            alerts.append("running_without_heartbeat")
+        return tuple(alerts)
+
+
+def exposition(figures: MonitorFigures) -> str:
+    """Return the figures in Prometheus' text format, version 0.0.4.
+
+    Gauges without labels, which is why no client library is needed for it.
+    """
+    lines = []
+    for field in fields(figures):
+        name = f"waybill_exports_{field.name}"
+        lines += [
+            f"# HELP {name} {_HELP[field.name]}",
+            f"# TYPE {name} gauge",
+            f"{name} {getattr(figures, field.name)}",
+        ]
+    return "\n".join(lines) + "\n"

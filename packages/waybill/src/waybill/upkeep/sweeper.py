@@ -1,0 +1,97 @@
+"""Mends whatever was lost between the row and the queue, and clears what is over.
+
+Every method is idempotent and safe to run in several processes at once.
+"""
+
+from __future__ import annotations
+
+from waybill.config import Settings
+from waybill.errors import QueueUnavailable, WorkerLost
+from waybill.jobs.attempts import AttemptFailure, RetryPolicy
+from waybill.jobs.job import ExportStatus
+from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.queue import ExportQueue
+from waybill.jobs.repository import ExportRepository
+from waybill.log import get_logger
+from waybill.requests.admission import AdmissionDesk
+from waybill.upkeep.cleanup import ResultCleanup
+from waybill.upkeep.fallback import FallbackMover
+from waybill.upkeep.orphans import OrphanSweep
+
+log = get_logger(__name__)
+
+_BATCH = 500
+_LOST = AttemptFailure.of(WorkerLost("The worker stopped renewing its lease."))
+
+
+class Sweeper:
+    """What the scheduler runs."""
+
+    def __init__(
+        self,
+        *,
+        repository: ExportRepository,
+        leases: LeaseRepository,
+        queue: ExportQueue,
+        cleanup: ResultCleanup,
+        orphans: OrphanSweep,
+        mover: FallbackMover,
+        desk: AdmissionDesk,
+        settings: Settings,
+    ) -> None:
+        self._repository = repository
+        self._leases = leases
+        self._queue = queue
+        self._cleanup = cleanup
+        self._orphans = orphans
+        self._mover = mover
+        self._desk = desk
+        self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
+        self._settings = settings
+
+    async def sweep(self) -> None:
+        """Free the jobs of lost workers, then announce every due job."""
+        await self._release_lost_workers()
+        await self._publish_due()
+
+    async def clean(self) -> None:
+        """Take files past their time out of reach, and forget what is long over. The database
+        alone: a file expires in time though storage hangs."""
+        await self._cleanup.expire()
+        await self._cleanup.purge()
+        await self._desk.forget_keys()
+
+    async def sweep_storage(self) -> None:
+        """Delete what is out of reach, move back what object storage could not take, and go on
+        looking for objects and uploads that belong to no job."""
+        await self._cleanup.remove_leftovers()
+        await self._mover.step()
+        await self._orphans.step()
+
+    async def _release_lost_workers(self) -> None:
+        released = await self._leases.release_expired(_LOST, self._retries)
+        for job in released:
+            log.warning(
+                "export.worker_lost",
+                export_id=str(job.id),
+                attempt=job.attempt,
+                dead_letter=job.status is ExportStatus.FAILED,
+            )
+
+    async def _publish_due(self) -> None:
+        due = list(await self._repository.unannounced(limit=_BATCH))
+        try:
+            # A message that nobody answered is lost only when the broker holds none any more;
+            # otherwise the workers are busy, and more messages would only pile up.
+            if not due and await self._queue.depth() == 0:
+                due += await self._repository.unanswered(
+                    older_than_seconds=self._settings.republish_after_seconds, limit=_BATCH
+                )
+            for export_id in due:
+                await self._queue.publish(export_id)
+                await self._repository.mark_published([export_id])
+        except QueueUnavailable:
+            log.warning("sweeper.broker_unavailable", waiting=len(due))
+            return
+        if due:
+            log.info("sweeper.published", count=len(due))
