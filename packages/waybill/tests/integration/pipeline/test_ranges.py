@@ -23,7 +23,7 @@ from waybill.pipeline import readers
 from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
 from waybill.source.source import PostgresSource
 
-from .readers import read_table
+from ..readers import read_table
 
 THINGS = TableSource("public", "things")
 ROWS = 4_000

@@ -12,7 +12,7 @@ import pytest
 from waybill.catalog.model import Column, QuerySource, TableSource
 from waybill.formats import ENCODERS
 
-from .readers import read_table
+from ..readers import read_table
 
 TABLE = TableSource("public", "t")
 EMPTY = {"csv": b"id,a\r\n", "json": b"[]\n", "ndjson": b""}

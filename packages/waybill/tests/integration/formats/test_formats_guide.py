@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from waybill.catalog.model import TableSource
 from waybill.formats import ENCODERS
 
-from .readers import read_table
+from ..readers import read_table
 
 GUIDE = Path(__file__).parents[5] / "docs" / "formats.md"
 TABLE = TableSource("public", "t")

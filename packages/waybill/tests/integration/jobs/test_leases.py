@@ -16,7 +16,7 @@ from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.repository import ExportRepository
 
-from .conftest import LEASE_SECONDS, claimed, result_of
+from ..leased import LEASE_SECONDS, claimed, result_of
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[object, ...]]]

@@ -1,5 +1,5 @@
 """Restoring a guarded CSV file, on bytes written by hand (PostgreSQL's own are compared in
-``integration/pipeline/test_formula_guard_sql.py``)."""
+``integration/formats/test_formula_guard_sql.py``)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from waybill.jobs.job import ExportJob, ExportStatus, Progress
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.repository import ExportRepository
 
-from .conftest import claimed, result_of
+from ..leased import claimed, result_of
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[object, ...]]]

@@ -18,7 +18,7 @@ from waybill.errors import InvalidOption, ValueNotRepresentable
 from waybill.formats import UnreadableFile
 from waybill.results.unguard import restore_unguarded
 
-from .readers import read_sheets, read_table
+from ..readers import read_sheets, read_table
 
 TABLE = TableSource("public", "t")
 UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"

@@ -1,49 +1,16 @@
-"""Jobs on a real database, without processes."""
+"""Jobs under a lease on a real database, and results as a worker would commit them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
-from waybill.bootstrap import Services
 from waybill.jobs.job import ExportJob, Lease
 from waybill.jobs.leases import LeaseRepository, Result
-from waybill.jobs.repository import ExportRepository
 from waybill.results.object_keys import object_key
 
 LEASE_SECONDS = 60.0
-
-
-@pytest.fixture
-def repository(services: Services) -> ExportRepository:
-    return services.repository
-
-
-@pytest.fixture
-def leases(services: Services) -> LeaseRepository:
-    return services.leases
-
-
-@pytest.fixture
-def add(repository: ExportRepository) -> Callable[..., Awaitable[ExportJob]]:
-    """Add a queued job of Ann's."""
-
-    async def add(**values: Any) -> ExportJob:
-        defaults: dict[str, Any] = {
-            "export_type": "users",
-            "format": "csv",
-            "options": {},
-            "requested_by": "ann",
-            "tenant": None,
-            "max_attempts": 3,
-        }
-        return await repository.add(**(defaults | values))
-
-    return add
 
 
 async def claimed(leases: LeaseRepository, job: ExportJob, seconds: float = LEASE_SECONDS) -> Lease:

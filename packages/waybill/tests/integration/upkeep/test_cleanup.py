@@ -22,7 +22,7 @@ from waybill.storage.base import Storage
 from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
 from waybill.upkeep.orphans import OrphanSweep
 
-from .conftest import claimed, result_of
+from ..leased import claimed, result_of
 
 Add = Callable[..., Awaitable[ExportJob]]
 

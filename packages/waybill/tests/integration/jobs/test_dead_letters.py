@@ -20,7 +20,7 @@ from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
 from waybill.upkeep.monitor import ExportMonitor, MonitorBounds, exposition
 
-from .conftest import claimed
+from ..leased import claimed
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[object, ...]]]

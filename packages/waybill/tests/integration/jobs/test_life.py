@@ -42,7 +42,7 @@ from waybill.jobs.repository import ExportRepository
 from waybill.manifest import ManifestSnapshot
 from waybill.storage.base import PartReceipt
 
-from .conftest import result_of
+from ..leased import result_of
 
 T = TypeVar("T")
 

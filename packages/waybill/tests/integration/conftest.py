@@ -1,4 +1,5 @@
-"""Real PostgreSQL, real S3: a table goes in, a verified file comes out."""
+"""Fixtures of more than one room: jobs on a real database; a table that goes in and the verified
+file that comes out."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import dataclasses
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +19,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from waybill.bootstrap import Services
 from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
 from waybill.catalog.plan import ExportPlan
 from waybill.formats import get_encoder, read_options
+from waybill.jobs.job import ExportJob
+from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.repository import ExportRepository
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
 from waybill.manifest import Manifest
@@ -30,6 +35,34 @@ from waybill.pipeline.readers import Parallel
 from waybill.results.verify import verify_file
 from waybill.source.source import PostgresSource
 from waybill.storage.s3.storage import S3Options, S3Storage
+
+
+@pytest.fixture
+def repository(services: Services) -> ExportRepository:
+    return services.repository
+
+
+@pytest.fixture
+def leases(services: Services) -> LeaseRepository:
+    return services.leases
+
+
+@pytest.fixture
+def add(repository: ExportRepository) -> Callable[..., Awaitable[ExportJob]]:
+    """Add a queued job of Ann's."""
+
+    async def add(**values: Any) -> ExportJob:
+        defaults: dict[str, Any] = {
+            "export_type": "users",
+            "format": "csv",
+            "options": {},
+            "requested_by": "ann",
+            "tenant": None,
+            "max_attempts": 3,
+        }
+        return await repository.add(**(defaults | values))
+
+    return add
 
 
 class RecordingControl:
