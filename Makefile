@@ -34,6 +34,7 @@ chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), t
 lint: $(VENV)/.dev ## Check style, types and records
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(MAKE) --no-print-directory types
 	$(MAKE) --no-print-directory records
 

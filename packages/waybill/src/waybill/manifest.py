@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from waybill.errors import WaybillError
-from waybill.jobs.job import ExportJob
 from waybill.storage.disposition import content_disposition
 
 MANIFEST_VERSION: Literal[1] = 1
@@ -174,16 +173,6 @@ def export_file_name(
     return f"{export_type}-{created_at:%Y%m%d}-{short_id}.{extension}"
 
 
-def file_name(job: ExportJob) -> str:
-    """Return the file name of a job: its manifest's, else what that would be."""
-    named = (job.manifest or {}).get("file_name")
-    if isinstance(named, str) and named:
-        return named
-    return export_file_name(
-        job.export_type, job.format, created_at=job.created_at, export_id=job.id
-    )
-
-
 __all__ = [
     "MANIFEST_VERSION",
     "InvalidManifest",
@@ -195,7 +184,6 @@ __all__ = [
     "ManifestSnapshot",
     "content_disposition",
     "export_file_name",
-    "file_name",
     "manifest_key",
     "manifest_schema",
 ]

@@ -14,12 +14,12 @@ from waybill.catalog.plan import ExportPlan, ResolvedColumn
 from waybill.errors import IncompleteExport, InvalidOption
 from waybill.formats import (
     ENCODERS,
-    CopyChunk,
     Encoder,
     Encoding,
     UnreadableFile,
     read_options,
 )
+from waybill.source.copy_chunk import CopyChunk
 
 # What COPY sends for a column "a" of three rows.
 MESSAGES = {

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import UUID
 
-from waybill.jobs.tables import metadata
+from waybill.metadata import metadata
 
 _TIMESTAMP = DateTime(timezone=True)
 

@@ -16,9 +16,9 @@ from waybill.catalog.filters import Condition, Filter, FilterType, Value
 from waybill.catalog.findings import Finding
 from waybill.catalog.model import ExportType
 from waybill.catalog.names import visible
+from waybill.catalog.relation_sql import from_source
 from waybill.catalog.relations import Connection
 from waybill.catalog.where import where_clause
-from waybill.formats.statement import from_source
 
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _SAMPLES: Final[dict[FilterType, Value]] = {

@@ -18,8 +18,8 @@ from datetime import datetime
 from psycopg import sql
 
 from waybill.catalog.filters import Condition, Value
+from waybill.catalog.relation_sql import source_column
 from waybill.catalog.scope import Parameter, RowScope
-from waybill.formats.statement import source_column
 
 _COMPARISONS = {
     "eq": sql.SQL("="),

@@ -9,7 +9,6 @@ from typing import Any
 from waybill.catalog.plan import FormatOptions
 from waybill.errors import UnknownFormat
 from waybill.formats.base import (
-    CopyChunk,
     Encoder,
     Encoding,
     FileFacts,
@@ -43,7 +42,6 @@ def read_options(format_name: str, raw: Mapping[str, Any]) -> FormatOptions:
 
 __all__ = [
     "ENCODERS",
-    "CopyChunk",
     "Encoder",
     "Encoding",
     "FileFacts",

@@ -16,7 +16,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from waybill.catalog.plan import ResolvedColumn
-from waybill.formats.statement import source_column
+from waybill.catalog.relation_sql import source_column
 
 TEXT: Final = pa.string()
 JSON: Final = pa.json_(pa.string())

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.errors import InvalidOption, WaybillError
 from waybill.formats.formula_guard import needs_guard
+from waybill.source.copy_chunk import CopyChunk
 
 _READ_BYTES: Final = 1024 * 1024
 
@@ -27,22 +28,6 @@ class UnreadableFile(WaybillError):
     """A file is none of its format, although its digest may be right."""
 
     code = "unreadable_file"
-
-
-@dataclass(frozen=True, slots=True)
-class CopyChunk:
-    """Whole rows, one message each: as COPY sent them, or the one value of a binary COPY's."""
-
-    messages: Sequence[bytes | memoryview]
-
-    @property
-    def rows(self) -> int:
-        return len(self.messages)
-
-    @property
-    def data(self) -> bytes:
-        """All messages in a row; joined anew at each call."""
-        return b"".join(self.messages)
 
 
 class Encoding(Protocol):

@@ -16,7 +16,7 @@ from typing import Final
 from psycopg import sql
 
 from waybill.errors import IncompleteExport
-from waybill.formats.base import CopyChunk
+from waybill.source.copy_chunk import CopyChunk
 
 BLOCK_BYTES: Final = 1024 * 1024
 """Of COPY's text. It becomes as much again in Arrow, and some eight times as much as XML."""

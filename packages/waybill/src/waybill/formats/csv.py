@@ -23,8 +23,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.errors import IncompleteExport
-from waybill.formats.base import CopyChunk, Encoder, FileFacts, check_labels, join_header
+from waybill.formats.base import Encoder, FileFacts, check_labels, join_header
 from waybill.formats.statement import copy_csv
+from waybill.source.copy_chunk import CopyChunk
 
 _BOM = b"\xef\xbb\xbf"
 _COUNT_BYTES = 64 * 1024

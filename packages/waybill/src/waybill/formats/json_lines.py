@@ -10,7 +10,7 @@ ISO 8601 duration; all other types are strings of PostgreSQL's text. NULL is ``n
 from __future__ import annotations
 
 from waybill.errors import IncompleteExport
-from waybill.formats.base import CopyChunk
+from waybill.source.copy_chunk import CopyChunk
 
 _TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 

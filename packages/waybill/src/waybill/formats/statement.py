@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from waybill.catalog.model import QuerySource, TableSource
 from waybill.catalog.plan import ExportPlan, ResolvedColumn
+from waybill.catalog.relation_sql import from_source, source_column
 from waybill.formats.formula_guard import guard_expression, is_guarded_column
 
-_SOURCE = sql.Identifier("waybill_source")
 _ROW = sql.Identifier("waybill_row")
 
 BOOL_OID = 16
@@ -25,27 +24,6 @@ _NAME_BYTES = 63
 
 _CONCAT_ARGUMENTS = 90
 """A function takes at most 100 arguments (FUNC_MAX_ARGS); nested calls take any number."""
-
-
-def from_source(
-    source: TableSource | QuerySource, where: sql.Composable | None = None
-) -> sql.Composed:
-    """Return ``FROM …`` with the source under its alias, and ``WHERE …`` if rows are chosen."""
-    if isinstance(source, TableSource):
-        relation: sql.Composable = sql.Identifier(source.schema, source.table)
-    else:
-        # One statement, as ``QuerySource`` makes sure. The newline ends a trailing comment.
-        relation = sql.Composed([sql.SQL("("), sql.SQL(source.sql), sql.SQL("\n)")])
-    parts = [sql.SQL("FROM"), relation, sql.SQL("AS"), _SOURCE]
-    if where is not None:
-        parts += [sql.SQL("WHERE"), where]
-    return sql.SQL(" ").join(parts)
-
-
-def source_column(name: str) -> sql.Composed:
-    """Return the qualified column. Qualified, because in ORDER BY a bare name would mean the
-    output column of that name, which a label may have put on another column."""
-    return sql.SQL(".").join([_SOURCE, sql.Identifier(name)])
 
 
 def _order_by(names: Sequence[str]) -> sql.Composable:

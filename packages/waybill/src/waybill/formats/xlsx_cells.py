@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from waybill.catalog.plan import ResolvedColumn
+from waybill.catalog.relation_sql import source_column
 from waybill.errors import ValueNotRepresentable
 from waybill.formats.arrow_text import (
     day_microseconds,
@@ -30,7 +31,7 @@ from waybill.formats.arrow_text import (
     microseconds,
     number,
 )
-from waybill.formats.statement import csv_value, source_column
+from waybill.formats.statement import csv_value
 
 MAX_CELL_CHARACTERS: Final = 32_767
 

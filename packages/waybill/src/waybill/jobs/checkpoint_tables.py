@@ -15,7 +15,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from waybill.jobs.tables import export_jobs, metadata
+from waybill.jobs.tables import export_jobs
+from waybill.metadata import metadata
 
 # One per job at most. It is gone when the job is over, however it ended.
 export_checkpoints = Table(

@@ -11,7 +11,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     func,
@@ -21,15 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from waybill.jobs.attempts import AttemptOutcome, Cause
 from waybill.jobs.job import ExportStatus
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-    }
-)
+from waybill.metadata import metadata
 
 _STATUSES = ", ".join(f"'{status.value}'" for status in ExportStatus)
 _OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in AttemptOutcome)
@@ -124,6 +115,12 @@ Index(
     "ix_export_jobs_dead_letters",
     export_jobs.c.finished_at,
     postgresql_where=text("status = 'failed'"),
+)
+# What is kept beside object storage and is to be moved there.
+Index(
+    "ix_export_jobs_fallback",
+    export_jobs.c.finished_at,
+    postgresql_where=text("status = 'completed' AND storage = 'database'"),
 )
 # What the retention of old rows deletes.
 Index(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from waybill.jobs.tables import metadata
+from waybill.metadata import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -14,7 +14,7 @@ from typing import Self
 from psycopg import sql
 
 from waybill.catalog.plan import ExportPlan
-from waybill.formats.statement import from_source, source_column
+from waybill.catalog.relation_sql import from_source, source_column
 from waybill.source.source import PostgresSnapshot, PostgresSource
 
 _AND = sql.SQL(" AND ")

@@ -25,11 +25,12 @@ from typing import Final, Protocol, Self
 from waybill.catalog.plan import ExportPlan
 from waybill.config import PROGRESS_ROWS
 from waybill.errors import IncompleteExport, RunError, SourceUnavailable
-from waybill.formats import CopyChunk, Encoding, get_encoder
+from waybill.formats import Encoding, get_encoder
 from waybill.formats.base import ResumableEncoding
 from waybill.log import get_logger
 from waybill.pipeline.keyset import KeyLookup, rows_behind, rows_up_to
 from waybill.run_control import POLL_SECONDS
+from waybill.source.copy_chunk import CopyChunk
 from waybill.source.processors import count_processors
 from waybill.source.source import PostgresSnapshot, PostgresSource
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from waybill.jobs.tables import metadata
+from waybill.metadata import metadata
 
 idempotency_keys = Table(
     "idempotency_keys",

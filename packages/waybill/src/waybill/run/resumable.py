@@ -33,7 +33,7 @@ from waybill.errors import (
     StorageCorrupted,
 )
 from waybill.formats import get_encoder
-from waybill.formats.base import CopyChunk, ResumableEncoding
+from waybill.formats.base import ResumableEncoding
 from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, Place
 from waybill.log import get_logger
 from waybill.manifest import Manifest, ManifestSegment, ManifestSnapshot
@@ -41,6 +41,7 @@ from waybill.pipeline.keyset import KeyLookup, rows_behind
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.pipeline import Completion, build_manifest, check_parts
 from waybill.run_control import RunControl
+from waybill.source.copy_chunk import CopyChunk
 from waybill.source.libpq import CHUNK_ROWS
 from waybill.source.source import PostgresSnapshot, PostgresSource
 from waybill.storage.base import PartReceipt, Storage

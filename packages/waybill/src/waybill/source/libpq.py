@@ -27,8 +27,8 @@ from psycopg import pq, sql
 
 from waybill.config import PROGRESS_ROWS
 from waybill.errors import RunError, SourceRejected, SourceUnavailable
-from waybill.formats.base import CopyChunk
 from waybill.run_control import POLL_SECONDS
+from waybill.source.copy_chunk import CopyChunk
 from waybill.source.copy_messages import LONG_MESSAGE, Pauses, unframed
 
 CHUNK_ROWS = PROGRESS_ROWS

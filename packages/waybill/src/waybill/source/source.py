@@ -14,14 +14,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.plan import ResolvedColumn
+from waybill.catalog.relation_sql import from_source, source_column
 from waybill.errors import (
     ConfigurationError,
     KeyNotUnique,
     SourceRejected,
     SourceUnavailable,
 )
-from waybill.formats.base import CopyChunk
-from waybill.formats.statement import from_source, source_column
+from waybill.source.copy_chunk import CopyChunk
 from waybill.source.libpq import Session, error_from_sqlstate
 
 EXACT_COUNT_ROWS = 200_000

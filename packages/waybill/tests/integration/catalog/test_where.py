@@ -22,9 +22,9 @@ from psycopg import sql
 from waybill.catalog import Column, ExportType, Filter, QuerySource, RowScope, TableSource
 from waybill.catalog.filters import FilterType, read_filters
 from waybill.catalog.plan import ExportPlan
+from waybill.catalog.relation_sql import from_source
 from waybill.catalog.where import where_clause
 from waybill.formats import get_encoder, read_options
-from waybill.formats.statement import from_source
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
 from waybill.source.source import PostgresSource

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from waybill.catalog.model import ExportType, TableSource
 from waybill.catalog.plan import ExportPlan, ResolvedColumn
-from waybill.formats import CopyChunk, get_encoder, read_options
+from waybill.formats import get_encoder, read_options
 from waybill.formats.base import join_header
+from waybill.source.copy_chunk import CopyChunk
 
 
 def write(messages: list[bytes], headers: list[str], **options: object) -> bytes:

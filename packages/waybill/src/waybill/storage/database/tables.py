@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import BYTEA, UUID
 
-from waybill.jobs.tables import export_jobs, metadata
+from waybill.metadata import metadata
 
 _TIMESTAMP = DateTime(timezone=True)
 
@@ -59,11 +59,4 @@ stored_chunks = Table(
     Column("part", Integer, primary_key=True),
     Column("part_offset", BigInteger, primary_key=True),
     Column("data", BYTEA, nullable=False),
-)
-
-# What is to be moved to object storage.
-Index(
-    "ix_export_jobs_fallback",
-    export_jobs.c.finished_at,
-    postgresql_where=text("status = 'completed' AND storage = 'database'"),
 )
