@@ -22,8 +22,8 @@ from waybill.jobs.rows import JOB_COLUMNS, job_of
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.manifest import Manifest, manifest_key
+from waybill.results.stored_tables import stored_objects
 from waybill.storage.base import PartReceipt, Storage, StoredObject
-from waybill.storage.database.tables import stored_objects
 
 log = get_logger(__name__)
 

@@ -4,7 +4,7 @@ A part is a number of chunks of 256 KiB, written with one binary COPY and proven
 PostgreSQL computes of what it holds. Every operation has a connection of its own: there are few of
 them, they come from threads and forked processes, and a slow download must not hold one for hours.
 
-The tables are ``waybill.storage.database.tables``.
+The tables are ``waybill.results.stored_tables``.
 """
 
 from __future__ import annotations
