@@ -42,6 +42,7 @@ def index_table(
 ) -> list[str]:
     """Lines of a Markdown table; links are relative to the directory ``base``.
 
+    Drafts are left out: branches that each add a row would conflict, and their names go.
     Raises InvalidInput for an unknown column.
     """
     for column in columns:
@@ -50,6 +51,8 @@ def index_table(
     rows = [[column.title() for column in columns], ["---"] * len(columns)]
     links = {record.number: record for record in reversed(records) if record.number is not None}
     for record in records:
+        if record.draft is not None:
+            continue
         rows.append([_cell(record, column, base, links) for column in columns])
     return ["| " + " | ".join(row) + " |" for row in rows]
 

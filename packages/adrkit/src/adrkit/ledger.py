@@ -9,6 +9,7 @@ ever had appears.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from adrkit.git import Git, Head, Ref
 from adrkit.record import file_number
+from adrkit.remote import RemoteHead
 from adrkit.repository import RecordRepository, is_record_path
 
 WORK_TREE = "work tree"
@@ -23,7 +25,8 @@ WORK_TREE = "work tree"
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A number at a path. ``where`` is WORK_TREE or the commit that last touched the path."""
+    """A number at a path. ``where`` is WORK_TREE, the commit that last touched the path, or the
+    branch or pull request of a remote."""
 
     number: int
     path: str
@@ -31,7 +34,8 @@ class Use:
 
     @property
     def description(self) -> str:
-        place = self.where if self.where == WORK_TREE else f"commit {self.where[:10]}"
+        commit = re.fullmatch(r"[0-9a-f]{40,64}", self.where)
+        place = f"commit {self.where[:10]}" if commit else self.where
         return f"{self.path} in {place}"
 
 
@@ -50,11 +54,17 @@ class Collision:
 
 
 class NumberLedger:
-    """Numbers of one records directory. ``git`` None: the work tree alone is looked at."""
+    """Numbers of one records directory. ``git`` None: the work tree alone is looked at.
 
-    def __init__(self, repository: RecordRepository, git: Git | None) -> None:
+    ``heads`` are branches and pull requests of a remote (``adrkit.remote``), to count as well.
+    """
+
+    def __init__(
+        self, repository: RecordRepository, git: Git | None, heads: Sequence[RemoteHead] = ()
+    ) -> None:
         self.repository = repository
         self.git = git
+        self.heads = tuple(heads)
 
     @property
     def caveat(self) -> str | None:
@@ -73,7 +83,7 @@ class NumberLedger:
     def uses(self) -> Mapping[int, tuple[Use, ...]]:
         """Every number ever taken and the names it was taken by, each name once."""
         found: dict[int, dict[str, Use]] = {}
-        for use in (*self._work_tree(), *self._history()):
+        for use in (*self._work_tree(), *self._history(), *self._remote()):
             found.setdefault(use.number, {}).setdefault(use.path, use)
         return {number: tuple(by_path.values()) for number, by_path in sorted(found.items())}
 
@@ -83,6 +93,11 @@ class NumberLedger:
 
     def is_taken(self, number: int) -> bool:
         return number in self.uses
+
+    @property
+    def prefix(self) -> str | None:
+        """Records directory relative to the top level, None outside of the git repository."""
+        return self._prefix
 
     @cached_property
     def _prefix(self) -> str | None:
@@ -116,6 +131,13 @@ class NumberLedger:
             number = self._number_of(change.path)
             if number is not None:
                 yield Use(number, change.path, change.commit)
+
+    def _remote(self) -> Iterator[Use]:
+        for head in self.heads:
+            for path in head.paths:
+                number = self._number_of(path)
+                if number is not None:
+                    yield Use(number, path, head.name)
 
     def _number_of(self, path: str) -> int | None:
         inside = path if self._prefix in (None, ".") else path[len(str(self._prefix)) + 1 :]

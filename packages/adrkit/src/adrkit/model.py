@@ -333,7 +333,8 @@ def read_verdict(raw: str, span: Span, line: int) -> Verdict:
 
 
 _TITLE = re.compile(
-    r"(?P<prefix>(?:(?:ADR|RFC)[-_ ]?(?P<adr>\d{1,6})(?P<letter>[a-z]?)(?:\s*[:.–—-]\s*|\s+|$))"
+    r"(?P<prefix>(?:(?:ADR[-_ ])?draft-\S+-[2-9b-df-hjkmnp-tv-z]{8}(?:\s*[:.]\s*|$))"
+    r"|(?:(?:ADR|RFC)[-_ ]?(?P<adr>\d{1,6})(?P<letter>[a-z]?)(?:\s*[:.–—-]\s*|\s+|$))"
     r"|(?:(?P<plain>\d{1,6})(?P<letter2>[a-z]?)(?:\s*[.:)]\s+|\s+[-–—]\s+)))",
     re.IGNORECASE,
 )
@@ -344,6 +345,7 @@ def read_title(raw: str, span: Span, line: int) -> Title:
     if match is None:
         return Title(raw, raw, None, "", "", span, line)
     prefix = match["prefix"]
-    number = int(match["adr"] or match["plain"])
+    digits = match["adr"] or match["plain"]  # neither in a draft's title
+    number = int(digits) if digits else None
     suffix = match["letter"] or match["letter2"] or ""
     return Title(raw[len(prefix) :].strip(), raw, number, suffix, prefix, span, line)

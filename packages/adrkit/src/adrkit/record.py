@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from adrkit.dialects import Dialect, Header, detect
 from adrkit.document import Document, LinkKind, Section, Span, SpanSweep, plain
+from adrkit.drafts import DraftName, draft_name
 from adrkit.model import (
     Alternative,
     CheckBlock,
@@ -118,12 +119,21 @@ class Record:
 
     @property
     def number(self) -> int | None:
-        """The file name's number; the title's when the file name has none."""
+        """The file name's number; the title's when the file name has none. Drafts have none."""
+        if self.draft is not None:
+            return None
         return self.file_number if self.file_number is not None else self.title_number
+
+    @cached_property
+    def draft(self) -> DraftName | None:
+        """The draft's name, by the file name, of a record that waits for its number."""
+        return draft_name(self.path) if self.path else None
 
     @property
     def label(self) -> str:
-        """ "ADR-0007", else the file name, else "record": for messages."""
+        """ "ADR-0007", "ADR-draft-SLUG-KEY", else the file name, else "record": for messages."""
+        if self.draft is not None:
+            return self.draft.label
         if self.number is not None:
             return f"ADR-{self.number:04d}"
         return self.path.name if self.path else "record"

@@ -33,6 +33,7 @@ from adrkit.transaction import FileChange, apply_changes
 
 _SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"}
 _MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
+_NEW_SUFFIX = ".adrkit-new"
 _FILE_PREFIX = re.compile(r"((?:adr[-_]?)?)(\d{1,6})([a-z]?)(?=[-_. ]|$)", re.IGNORECASE)
 
 
@@ -94,7 +95,7 @@ def plan_renumber(
     edits: list[FileEdit] = []
     ambiguous: list[Citation] = []
     content = record.document.edit(*_title_edit(record, number)).to_bytes()
-    for path in _citing_files(config, ledger.git):
+    for path in citing_files(config, ledger.git):
         try:
             data = path.read_bytes()
         except OSError:
@@ -241,7 +242,8 @@ def _link_edits(source: Source, path: Path, old: Path, new: Path) -> Iterator[Ed
             yield Edit(name, new.name)
 
 
-def _citing_files(config: Config, git: Git | None) -> Iterable[Path]:
+def citing_files(config: Config, git: Git | None) -> Iterable[Path]:
+    """Files that may cite records: absolute paths, as the settings choose them."""
     if git is not None:
         root = git.root.resolve()
         names: Iterable[Path] = (root / name for name in git.tracked())
@@ -250,6 +252,8 @@ def _citing_files(config: Config, git: Git | None) -> Iterable[Path]:
         names = _walk(root)
     for path in names:
         relative = path.relative_to(root).as_posix()
+        if path.name.startswith(".") and path.name.endswith(_NEW_SUFFIX):
+            continue  # left over from a change that was killed
         if not any(_matches(relative, pattern) for pattern in config.citations):
             continue
         try:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from adrkit.config import Config
+from adrkit.drafts import DraftName, draft_name
 from adrkit.errors import (
     AmbiguousNumber,
     DocumentError,
@@ -56,9 +57,10 @@ class RecordRepository:
     """Records of a directory and its sub-directories, in order of number, then path.
 
     A Markdown file is a record when its name begins with a number (``0007-title.md``,
-    ``ADR-7_title.md``), or when its first lines have a title ``# ADR-NNNN``. Never records:
-    README, index, changelog, contributing, toc, glossary, files named ``template`` or
-    ``*-template``, names that begin with ``.`` or ``_``, and what ``exclude`` matches.
+    ``ADR-7_title.md``), when it is a draft's (``draft-title-KEY.md``), or when its first lines
+    have a title ``# ADR-NNNN``. Never records: README, index, changelog, contributing, toc,
+    glossary, files named ``template`` or ``*-template``, names that begin with ``.`` or ``_``,
+    and what ``exclude`` matches.
     """
 
     def __init__(self, directory: Path, *, exclude: Sequence[str] = ()) -> None:
@@ -90,6 +92,8 @@ class RecordRepository:
             fnmatch.fnmatch(relative, pattern) for pattern in self.exclude
         ):
             return False
+        if draft_name(path) is not None:
+            return True
         try:
             with path.open("rb") as file:
                 return _TITLE_WITH_NUMBER.search(file.read(_PEEK_BYTES)) is not None
@@ -162,7 +166,7 @@ class RecordRepository:
         raise RecordNotFound(f"ADR-{number:04d}", self.directory)
 
     def resolve(self, reference: str) -> Record:
-        """Record named by "7", "0007", "ADR-7", a file name or a path.
+        """Record named by "7", "0007", "ADR-7", "ADR-draft-title-KEY", a file name or a path.
 
         Raises RecordNotFound, AmbiguousNumber or a DocumentError.
         """
@@ -171,13 +175,22 @@ class RecordRepository:
         if match:
             return self.get(int(match.group(1)))
         wanted = {Path(text).resolve(), (self.directory / text).resolve()}
+        draft = draft_name(Path(f"{re.sub('^adr[-_ ]', '', text, flags=re.I)}.md"))
         for path in self.paths:
-            if path.name == text or path.resolve() in wanted:
+            if path.name == text or path.resolve() in wanted or _is_draft(path, draft):
                 found = self._at(path)
                 if isinstance(found, DocumentError):
                     raise found
                 return found
         raise RecordNotFound(reference, self.directory)
+
+    @property
+    def drafts(self) -> tuple[Record, ...]:
+        """Readable records that wait for a number, in order of date, then name."""
+        found = [record for record in self.list() if record.draft is not None]
+        return tuple(
+            sorted(found, key=lambda r: (r.date.value if r.date else "", r.label, str(r.path)))
+        )
 
     def duplicates(self) -> Mapping[int, tuple[Record, ...]]:
         """Numbers that several records share; a letter suffix (020a, 020b) tells apart."""
@@ -187,6 +200,12 @@ class RecordRepository:
                 named = file_number(record.path) if record.path else None
                 by_number.setdefault((record.number, named[1] if named else ""), []).append(record)
         return {key[0]: tuple(found) for key, found in by_number.items() if len(found) > 1}
+
+
+def _is_draft(path: Path, wanted: DraftName | None) -> bool:
+    """Whether ``path`` is the draft that is ``wanted``: its key decides, the slug may differ."""
+    named = draft_name(path) if wanted is not None else None
+    return named is not None and wanted is not None and named.key == wanted.key
 
 
 def _order(path: Path) -> tuple[int, str, str]:

@@ -87,7 +87,9 @@ def test_new_takes_the_number_after_all_branches(project: GitProject) -> None:
     project("checkout", "-q", "main")
     code, out, _ = adr(project, "new", "Mine", "--json")
     assert code == 0
-    assert json.loads(out) == {"number": 3, "path": "docs/adr/0003-mine.md", "superseded": []}
+    assert json.loads(out) == {
+        "number": 3, "label": "ADR-0003", "path": "docs/adr/0003-mine.md", "superseded": [],
+    }  # fmt: skip
 
 
 def test_new_that_supersedes_marks_both_in_one_step(project: GitProject) -> None:

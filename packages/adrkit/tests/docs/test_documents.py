@@ -31,22 +31,26 @@ def in_repository(path: Path) -> Path:
     return path
 
 
-def test_tour_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 5
-    programs = tmp_path / "bin"
+def run_tour(page: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """The shell blocks of a page, one after the other, as a reader would type them."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    programs = directory / "bin"
     programs.mkdir()
     command = programs / "adr"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m adrkit "$@"\n')
     command.chmod(0o755)
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
-        cwd=tmp_path,
+        cwd=directory,
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_tour_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
+    done = run_tour(README.read_text(), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     orders = tmp_path / "orders"
     assert (orders / "public/index.html").exists()
@@ -126,3 +130,11 @@ def test_action_runs_commands_that_exist_and_pastes_no_input_into_its_script() -
     for script in scripts:
         assert "${{" not in script
         subprocess.run(["bash", "-n", "-c", script], check=True)
+
+
+def test_worked_example_of_drafts_runs_as_it_is_written(tmp_path: Path) -> None:
+    page = in_repository(REPOSITORY / "docs/adrkit/numbers.md").read_text()
+    done = run_tour(page, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# ADR-0003: jobs wait in Valkey" in done.stdout
+    assert "See [ADR-0002](docs/adr/0002-use-valkey-for-caching.md)." in done.stdout

@@ -1,4 +1,9 @@
-"""``ADR-NNNN`` in code and documents: each must be a record that exists and is in force."""
+"""``ADR-NNNN`` in code and documents: each must be a record that exists and is in force.
+
+No citations are: what stands on a line with ``adr-check: ignore``, what stands between lines with
+``adr-check: off`` and ``adr-check: on`` (examples, generated text), and whatever `adr site` and
+`adr export` wrote.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from dataclasses import dataclass
 from adrkit.checks.settings import CheckSettings
 from adrkit.checks.verdict import Level, Result, Verdict
 from adrkit.config import Config
+from adrkit.drafts import draft_mentions, key_of_comment, may_mention_drafts
 from adrkit.globs import matches_any
 from adrkit.model import Status
 from adrkit.project_files import ProjectFiles
@@ -17,6 +23,9 @@ from adrkit.record import Record
 #: Said on the same line: the citation speaks of the past, or is no citation at all.
 WAIVER = "adr-check: ignore"
 
+_SWITCH = re.compile(rb"adr-check:[ \t]*(off|on)\b")
+_EXPORT = b'"schema": "urn:adrkit:schema:export:'
+_SITE_MARKER = ".adr-site"  # in the directory of every site
 _CITATION = re.compile(rb"(?<![\w/-])ADR-(\d{1,6})(?![\w]|-\w)")
 _MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
 
@@ -42,9 +51,12 @@ class CitationRun:
 
 def citations_in(path: str, data: bytes) -> Iterator[Citation]:
     """Citations of one file, those on lines that say ``adr-check: ignore`` left out."""
-    if b"\0" in data[:8192]:
-        return  # not text
+    if b"\0" in data[:8192] or _EXPORT in data[:512]:
+        return  # not text, or a copy of what the records say
+    off = _switched_off(data)
     for match in _CITATION.finditer(data):
+        if any(low <= match.start() < high for low, high in off):
+            continue
         start = data.rfind(b"\n", 0, match.start()) + 1
         end = data.find(b"\n", match.end())
         whole = data[start : end if end >= 0 else len(data)]
@@ -54,6 +66,19 @@ def citations_in(path: str, data: bytes) -> Iterator[Citation]:
         yield Citation(int(match.group(1)), path, line, match.group().decode())
 
 
+def _switched_off(data: bytes) -> list[tuple[int, int]]:
+    """Ranges that begin with ``adr-check: off``; without ``on`` they reach the end."""
+    found: list[tuple[int, int]] = []
+    begin: int | None = None
+    for match in _SWITCH.finditer(data):
+        if match.group(1) == b"off":
+            begin = match.start() if begin is None else begin
+        elif begin is not None:
+            found.append((begin, match.start()))
+            begin = None
+    return found if begin is None else [*found, (begin, len(data))]
+
+
 def check_citations(config: Config, files: ProjectFiles, records: Sequence[Record]) -> CitationRun:
     """All citations outside the records themselves, held against ``records``.
 
@@ -61,26 +86,67 @@ def check_citations(config: Config, files: ProjectFiles, records: Sequence[Recor
     """
     settings = CheckSettings.of(config)
     by_number = {record.number: record for record in records if record.number is not None}
+    drafts = _Drafts(records)
+    sites = tuple(
+        name.removesuffix(_SITE_MARKER)
+        for name in files.all
+        if name == _SITE_MARKER or name.endswith(f"/{_SITE_MARKER}")
+    )
     results: list[Result] = []
     count = looked_at = 0
     for name in files.all:
-        if not _is_wanted(name, settings):
+        if not _is_wanted(name, settings) or name.startswith(sites):
             continue
         path = files.root / name
-        if path.is_symlink() or path.is_relative_to(config.directory):
-            continue  # a link's target is looked at itself; links between records are lint's
+        if path.is_symlink():
+            continue  # its target is looked at itself
         try:
             if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
                 continue
             data = path.read_bytes()
         except OSError:  # gone or not readable since it was listed
             continue
+        results += drafts.stale(name, data)
+        if path.is_relative_to(config.directory):
+            continue  # links between records are lint's
         looked_at += 1
         for citation in citations_in(name, data):
             count += 1
             if found := _result(citation, by_number):
                 results.append(found)
     return CitationRun(tuple(results), count, looked_at)
+
+
+class _Drafts:
+    """Drafts that there are, and the numbers of those that there were."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.waiting = {record.draft.key for record in records if record.draft is not None}
+        self.numbered: dict[str, Record] = {}
+        for record in records:
+            if record.draft is None and (key := key_of_comment(record.document.text)):
+                self.numbered[key] = record
+
+    def stale(self, name: str, data: bytes) -> Iterator[Result]:
+        """Mentions ``ADR-draft-…`` of drafts that are numbered, or are no records at all."""
+        if not may_mention_drafts(data) or b"\0" in data[:8192] or _EXPORT in data[:512]:
+            return
+        text = data.decode("utf-8", "replace")
+        for mention in draft_mentions(text):
+            line = text.count("\n", 0, mention.start) + 1
+            if mention.key in self.waiting or WAIVER in text.split("\n")[line - 1]:
+                continue
+            written = text[mention.start : mention.end]
+            record = self.numbered.get(mention.key)
+            message = (
+                f"{written} is {record.label} now: run `adr number`"
+                if record
+                else f"{written} is cited, but there is no such draft and never was one"
+            )
+            yield Result(
+                record.label if record else written, record.number if record else None, name, line,
+                "citation", Verdict.MISSING, Level.ERROR, message, name=written,
+            )  # fmt: skip
 
 
 def _is_wanted(name: str, settings: CheckSettings) -> bool:

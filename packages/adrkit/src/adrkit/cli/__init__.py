@@ -15,7 +15,8 @@ from importlib import import_module
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "write": ("init", "new"),
     "life": ("accept", "reject", "deprecate", "supersede"),
-    "numbers": ("renumber",),
+    "numbers": ("number", "renumber", "ledger"),
+    "hooks": ("hooks", "merge-index"),
     "read": ("list", "show", "search"),
     "why": ("why",),
     "lint": ("lint", "rules"),

@@ -19,6 +19,7 @@ from adrkit.errors import AdrkitError
 from adrkit.git import Git
 from adrkit.ledger import NumberLedger
 from adrkit.record import Record
+from adrkit.remote import RemoteHead, read_remote
 from adrkit.repository import RecordRepository
 from adrkit.transaction import recover
 
@@ -75,6 +76,7 @@ class Workspace:
 
     start: Path
     directory: Path | None
+    heads: tuple[RemoteHead, ...] = ()
 
     @cached_property
     def config(self) -> Config:
@@ -94,7 +96,20 @@ class Workspace:
 
     @cached_property
     def ledger(self) -> NumberLedger:
-        return NumberLedger(self.repository, self.git)
+        return NumberLedger(self.repository, self.git, self.heads)
+
+    def ask_remote(self, remote: str = "origin") -> str | None:
+        """Let the ledger count what the remote's branches and pull requests take.
+
+        Before the ledger is first used. What could not be read, None when all was.
+        """
+        prefix = NumberLedger(self.repository, self.git).prefix
+        if self.git is None or prefix is None:
+            return "no git repository: there is no remote to ask"
+        found = read_remote(self.git, prefix, remote=remote)
+        self.heads = found.heads
+        self.__dict__.pop("ledger", None)
+        return found.problem
 
     def path(self, path: Path) -> Path:
         """A path from the command line, relative to ``-C``."""
@@ -171,6 +186,12 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     typer.echo(f"warning: {text}", err=True)
+
+
+def warn_of(problem: str | None) -> None:
+    """Say what could not be done, if anything."""
+    if problem is not None:
+        warn(problem)
 
 
 def print_json(value: Any) -> None:

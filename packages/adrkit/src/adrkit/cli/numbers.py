@@ -1,4 +1,4 @@
-"""adr renumber"""
+"""adr number, renumber, ledger"""
 
 from __future__ import annotations
 
@@ -6,8 +6,205 @@ from typing import Annotated
 
 import typer
 
-from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
+from adrkit.cli.app import (
+    EXIT_FINDINGS,
+    EXIT_USAGE,
+    Workspace,
+    app,
+    print_json,
+    say,
+    warn,
+    warn_of,
+    workspace,
+)
+from adrkit.cli.completing import complete_record
+from adrkit.errors import GitError, InvalidInput
+from adrkit.landing import commit_numbering, on_default_branch, renewed_index
+from adrkit.ledger import WORK_TREE
+from adrkit.numbering import NumberingPlan, apply_numbering, plan_numbering
 from adrkit.renumber import RenumberPlan, apply_plan, plan_renumber
+
+
+@app.command()
+def number(
+    ctx: typer.Context,
+    records: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DRAFT]...", autocompletion=complete_record, help="Only these; default: all."
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether drafts wait: exit code 1 then.")
+    ] = False,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Commit what was changed, and nothing else.")
+    ] = False,
+    on_default: Annotated[
+        bool,
+        typer.Option(
+            "--on-default-branch", help="Do nothing on other branches; for hooks and workflows."
+        ),
+    ] = False,
+    remote: Annotated[
+        bool,
+        typer.Option("--remote", help="Ask the remote which numbers open pull requests take."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would change, change nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Give drafts their numbers, where they are merged.
+
+    File, title, what the draft supersedes, the table of `adr index`, and every mention in the
+    project become those of the number: ADR-draft-title-KEY in prose and code, links to
+    draft-title-KEY.md. Mentions that another branch brings later follow in the next run.
+    Exit code 1 when a record could not be superseded any more.
+
+    Example: adr number --commit
+    """
+    space = workspace(ctx)
+    if on_default and not _is_default(space):
+        return
+    if remote:
+        warn_of(space.ask_remote())
+    chosen = [space.record(name) for name in records] if records else None
+    for record in chosen or ():
+        if record.draft is None:
+            raise InvalidInput("draft", record.label, remedy="`adr renumber` is for the others")
+    space.repository.list()
+    space.warn_unreadable()
+    if caveat := space.ledger.caveat:
+        warn(caveat)
+    plan = plan_numbering(space.config, space.repository, space.ledger, chosen)
+    if not (check or dry_run):
+        apply_numbering(space.repository, plan)
+        changed = [change.path for change in plan.changes]
+        if plan.changes and (index := renewed_index(space.config)):
+            changed.append(index)
+        if commit and changed:
+            if space.git is None:
+                raise InvalidInput("option", "--commit", remedy="there is no git repository here")
+            commit_numbering(space.git, plan, changed)
+    if as_json:
+        print_json(_numbering_json(space, plan, applied=not (check or dry_run)))
+    else:
+        _print_numbering(space, plan, will=check or dry_run)
+    for path in plan.unreadable:
+        warn(f"{space.shown(path)} mentions a draft, but is not UTF-8: mend it by hand")
+    if (check and plan.changes) or any(item.left for item in plan.assigned):
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _is_default(space: Workspace) -> bool:
+    if space.git is None:
+        return False
+    try:
+        return on_default_branch(space.git, space.config)
+    except GitError as error:
+        warn(f"no draft was numbered: {error}; {error.remedy}")
+        return False
+
+
+def _print_numbering(space: Workspace, plan: NumberingPlan, *, will: bool) -> None:
+    for item in plan.assigned:
+        verb = "would become" if will else "became"
+        say(f"{item.record.label} {verb} ADR-{item.number:04d}: {space.shown(item.new_path)}")
+        for path in item.superseded:
+            say(f"  {'would supersede' if will else 'superseded'} {space.shown(path)}")
+        for problem in item.left:
+            warn(f"ADR-{item.number:04d} supersedes a record that was left as it is: {problem}")
+    for mended in plan.mended:
+        lines = ", ".join(map(str, mended.lines))
+        say(f"{'would edit' if will else 'edited'} {space.shown(mended.path)}: lines {lines}")
+    if not plan.changes:
+        say("no draft waits for a number")
+
+
+def _numbering_json(space: Workspace, plan: NumberingPlan, *, applied: bool) -> dict[str, object]:
+    return {
+        "applied": applied,
+        "assigned": [
+            {
+                "draft": item.record.label,
+                "number": item.number,
+                "old_path": space.shown(item.old_path),
+                "new_path": space.shown(item.new_path),
+                "superseded": [space.shown(path) for path in item.superseded],
+                "not_superseded": list(item.left),
+            }
+            for item in plan.assigned
+        ],
+        "edits": [{"path": space.shown(m.path), "lines": list(m.lines)} for m in plan.mended],
+    }
+
+
+@app.command()
+def ledger(
+    ctx: typer.Context,
+    remote: Annotated[
+        bool,
+        typer.Option(
+            "--remote", help="Ask the remote, too: branches and the heads of its pull requests."
+        ),
+    ] = False,
+    name: Annotated[
+        str, typer.Option("--remote-name", metavar="NAME", help="Which remote to ask.")
+    ] = "origin",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which numbers are taken, where, and which one is next.
+
+    Looked at are the work tree, all local and remote-tracking branches and the whole history;
+    with --remote also what the remote has now, pull requests of GitHub and merge requests of
+    GitLab included. Nothing in the clone changes. Exit code 1 when a number is taken twice.
+
+    Example: adr ledger --remote
+    """
+    space = workspace(ctx)
+    if remote:
+        warn_of(space.ask_remote(name))
+    found = space.ledger
+    if caveat := found.caveat:
+        warn(caveat)
+    collisions = found.collisions()
+    if as_json:
+        print_json(
+            {
+                "next": found.next(),
+                "drafts": [record.label for record in space.repository.drafts]
+                if space.config.directory.is_dir()
+                else [],
+                "taken": {
+                    str(number): [{"path": use.path, "where": use.where} for use in uses]
+                    for number, uses in found.uses.items()
+                },
+                "collisions": [
+                    {
+                        "number": c.number,
+                        "path": c.path,
+                        "other": c.other,
+                        "other_branch": c.other_branch,
+                    }
+                    for c in collisions
+                ],
+            }
+        )
+    else:
+        for number, uses in found.uses.items():
+            places = [use.description for use in uses if use.where == WORK_TREE] or [
+                use.description for use in uses
+            ]
+            say(f"{number:04d}  {'; '.join(places)}")
+        for c in collisions:
+            where = f" on {c.other_branch}" if c.other_branch else ""
+            say(f"collision: {c.number:04d} is {c.path} and {c.other}{where}")
+        say(f"next: {found.next():04d}")
+    if space.config.directory.is_dir() and space.warn_unreadable():
+        raise typer.Exit(EXIT_USAGE)
+    if collisions:
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 @app.command()

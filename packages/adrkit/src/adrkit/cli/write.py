@@ -9,13 +9,22 @@ from typing import Annotated
 import typer
 
 from adrkit.authoring import NewRecord, create_record, file_name
-from adrkit.cli.app import Workspace, app, is_interactive, print_json, say, warn, workspace
-from adrkit.cli.completing import complete_new_status, complete_record
+from adrkit.cli.app import (
+    Workspace,
+    app,
+    is_interactive,
+    print_json,
+    say,
+    warn,
+    warn_of,
+    workspace,
+)
+from adrkit.cli.completing import choices, complete_new_status, complete_record
 from adrkit.cli.editor import editor_command, open_editor
 from adrkit.errors import InvalidInput
 from adrkit.model import Status, status_kind
 from adrkit.record import Record
-from adrkit.templates import TemplateValues, render_first_record
+from adrkit.templates import FORMATS, TemplateValues, render_first_record
 
 _FIRST_TITLE = "Record Architecture Decisions"
 
@@ -87,9 +96,26 @@ def new(
     number: Annotated[
         int | None, typer.Option("--number", min=0, help="A number of your own; default: the next.")
     ] = None,
+    draft: Annotated[
+        bool,
+        typer.Option("--draft", help="A name that cannot collide; `adr number` numbers it later."),
+    ] = False,
+    remote: Annotated[
+        bool,
+        typer.Option("--remote", help="Ask the remote which numbers open pull requests take."),
+    ] = False,
     template: Annotated[
         Path | None, typer.Option("--template", help="A template file (Jinja2) for this record.")
     ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            autocompletion=choices("auto", *FORMATS),
+            help="house, madr, nygard, or auto: as the records there are.",
+        ),
+    ] = "auto",
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why the older record is superseded.")
     ] = None,
@@ -108,6 +134,9 @@ def new(
     The file is NNNN-short-kebab-case-title.md. With --supersedes the older record is marked and
     both are linked, in one step.
 
+    Where many branches write records at once, --draft gives draft-title-KEY.md and the citation
+    ADR-draft-title-KEY. `adr number` gives the number when it is merged, everywhere.
+
     Example: adr new "Use Valkey for Queues" --supersedes 2 --status Accepted --context SHRED-21
     """
     space = workspace(ctx)
@@ -125,12 +154,15 @@ def new(
         raise InvalidInput("status", status, remedy="Proposed, Accepted or Rejected")
     repository = space.repository
     older: list[Record] = [space.record(wanted) for wanted in supersedes or ()]
-    if caveat := space.ledger.caveat:
+    if remote:
+        warn_of(space.ask_remote())
+    if not draft and (caveat := space.ledger.caveat):
         warn(caveat)
     written = create_record(
         space.config, repository, space.ledger, title, today=today(), status=kind,
-        supersedes=older, context_link=context, number=number,
-        template=space.path(template) if template else None, reason=reason, force=force,
+        supersedes=older, context_link=context, number=number, draft=draft,
+        template=space.path(template) if template else None, format=format, reason=reason,
+        force=force,
     )  # fmt: skip
     _report(space, written, as_json)
     if edit or (edit is None and interactive and editor_command()):
@@ -142,12 +174,15 @@ def _report(space: Workspace, written: NewRecord, as_json: bool) -> None:
         print_json(
             {
                 "number": written.number,
+                "label": written.label,
                 "path": space.shown(written.path),
                 "superseded": [space.shown(path) for path in written.superseded],
             }
         )
         return
     say(f"wrote {space.shown(written.path)}")
+    if written.number is None:
+        say(f"cite it as {written.label}; `adr number` replaces that when it is merged")
     for path in written.superseded:
         say(f"superseded {space.shown(path)}")
 

@@ -1,8 +1,10 @@
-"""Record templates: the house template and a project's own (Jinja2, sandboxed).
+"""Record templates: house, MADR, Nygard and a project's own (Jinja2, sandboxed).
 
-Variables: ``number`` (int), ``number_text`` ("0007"), ``title``, ``date`` ("YYYY-MM-DD"),
-``status``, ``context_link``, ``slug``, and ``supersedes``, a list of Markdown links. What the
-author has to fill in stands in ``[brackets]``.
+Variables: ``number`` (int, None for a draft), ``number_text`` ("0007", or "draft-slug-KEY"),
+``plain_number`` ("7", or the same), ``title``, ``date`` ("YYYY-MM-DD"), ``status``,
+``context_link``, ``slug``, and ``supersedes``, a list of Markdown links; for MADR also
+``front_matter``, whether its records have some. What the author has to fill in stands in
+``[brackets]``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from adrkit.errors import TemplateError
 
 HOUSE = "house"
+#: Formats that `adr new` can write; each is a template of this package.
+FORMATS = (HOUSE, "madr", "nygard")
 CONTEXT_PLACEHOLDER = "[Link to ticket, epic, or TDD]"
 
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\](?![(\[])")
@@ -43,12 +47,14 @@ class TemplateValues:
     context_link: str = CONTEXT_PLACEHOLDER
     slug: str = "short-kebab-case-title"
     supersedes: Sequence[str] = ()
+    draft: str | None = None  # "draft-slug-KEY" of a record that has no number yet
+    front_matter: bool = True
 
 
-def template_source(path: Path | None) -> str:
-    """Text of a project's template, or the house template for None. Raises TemplateError."""
+def template_source(path: Path | None, format: str = HOUSE) -> str:
+    """Text of a project's template, or that of a format for None. Raises TemplateError."""
     if path is None:
-        return files(__package__).joinpath("house.md.j2").read_text(encoding="utf-8")
+        return files(__package__).joinpath(f"{format}.md.j2").read_text(encoding="utf-8")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -57,9 +63,9 @@ def template_source(path: Path | None) -> str:
         raise TemplateError(str(path), f"cannot be read: {error.strerror}") from error
 
 
-def render(path: Path | None, values: TemplateValues) -> str:
+def render(path: Path | None, values: TemplateValues, format: str = HOUSE) -> str:
     """A record's first text. Raises TemplateError for a broken template or unknown variable."""
-    return _render(str(path) if path else HOUSE, template_source(path), values)
+    return _render(str(path) if path else format, template_source(path, format), values)
 
 
 def render_first_record(values: TemplateValues) -> str:
@@ -80,18 +86,27 @@ def _render(name: str, source: str, values: TemplateValues) -> str:
     try:
         return environment.from_string(source).render(
             number=values.number,
-            number_text="[NNNN]" if values.number is None else f"{values.number:04d}",
+            number_text=_number_text(values, 4),
+            plain_number=_number_text(values, 1),
             title=values.title,
             date=values.date,
             status=values.status,
             context_link=values.context_link,
             slug=values.slug,
             supersedes=list(values.supersedes),
+            front_matter=values.front_matter,
+            placeholder=CONTEXT_PLACEHOLDER,
         )
     except TemplateSyntaxError as error:
         raise TemplateError(name, error.message or "syntax error", line=error.lineno) from error
     except (JinjaError, TypeError, ValueError, ArithmeticError) as error:
         raise TemplateError(name, str(error)) from error
+
+
+def _number_text(values: TemplateValues, width: int) -> str:
+    if values.number is None:
+        return values.draft or "[NNNN]"
+    return f"{values.number:0{width}d}"
 
 
 @cache

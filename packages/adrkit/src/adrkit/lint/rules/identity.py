@@ -32,6 +32,8 @@ _SMALL_WORDS = frozenset(
 )  # fmt: skip
 def file_name(record: Record, project: ProjectView) -> Iterable[Problem]:
     """Records sort and link by name: four digits and the title in lower-case kebab form."""
+    if record.draft is not None:
+        return  # `adr number` names it
     if record.path is not None and not _FILE_NAME.fullmatch(record.path.name):
         yield Problem(
             f"file name {record.path.name!r} is not NNNN-short-kebab-case-title.md",
@@ -69,6 +71,8 @@ def title_form(record: Record, project: ProjectView) -> Iterable[Problem]:
     """The title carries the number, zero-padded to four digits, so that text search finds it."""
     title = record.title
     if title is None or not title.text.strip() or title.prefix.startswith("[NNNN]"):
+        return
+    if record.draft is not None:
         return
     number = title.number if title.number is not None else record.file_number
     if number is None or title.suffix:

@@ -1,0 +1,121 @@
+"""adr hooks, merge-index"""
+
+from __future__ import annotations
+
+import shlex
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, say, workspace
+from adrkit.errors import GitCommandFailed, InvalidInput, WriteFailed
+from adrkit.git import Git
+from adrkit.merging import merge_index
+
+_MARK = "# Written by `adr hooks`."
+_ATTRIBUTES_MARK = "# Written by `adr hooks`: the table of records is made anew, never merged."
+_DRIVER = "adr-index"
+
+
+@app.command()
+def hooks(
+    ctx: typer.Context,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take out what an earlier run put in.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the hook and the settings, write nothing.")
+    ] = False,
+) -> None:
+    """Let local merges number drafts and mend the table of records.
+
+    Writes into the clone's own git directory, where nothing is shared: the hook post-merge, which
+    runs `adr number --commit` on the default branch, and the merge driver of the file that holds
+    the table. A hook of yours is never overwritten. For merges on a code host see the action.
+
+    Example: adr hooks
+    """
+    space = workspace(ctx)
+    git = Git.discover(space.config.root)
+    hook = _hook_text()
+    table = _table_file(space, git)
+    driver = f"{_program()} merge-index %O %A %B"
+    if show:
+        say(hook)
+        say(f"git config merge.{_DRIVER}.driver {shlex.quote(driver)}")
+        say(f"{table} merge={_DRIVER}")
+        return
+    path = _inside(git, "hooks/post-merge")
+    attributes = _inside(git, "info/attributes")
+    if path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        raise InvalidInput(
+            "hook", str(path), remedy="it is yours: add the lines of `adr hooks --print` to it"
+        )
+    lines = attributes.read_text(encoding="utf-8").splitlines() if attributes.is_file() else []
+    at = lines.index(_ATTRIBUTES_MARK) if _ATTRIBUTES_MARK in lines else None
+    if at is not None:
+        del lines[at : at + 2]
+    if not remove:
+        lines += [_ATTRIBUTES_MARK, f"{table} merge={_DRIVER}"]
+    try:
+        attributes.parent.mkdir(parents=True, exist_ok=True)
+        attributes.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if remove:
+            path.unlink(missing_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(hook, encoding="utf-8", newline="\n")
+            path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    except OSError as error:
+        raise WriteFailed(path, error.strerror or str(error)) from error
+    if remove:
+        with suppress(GitCommandFailed):  # it was not there
+            git.run("config", "--local", "--remove-section", f"merge.{_DRIVER}")
+        say("removed the hook post-merge and the merge driver")
+        return
+    git.run("config", "--local", f"merge.{_DRIVER}.name", "table of decision records")
+    git.run("config", "--local", f"merge.{_DRIVER}.driver", driver)
+    say(f"wrote {path}: merges into the default branch number drafts")
+    say(f"{table} is merged by `adr merge-index`")
+
+
+@app.command("merge-index")
+def merge_index_command(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="git's %O.")],
+    ours: Annotated[Path, typer.Argument(metavar="OURS", help="git's %A; takes the result.")],
+    theirs: Annotated[Path, typer.Argument(metavar="THEIRS", help="git's %B.")],
+) -> None:
+    """Merge a file that holds the table of records; git calls this as a merge driver.
+
+    Prose is merged as git merges it. The table is that of our side until `adr index` or
+    `adr number` renews it. Exit code 1: conflicts are marked in OURS.
+    """
+    if not merge_index(base, ours, theirs):
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _program() -> str:
+    """The command of this very installation: a hook does not have the PATH of its author."""
+    return f"{shlex.quote(Path(sys.executable).as_posix())} -m adrkit"
+
+
+def _hook_text() -> str:
+    return (
+        f"#!/bin/sh\n{_MARK}\n# A failure here must not undo a merge that is done.\n"
+        f"{_program()} number --on-default-branch --commit || true\n"
+    )
+
+
+def _inside(git: Git, name: str) -> Path:
+    found = git.run("rev-parse", "--git-path", name).decode().strip()
+    return git.root / found
+
+
+def _table_file(space: Workspace, git: Git) -> str:
+    named = space.config.table("index").get("file")
+    path = space.config.root / named if isinstance(named, str) else None
+    return git.relative(path or space.config.directory / "README.md")
