@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import APIRouter, Request, Response
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.schemas import ProblemDocument
 from waybill.bootstrap import Services
-from waybill.errors import PermissionDenied
+from waybill.errors import PermissionDenied, QueueUnavailable
 from waybill.principal import ADMIN
 from waybill.upkeep.monitor import exposition
 
@@ -35,7 +37,10 @@ async def metrics(request: Request, principal: CurrentPrincipal) -> Response:
     if not principal.may(ADMIN):
         raise PermissionDenied(ADMIN)
     services: Services = request.app.state.services
+    set_aside: int | None = None
+    with contextlib.suppress(QueueUnavailable):  # the other figures do not need the broker
+        set_aside = await services.queue.set_aside()
     return Response(
-        exposition(await services.monitor.figures()),
+        exposition(await services.monitor.figures(), set_aside=set_aside),
         media_type="text/plain; version=0.0.4; charset=utf-8",
     )

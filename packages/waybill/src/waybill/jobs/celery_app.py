@@ -3,23 +3,42 @@ repeat work in ways that were measured, and the rest of waybill relies on what s
 
 from __future__ import annotations
 
+import ssl
+
 from celery import Celery
 
 from waybill.config import Settings
-from waybill.jobs.queue import QUEUE_NAME
+from waybill.errors import ConfigurationError
+from waybill.jobs.messages import QUEUE_NAME, UNACKED_KEYS
 
 # Above any deadline: a shorter one redelivers a message whose task still runs. (It would be
 # harmless here, as the lease refuses it, but it is noise. A crash is mended by the sweeper in
 # seconds, never by this.)
 _VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
 
+_SCHEMES = ("redis", "rediss")
 _CHILD_KIB = 272 * 1024
 
 
 def create_celery(settings: Settings) -> Celery:
-    """Return the application, configured; nothing connects before it is used."""
-    app = Celery("waybill", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    """Return the application, configured; nothing connects before it is used.
+
+    Raises:
+        ConfigurationError: the broker is none that waybill can guard.
+    """
+    url = settings.redis_url.get_secret_value()
+    scheme = url.partition("://")[0]
+    if scheme not in _SCHEMES or ";" in url:
+        raise ConfigurationError(
+            "WAYBILL_REDIS_URL must be one redis:// or rediss:// address: redis://:…@host:6379/0"
+        )
+    app = Celery("waybill", broker=url, set_as_current=False)
     app.conf.update(
+        # Named here, as the scheme of the address would bring kombu's own, which trusts whatever
+        # lies in the queue.
+        broker_transport="waybill.jobs.transport:GuardedTransport",
+        # kombu takes any certificate unless the address says otherwise (?ssl_cert_reqs=none).
+        broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if scheme == "rediss" else None,
         task_default_queue=QUEUE_NAME,
         # The database row is the result. A result backend would be a second truth.
         task_ignore_result=True,
@@ -61,6 +80,7 @@ def create_celery(settings: Settings) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            **UNACKED_KEYS,
         },
         # Ids as JSON, and nothing else: a pickle in a queue is code execution.
         task_serializer="json",

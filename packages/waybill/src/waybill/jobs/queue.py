@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from waybill.errors import QueueUnavailable
+from waybill.jobs.messages import QUEUE_NAME, RUN_EXPORT, SET_ASIDE_COUNT_KEY
 
 if TYPE_CHECKING:
     from celery import Celery
 
-RUN_EXPORT = "export.run"
-QUEUE_NAME = "waybill.exports"
+__all__ = ["QUEUE_NAME", "RUN_EXPORT", "ExportQueue"]
 
 
 class ExportQueue:
@@ -32,6 +33,7 @@ class ExportQueue:
 
     def _publish(self, export_id: UUID) -> None:
         from kombu.exceptions import OperationalError
+        from redis.exceptions import RedisError
 
         try:
             self._celery.send_task(
@@ -42,8 +44,8 @@ class ExportQueue:
                 retry=False,
                 ignore_result=True,
             )
-        except OperationalError as exc:
-            raise QueueUnavailable("The broker does not answer.") from exc
+        except (OperationalError, RedisError) as exc:
+            raise QueueUnavailable("The broker does not take messages.") from exc
 
     async def warm_up(self) -> None:
         """Connect now, so that the first request does not wait for it.
@@ -62,20 +64,30 @@ class ExportQueue:
         except OperationalError as exc:
             raise QueueUnavailable("The broker does not answer.") from exc
 
+    async def set_aside(self) -> int:
+        """Return how many foreign messages were set aside since the broker was last empty.
+
+        Raises:
+            QueueUnavailable: the broker does not answer.
+        """
+        return await asyncio.to_thread(
+            self._ask, lambda client: int(client.get(SET_ASIDE_COUNT_KEY) or 0)
+        )
+
     async def depth(self) -> int:
         """Return how many messages wait in the broker.
 
         Raises:
             QueueUnavailable: the broker does not answer.
         """
-        return await asyncio.to_thread(self._depth)
+        return await asyncio.to_thread(self._ask, lambda client: int(client.llen(QUEUE_NAME)))
 
-    def _depth(self) -> int:
+    def _ask(self, question: Callable[[Any], int]) -> int:
         from kombu.exceptions import OperationalError
         from redis.exceptions import RedisError
 
         try:
             with self._celery.connection_for_write() as connection:
-                return int(connection.default_channel.client.llen(QUEUE_NAME))
-        except (OperationalError, RedisError, OSError) as exc:
+                return question(connection.default_channel.client)
+        except (OperationalError, RedisError, OSError, ValueError) as exc:
             raise QueueUnavailable("The broker does not answer.") from exc

@@ -127,7 +127,7 @@ class ExportMonitor:
         return tuple(alerts)
 
 
-def exposition(figures: MonitorFigures) -> str:
+def exposition(figures: MonitorFigures, *, set_aside: int | None = None) -> str:
     """Return the figures in Prometheus' text format, version 0.0.4.
 
     Gauges without labels, which is why no client library is needed for it.
@@ -139,5 +139,12 @@ def exposition(figures: MonitorFigures) -> str:
             f"# HELP {name} {_HELP[field.name]}",
             f"# TYPE {name} gauge",
             f"{name} {getattr(figures, field.name)}",
+        ]
+    if set_aside is not None:
+        name = "waybill_queue_messages_set_aside"
+        lines += [
+            f"# HELP {name} Messages in the queue that no program of waybill sent.",
+            f"# TYPE {name} gauge",
+            f"{name} {set_aside}",
         ]
     return "\n".join(lines) + "\n"
