@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from psycopg import sql
 
 from waybill.catalog import Column, ExportType
 from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
+from waybill.catalog.plan import FormatOptions
 from waybill.catalog.scope import Parameter
 from waybill.catalog.where import where_clause
 from waybill.errors import InvalidOption
@@ -23,6 +25,7 @@ Compression = Literal["gzip", "zstd"]
 COMPRESSIONS: tuple[str, ...] = get_args(Compression)
 
 MAX_LABEL_CHARACTERS = 255
+_DELIMITERS = re.compile(r"[,;\t|]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class ExportRequest:
             raise InvalidOption(
                 "compression", f"format {self.format!r} is compressed inside; leave it out"
             )
+        _check_texts(options)
         for column in self.columns:
             _check_label(column.label)
         conditions = read_filters(export_type.filters, self.filters, export_type.name)
@@ -145,6 +149,20 @@ def _column(stored: str | Mapping[str, str]) -> Column:
     if isinstance(stored, str):
         return Column(stored)
     return Column(stored["name"], stored["label"])
+
+
+def _check_texts(options: FormatOptions) -> None:
+    """Hold every option that is free text, of whichever format, to the rule of a cell: what the
+    caller puts into the file must not be a formula of theirs, whether the guard is on or not."""
+    for name, option in type(options).model_fields.items():
+        value = getattr(options, name)
+        if option.annotation is not str or not value:
+            continue
+        if not value.isprintable():
+            raise InvalidOption(name, "give printable characters only")
+        # A reader that splits by another delimiter makes cells that begin inside this one.
+        if any(needs_guard(piece) for piece in _DELIMITERS.split(value)):
+            raise InvalidOption(name, "it may not begin like a formula (= + - @)")
 
 
 def _check_label(label: str) -> None:
