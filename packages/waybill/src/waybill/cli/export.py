@@ -14,6 +14,7 @@ from waybill.client.errors import ConnectionLost, ServerUnreachable
 from waybill.client.progress import download_progress, export_progress, verify_progress
 from waybill.errors import ConfigurationError
 from waybill.manifest import Manifest
+from waybill.private_files import write_private
 from waybill.results.unguard import restore_unguarded
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ def export(
         try:
             job = export_progress(client, job, console)
             manifest = client.manifest(job.id)
-            manifest_path(target).write_text(
-                json.dumps(manifest, indent=2) + "\n", encoding="utf-8"
-            )
+            write_private(manifest_path(target), json.dumps(manifest, indent=2) + "\n")
             download_progress(client, job, target, console, via=cast("Via | None", via))
         except (KeyboardInterrupt, ConnectionLost, ServerUnreachable):
             console.print(f"Go on with: waybill export {export_type} --resume {job.id}")

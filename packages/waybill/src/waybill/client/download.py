@@ -20,6 +20,7 @@ from waybill.client.errors import (
     refusal,
 )
 from waybill.client.flows import Flow, Follow, Open, Read, Run, Sleep, completed, send
+from waybill.private_files import private_opener
 
 OnBytes = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all)."""
@@ -116,7 +117,7 @@ class PartFile:
         self.path = path
         self.size = 0
         self._digest = hashlib.sha256()
-        self._file: BinaryIO = path.open("a+b")
+        self._file: BinaryIO = open(path, "a+b", opener=private_opener)  # noqa: SIM115
         self._file.seek(0)
         while data := self._file.read(_READ_BYTES):
             self._digest.update(data)

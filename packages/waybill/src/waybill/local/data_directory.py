@@ -7,10 +7,12 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from waybill.local.errors import DataDirectoryUnusable, StackInUse
+from waybill.private_files import write_private
 
 _SECRET_BYTES = 24
 
@@ -29,16 +31,6 @@ class Credentials:
     s3_access_key: str = field(default_factory=lambda: f"waybill{secrets.token_hex(6)}")
     s3_secret_key: str = field(default_factory=_secret, repr=False)
     seaweedfs_signing_key: str = field(default_factory=_secret, repr=False)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 class DataDirectory:
@@ -85,6 +77,7 @@ class DataDirectory:
                     remedy="Run waybill as its owner, remove it, or choose another with "
                     "--data-dir.",
                 )
+            self._close_to_others()
             self._take_lock()
             self.logs.mkdir(exist_ok=True, mode=0o700)
             # Nothing in here belongs into version control, wherever the directory was put.
@@ -94,6 +87,20 @@ class DataDirectory:
             raise DataDirectoryUnusable(
                 path=self.path, reason=(exc.strerror or str(exc)).lower(), remedy=remedy
             ) from exc
+
+    def _close_to_others(self) -> None:
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if not mode & 0o077:
+            return
+        # Never of a directory that somebody uses for something else: /tmp, a home.
+        is_ours = (self.path / "lock").is_file() or not any(self.path.iterdir())
+        if not is_ours:
+            raise DataDirectoryUnusable(
+                path=self.path,
+                reason=f"other users can look into it (mode {mode:04o})",
+                remedy="Run chmod 700 on it, or choose another directory with --data-dir.",
+            )
+        self.path.chmod(0o700)
 
     def _take_lock(self) -> None:
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -16,6 +16,7 @@ from waybill.local.sample import create_users, sample_catalog_toml
 from waybill.local.service_stack import running_service
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
+from waybill.private_files import write_private
 
 
 def run_demo(*, users: int, format: str, data_dir: Path, console: Console) -> str:
@@ -59,7 +60,7 @@ def make_users(dsn: str, users: int, console: Console) -> None:
 def write_sample_catalog(data_dir: Path) -> Path:
     """Write the catalog of the sample users and return where."""
     path = data_dir / "sample.toml"
-    path.write_text(sample_catalog_toml(), encoding="utf-8")
+    write_private(path, sample_catalog_toml())
     return path
 
 
@@ -73,8 +74,8 @@ def _export(
     job = export_progress(client, client.request("users", format=format), console)
     seconds = time.monotonic() - started
     manifest = client.manifest(job.id)
-    target.with_name(f"{target.name}.manifest.json").write_text(
-        json.dumps(manifest, indent=2) + "\n", encoding="utf-8"
+    write_private(
+        target.with_name(f"{target.name}.manifest.json"), json.dumps(manifest, indent=2) + "\n"
     )
     download_progress(client, job, target, console)
     report = verify_progress(target, manifest, console)

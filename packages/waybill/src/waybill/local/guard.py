@@ -26,6 +26,7 @@ from typing import Any, Self
 
 from waybill.local.errors import LocalStackError
 from waybill.local.process_tree import ProcessIdentity, ProcessTree
+from waybill.private_files import write_private
 
 _GUARD_PROGRAM = Path(__file__).with_name("_guard_main.py")
 _LONGEST_GRACE_SECONDS = 5.0
@@ -132,9 +133,7 @@ class ProcessGuard:
     def _write_record(self) -> None:
         guard = None if self._guard is None else asdict(ProcessIdentity.of(self._guard.pid))
         content = {"guard": guard, "processes": list(self._record.values())}
-        draft = self._record_path.with_suffix(".new")
-        draft.write_text(json.dumps(content, indent=2))
-        draft.replace(self._record_path)
+        write_private(self._record_path, json.dumps(content, indent=2))
 
     def _stop_leftovers(self) -> None:
         try:

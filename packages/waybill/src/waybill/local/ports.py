@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from waybill.local.errors import LocalStackError, PortInUse
+from waybill.private_files import write_private
 
 LOOPBACK = "127.0.0.1"
 _FIRST, _LAST = 20_000, 32_000
@@ -85,7 +86,7 @@ class PortBook:
         with self._lock:
             if name not in self._given:
                 self._given[name] = self._choose(name)
-                self._path.write_text(json.dumps(self._remembered | self._given, indent=2))
+                write_private(self._path, json.dumps(self._remembered | self._given, indent=2))
             return self._given[name]
 
     def _choose(self, name: str) -> int:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from waybill.local.binaries import weed_binary
-from waybill.local.data_directory import write_private
 from waybill.local.ports import LOOPBACK
 from waybill.local.process import SupervisedProcess
 from waybill.local.service import Service, ServiceContext, service_environment
+from waybill.private_files import write_private
 
 REGION = "us-east-1"
 _PROBE_BUCKET = "waybill-readiness"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import redis
 
 from waybill.local.binaries import valkey_binary
-from waybill.local.data_directory import write_private
 from waybill.local.ports import LOOPBACK
 from waybill.local.process import SupervisedProcess
 from waybill.local.service import Service, ServiceContext, service_environment
+from waybill.private_files import write_private
 
 _CONNECT_SECONDS = 5
 

@@ -12,6 +12,7 @@ from waybill.formats.compress import CODECS, Decompressed
 from waybill.formats.csv import CsvOptions
 from waybill.formats.csv_unguard import unguard_csv
 from waybill.manifest import Manifest
+from waybill.private_files import private_opener
 
 _READ_BYTES: Final = 256 * 1024
 
@@ -39,7 +40,10 @@ def restore_unguarded(file: Path, manifest: Manifest, target: Path) -> int:
             f"This version cannot take the guard off {manifest.format}: use a later one."
         )
     beside = target.with_name(f".{target.name}.new")
-    with _open(file, manifest) as source, beside.open("wb") as restored:
+    with (
+        _open(file, manifest) as source,
+        open(beside, "wb", opener=private_opener) as restored,
+    ):
         cells = _RESTORERS[manifest.format](source, restored, manifest)
     beside.replace(target)
     return cells

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from waybill.local.data_directory import Credentials, DataDirectory, write_private
+from waybill.local.data_directory import Credentials, DataDirectory
 from waybill.local.errors import DataDirectoryUnusable, StackInUse
 
 
@@ -86,10 +86,25 @@ def test_damaged_credentials_are_refused_with_the_remedy(tmp_path: Path, content
     assert (tmp_path / "credentials.json").read_text() == content
 
 
-def test_private_file_replaces_a_public_one(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    path.write_text("old")
-    path.chmod(0o644)
-    write_private(path, "new")
-    assert path.read_text() == "new"
-    assert path.stat().st_mode & 0o077 == 0
+def test_directory_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    for _ in range(2):  # new and empty, then one of ours that was opened
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+        directory = DataDirectory(path)
+        directory.acquire()
+        directory.release()
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_open_directory_that_is_used_for_something_else_is_refused_and_left_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "home"
+    path.mkdir()
+    path.chmod(0o755)
+    (path / "letter.txt").write_text("x")
+    with pytest.raises(DataDirectoryUnusable, match="chmod 700"):
+        DataDirectory(path).acquire()
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert [each.name for each in path.iterdir()] == ["letter.txt"]
