@@ -43,7 +43,7 @@ class Settings(NotificationSettings, BaseSettings):
     source_dsn: SecretStr | None = None
     """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """The broker: one ``redis://`` or ``rediss://`` address. It holds ids only, and may lose them."""
+    """The broker: one ``redis://`` or ``rediss://`` address. It holds ids, and may lose them."""
     s3_endpoint_url: HttpUrl | None = None
     """Unset for AWS itself."""
     s3_region: str = "us-east-1"
