@@ -61,9 +61,12 @@ lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and P
 	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt
 	$(LOCK) --all-extras requirements/build.in requirements/dev.in requirements/bench.in \
 		-c requirements/demo.txt -o requirements/dev.txt
+	$(COMPILE) packages/adrkit/pyproject.toml requirements/build.in -c requirements/demo.txt \
+		-o packages/adrkit/requirements.txt
 
-LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
-	--no-header --no-emit-index-url --no-emit-find-links $(PACKAGES)
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
+	--no-header --no-emit-index-url --no-emit-find-links
+LOCK = $(COMPILE) $(PACKAGES)
 
 clean: ## Remove .venv and .waybill
 	rm -rf $(VENV) .waybill

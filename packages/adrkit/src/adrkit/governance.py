@@ -44,12 +44,36 @@ def governing(
     A directory is also governed by what is said of the files below it. With ``renames``, what a
     record names under an older name is known under today's, too.
     """
+    return governing_many(files, records, [relative], renames)[relative]
+
+
+def governing_many(
+    files: ProjectFiles,
+    records: Sequence[Record],
+    paths: Sequence[str],
+    renames: Renames | None = None,
+) -> dict[str, tuple[Governance, ...]]:
+    """``governing`` for each of ``paths``; every record's checks are read once."""
+    checks = [
+        (record, [check for check in read_checks(record) if isinstance(check, Check)])
+        for record in records
+    ]
+    return {relative: _governing(files, checks, relative, renames) for relative in paths}
+
+
+def _governing(
+    files: ProjectFiles,
+    checks: Sequence[tuple[Record, Sequence[Check]]],
+    relative: str,
+    renames: Renames | None,
+) -> tuple[Governance, ...]:
     is_directory = (files.root / relative).is_dir()
+    records = [record for record, _ in checks]
     found: list[Governance] = []
-    for record in records:
+    for record, own in checks:
         names = _Names(files, record, renames, relative, is_directory)
         found += _cited_paths(files, record, names)
-        found += _checked_paths(record, names)
+        found += _checked_paths(record, own, names)
     found += _citations(files, records, relative, is_directory)
     unique = {(id(item.record), item.link, item.line, item.detail): item for item in found}
     return tuple(
@@ -92,14 +116,14 @@ class _Names:
 
 def _cited_paths(files: ProjectFiles, record: Record, names: _Names) -> Iterator[Governance]:
     for cited in record.cited_paths:
-        for path in _readings(files, record, cited.path, is_link=cited.is_link):
+        for path in readings(files, record, cited.path, is_link=cited.is_link):
             now = names.covered(path, cited.raw)
             if now is not None:
                 yield Governance(record, Link.CITES, cited.line, cited.raw + now)
                 break
 
 
-def _readings(files: ProjectFiles, record: Record, path: str, *, is_link: bool) -> Iterator[str]:
+def readings(files: ProjectFiles, record: Record, path: str, *, is_link: bool) -> Iterator[str]:
     """What a written path may mean: relative to the project, for links first to the record."""
     if is_link and record.path is not None and not path.startswith("/"):
         folder = record.path.parent.resolve()
@@ -113,10 +137,8 @@ def _readings(files: ProjectFiles, record: Record, path: str, *, is_link: bool) 
         yield posixpath.normpath(path.lstrip("/") or ".")
 
 
-def _checked_paths(record: Record, names: _Names) -> Iterator[Governance]:
-    for check in read_checks(record):
-        if not isinstance(check, Check):
-            continue
+def _checked_paths(record: Record, checks: Sequence[Check], names: _Names) -> Iterator[Governance]:
+    for check in checks:
         found = (names.covered(path, path) for path in check.spec.paths)
         now = next((item for item in found if item is not None), None)
         if now is not None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,9 @@ def test_action_runs_commands_that_exist_and_pastes_no_input_into_its_script() -
     known = commands_and_options()
     scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
     called = re.findall(r'"\$adr" (\w+)((?: --[\w-]+)*)', "\n".join(scripts))
-    assert {command for command, _ in called} == {"lint", "audit", "check", "index"}
+    assert {command for command, _ in called} == {
+        "lint", "audit", "check", "index", "number", "review",
+    }  # fmt: skip
     for command, options in called:
         assert set(options.split()) <= known[command]
     for script in scripts:
@@ -138,3 +141,22 @@ def test_worked_example_of_drafts_runs_as_it_is_written(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# ADR-0003: jobs wait in Valkey" in done.stdout
     assert "See [ADR-0002](docs/adr/0002-use-valkey-for-caching.md)." in done.stdout
+
+
+def test_action_pins_what_it_installs_and_names_no_registry() -> None:
+    action = yaml.safe_load((PACKAGE / "action.yml").read_text())
+    for step in action["runs"]["steps"]:
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
+    scripts = "\n".join(step.get("run", "") for step in action["runs"]["steps"])
+    assert "--require-hashes" in scripts
+    pinned = (PACKAGE / "requirements.txt").read_text()
+    assert "http" not in scripts + pinned
+    assert "index-url" not in scripts + pinned
+    entries = re.split(r"\n(?=\w)", pinned.strip())
+    assert len(entries) >= 8
+    for entry in entries:
+        assert "--hash=sha256:" in entry
+    declared = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[^\w-]", text)[0] for text in declared}
+    assert names <= {entry.split("==")[0] for entry in entries}

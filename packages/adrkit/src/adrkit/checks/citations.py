@@ -132,7 +132,11 @@ class _Drafts:
         if not may_mention_drafts(data) or b"\0" in data[:8192] or _EXPORT in data[:512]:
             return
         text = data.decode("utf-8", "replace")
+        off = _switched_off(text.encode())
         for mention in draft_mentions(text):
+            at = len(text[: mention.start].encode())
+            if any(low <= at < high for low, high in off):
+                continue
             line = text.count("\n", 0, mention.start) + 1
             if mention.key in self.waiting or WAIVER in text.split("\n")[line - 1]:
                 continue

@@ -22,6 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "lint": ("lint", "rules"),
     "audit": ("audit",),
     "check": ("check",),
+    "review": ("review",),
     "graph": ("graph",),
     "index": ("index",),
     "site": ("site",),
