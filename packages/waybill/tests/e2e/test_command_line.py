@@ -66,7 +66,8 @@ def test_init_of_a_dsn_that_does_not_answer_says_where_and_hides_the_password(
     tmp_path: Path,
 ) -> None:
     port = free_port()
-    result = waybill("init", "--dsn", f"postgresql://me:hunter2@127.0.0.1:{port}/x", cwd=tmp_path)
+    dsn = f"postgresql://me:hunter2@127.0.0.1:{port}/x"
+    result = waybill("init", cwd=tmp_path, WAYBILL_SOURCE_DSN=dsn)
     assert result.returncode == 1
     assert f"127.0.0.1:{port}" in result.stderr
     assert "hunter2" not in result.stdout + result.stderr
@@ -75,15 +76,15 @@ def test_init_of_a_dsn_that_does_not_answer_says_where_and_hides_the_password(
 
 def test_init_does_not_overwrite_a_catalog(tmp_path: Path, database: str) -> None:
     (tmp_path / "waybill.toml").write_text("# mine\n")
-    result = waybill("init", "--dsn", database, cwd=tmp_path)
+    result = waybill("init", cwd=tmp_path, WAYBILL_SOURCE_DSN=database)
     assert result.returncode == 1
     assert "--force" in result.stderr
     assert (tmp_path / "waybill.toml").read_text() == "# mine\n"
 
 
 def test_init_writes_a_catalog_that_check_accepts(tmp_path: Path, database: str) -> None:
-    assert waybill("init", "--dsn", database, cwd=tmp_path).returncode == 0
-    result = waybill("check", "--dsn", database, cwd=tmp_path)
+    assert waybill("init", cwd=tmp_path, WAYBILL_SOURCE_DSN=database).returncode == 0
+    result = waybill("check", cwd=tmp_path, WAYBILL_SOURCE_DSN=database)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "0 errors" in result.stdout
 

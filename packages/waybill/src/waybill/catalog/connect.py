@@ -19,7 +19,7 @@ _DSN_FORM = "postgresql://user:password@host:5432/database"
 # what to do. The first group is configuration; the second may pass.
 _WRONG = (
     ("password authentication failed", "user or password is wrong"),
-    ("no password supplied", f"it wants a password; write {_DSN_FORM}, or set PGPASSWORD"),
+    ("no password supplied", f"it wants a password; set PGPASSWORD, or write {_DSN_FORM}"),
     ("no pg_hba.conf entry", "its pg_hba.conf does not let this user in from here"),
     ("resolve host", "there is no host of that name; check its spelling"),
     ("translate host name", "there is no host of that name; check its spelling"),

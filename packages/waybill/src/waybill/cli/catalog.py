@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from waybill.cli.source_dsn import AskPassword, DsnFile, read_dsn
 from waybill.errors import ConfigurationError
 
 _PANEL = "Declare what can be exported"
@@ -21,13 +22,14 @@ def register(app: typer.Typer) -> None:
 
 def init(
     dsn: Annotated[
-        str,
+        str | None,
         typer.Option(
-            envvar="WAYBILL_SOURCE_DSN",
-            help="The database to look at: postgresql://user:…@host:5432/name",
-            show_envvar=True,
+            help="The database to look at: postgresql://user@host:5432/name; WAYBILL_SOURCE_DSN "
+            "if unset. No password here.",
         ),
-    ],
+    ] = None,
+    dsn_file: DsnFile = None,
+    ask_password: AskPassword = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")] = Path(
         "waybill.toml"
     ),
@@ -48,7 +50,7 @@ def init(
         raise ConfigurationError(
             f"{output} exists. Give --force to replace it, or --output for another file."
         )
-    inspection = inspect_database(dsn, schemas=schema)
+    inspection = inspect_database(_source(dsn, dsn_file, ask_password), schemas=schema)
     text = render_toml(inspection)
     # Beside, then over: a full disk leaves the old file as it was.
     beside = output.with_name(f".{output.name}.new")
@@ -65,17 +67,21 @@ def check(
         typer.Option(envvar="WAYBILL_CATALOG", help="waybill.toml, or package.module:catalog."),
     ] = "waybill.toml",
     dsn: Annotated[
-        str, typer.Option(envvar="WAYBILL_SOURCE_DSN", help="The database to export from.")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="The database to export from; WAYBILL_SOURCE_DSN if unset. No password here.",
+        ),
+    ] = None,
+    dsn_file: DsnFile = None,
+    ask_password: AskPassword = False,
 ) -> None:
     """Hold a catalog against its database: tables, columns, rights, keys."""
     from waybill.catalog import load
     from waybill.catalog.check import check_catalog
 
-    if not dsn:
-        raise ConfigurationError("Give the database with --dsn, or set WAYBILL_SOURCE_DSN.")
+    source = _source(dsn, dsn_file, ask_password)
     loaded = load(catalog)
-    findings = check_catalog(loaded, dsn)
+    findings = check_catalog(loaded, source)
     console = Console(highlight=False)
     for finding in findings:
         console.print(str(finding), markup=False, soft_wrap=True)
@@ -83,3 +89,12 @@ def check(
     typer.echo(f"{len(loaded)} export types, {errors} errors.")
     if errors:
         raise typer.Exit(1)
+
+
+def _source(dsn: str | None, dsn_file: Path | None, ask_password: bool) -> str:
+    source = read_dsn("--dsn", dsn, file=dsn_file, ask_password=ask_password)
+    if source is None:
+        raise ConfigurationError(
+            "Give the database with --dsn or --dsn-file, or set WAYBILL_SOURCE_DSN."
+        )
+    return source

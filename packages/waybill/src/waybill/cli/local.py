@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from waybill.cli.source_dsn import AskPassword, DsnFile, read_dsn
+
 _PANEL = "Try it on this machine"
 
 
@@ -25,9 +27,12 @@ def local(
     source_dsn: Annotated[
         str | None,
         typer.Option(
-            envvar="WAYBILL_SOURCE_DSN", help="Export from this database instead of the own one."
+            help="Export from this database instead of the own one; WAYBILL_SOURCE_DSN if unset. "
+            "No password here.",
         ),
     ] = None,
+    source_dsn_file: DsnFile = None,
+    ask_password: AskPassword = False,
     host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of the API; a free one if unset.")
@@ -43,7 +48,9 @@ def local(
 
     run_in_foreground(
         catalog=catalog,
-        source_dsn=source_dsn,
+        source_dsn=read_dsn(
+            "--source-dsn", source_dsn, file=source_dsn_file, ask_password=ask_password
+        ),
         host=host,
         port=port,
         concurrency=concurrency,

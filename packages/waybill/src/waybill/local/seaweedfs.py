@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from waybill.local.binaries import weed_binary
+from waybill.local.certificates import CA_FILE, CERTIFICATE_FILE, KEY_FILE, ensure_certificate
 from waybill.local.ports import LOOPBACK
 from waybill.local.process import SupervisedProcess
 from waybill.local.service import Service, ServiceContext, service_environment
@@ -116,15 +117,31 @@ class SeaweedfsService(Service):
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         write_private(self.directory / "s3.json", json.dumps({"identities": [identity]}))
-        # Without these, the filer's and the volume server's own ports answer to anybody on the
-        # machine, whatever the S3 gateway asks for.
-        sections = ("signing", "signing.read", "filer_signing", "filer_signing.read")
-        key = credentials.seaweedfs_signing_key
-        write_private(
-            self.directory / "security.toml",
-            "".join(f'[jwt.{section}]\nkey = "{key}-{section}"\n' for section in sections),
-        )
+        ensure_certificate(self.directory)
+        write_private(self.directory / "security.toml", self._security())
         (self.directory / "data").mkdir(exist_ok=True, mode=0o700)
+
+    def _security(self) -> str:
+        """Close the ports of master, volume server and filer to everybody but one another.
+
+        They trust whoever reaches them, and on one machine that is every user of it: `weed backup`
+        would copy all exports. So every one of them asks for the certificate, which lies in our
+        directory alone. S3's own port asks for signatures.
+        """
+        key = self._context.credentials.seaweedfs_signing_key
+        servers = ("master", "volume", "filer")
+        pair = f'cert = "{CERTIFICATE_FILE}"\nkey = "{KEY_FILE}"\n'
+        sections = [
+            *(
+                f'[jwt.{name}]\nkey = "{key}-{name}"\n'
+                for name in ("signing", "signing.read", "filer_signing", "filer_signing.read")
+            ),
+            f'[grpc]\nca = "{CA_FILE}"\n',
+            *(f"[grpc.{name}]\n{pair}" for name in (*servers, "s3", "client")),
+            *(f'[https.{name}]\n{pair}ca = "{CA_FILE}"\n' for name in servers),
+            f'[https.client]\nenabled = true\n{pair}ca = "{CA_FILE}"\n',
+        ]
+        return "".join(sections)
 
     def _sockets(self) -> tuple[Path, ...]:
         # Their directory is compiled in; a killed server leaves them behind.
