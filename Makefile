@@ -14,7 +14,7 @@ SEED ?= 1
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos lint format types records docs bench bench-adrkit lock clean
+.PHONY: help demo test faults chaos lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and P
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--no-header --no-emit-index-url --no-emit-find-links
 LOCK = $(COMPILE) $(PACKAGES)
+
+dist: $(VENV)/.dev ## Build every distribution into dist/
+	@for package in $(dir $(PACKAGES)); do $(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python \
+		--out-dir dist $$package || exit 1; done
+	@ls dist
 
 clean: ## Remove .venv and .waybill
 	rm -rf $(VENV) .waybill
