@@ -18,7 +18,7 @@ from waybill.audit.audit import AuditLog
 from waybill.catalog import Catalog, load
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
-from waybill.errors import WaybillError
+from waybill.errors import ResultUnreadable, WaybillError
 from waybill.jobs.celery_app import create_celery
 from waybill.jobs.changes import ExportChanges
 from waybill.jobs.checkpoints import forget_checkpoint
@@ -28,6 +28,7 @@ from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
+from waybill.log import get_logger
 from waybill.notify.notifications import build_notifications
 from waybill.requests.admin import ExportAdministration
 from waybill.requests.admission import AdmissionDesk
@@ -43,14 +44,14 @@ from waybill.run.shutdown import ShutdownFlag
 from waybill.run.streams import ExportStreams
 from waybill.source.source import PostgresSource
 from waybill.storage.base import Storage
-from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
-from waybill.storage.s3.continuation import S3Continuation
-from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.storage.registry import FALLBACK, create_storages
 from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
 from waybill.upkeep.fallback import FallbackMover
 from waybill.upkeep.monitor import ExportMonitor, MonitorBounds
 from waybill.upkeep.orphans import OrphanSweep
 from waybill.upkeep.sweeper import Sweeper
+
+log = get_logger(__name__)
 
 _CHECK_SECONDS = 3.0
 _WARM_UP_SECONDS = 2.0
@@ -79,11 +80,8 @@ class Services:
         self.repository = ExportRepository(self.engine, listeners=listeners)
         self.leases = LeaseRepository(self.engine, listeners=listeners)
         self.queue = ExportQueue(celery or create_celery(settings))
-        s3 = create_s3(settings)
-        self.storages: dict[str, Storage] = {
-            "s3": s3,
-            "database": create_database_storage(settings),
-        }
+        self.storages = create_storages(settings)
+        self.storage = self.storages[settings.storage]
         self.audit = AuditLog(self.engine)
         self.source = PostgresSource(settings.source_url)
         self.desk = AdmissionDesk(
@@ -153,8 +151,8 @@ class Services:
         )
         self.mover = FallbackMover(
             self.engine,
-            source=self.storages["database"],
-            target=self.storages["s3"],
+            source=self.storages[FALLBACK],
+            target=self.storage,
             download_grace=timedelta(seconds=settings.download_grace_seconds),
             rest_seconds=settings.storage_sweep_seconds,
         )
@@ -189,9 +187,8 @@ class Services:
             catalog=self.catalog,
             producer=ExportProducer(
                 source=self.source,
-                storage=self.storages["s3"],
-                fallback=self.storages["database"] if settings.fallback_max_bytes else None,
-                continuation=S3Continuation(s3),
+                storage=self.storage,
+                fallback=self.storages[FALLBACK] if settings.fallback_max_bytes else None,
                 settings=settings,
             ),
             storages=self.storages,
@@ -202,8 +199,15 @@ class Services:
         )
 
     def storage_of(self, job: ExportJob) -> Storage:
-        """Return the storage that holds a job's object."""
-        return self.storages[job.storage or "s3"]
+        """Return the storage that holds a job's object.
+
+        Raises:
+            ResultUnreadable: it is none of the settings' (``WAYBILL_FORMER_STORAGES``).
+        """
+        if job.storage is None or job.storage in self.storages:
+            return self.storages[job.storage or self.storage.name]
+        log.error("storage.not_configured", storage=job.storage, export_id=str(job.id))
+        raise ResultUnreadable
 
     async def check(self) -> dict[str, str]:
         """Ask every dependency; ``ok``, or a word that is safe to show."""
@@ -214,7 +218,7 @@ class Services:
                 for check in (
                     self._check_database(),
                     self.queue.depth(),
-                    asyncio.to_thread(self.storages["s3"].check),
+                    asyncio.to_thread(self.storage.check),
                 )
             ),
             return_exceptions=True,
@@ -222,14 +226,11 @@ class Services:
         return {name: _word(result) for name, result in zip(names, results, strict=True)}
 
     async def warm_up(self, *, with_queue: bool) -> None:
-        """Do now what the first request or job would wait for: connections, and S3's client.
+        """Do now what the first request or job would wait for: connections, and clients.
 
         What is not there yet is no failure here; whoever needs it finds out.
         """
-        s3 = self.storages["s3"]
-        work = [self._check_database()]
-        if isinstance(s3, S3Storage):
-            work.append(asyncio.to_thread(s3.warm_up))
+        work = [self._check_database(), asyncio.to_thread(self.storage.warm_up)]
         if with_queue:
             work.append(self.queue.warm_up())
         with contextlib.suppress(TimeoutError):
@@ -294,29 +295,4 @@ def create_engine(settings: Settings) -> AsyncEngine:
             # Our own statements are small; one that waits is a fault to see, not to sit out.
             "options": "-c statement_timeout=15000 -c lock_timeout=5000",
         },
-    )
-
-
-def create_s3(settings: Settings) -> S3Storage:
-    """Return the S3 storage the settings name."""
-    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-    return S3Storage(
-        S3Options(
-            bucket=settings.s3_bucket,
-            region=settings.s3_region,
-            endpoint_url=str(settings.s3_endpoint_url) if settings.s3_endpoint_url else None,
-            access_key_id=key_id.get_secret_value() if key_id else None,
-            secret_access_key=secret.get_secret_value() if secret else None,
-        )
-    )
-
-
-def create_database_storage(settings: Settings) -> DatabaseStorage:
-    """Return the storage in waybill's own database, for the time in which S3 is away."""
-    return DatabaseStorage(
-        DatabaseOptions(
-            dsn=settings.database_dsn,
-            max_object_bytes=settings.fallback_max_bytes,
-            max_total_bytes=settings.fallback_total_bytes,
-        )
     )

@@ -56,6 +56,13 @@ class Settings(NotificationSettings, BaseSettings):
     """Goes with the access key."""
     s3_prefix: str = "exports"
     """Where keys begin: nothing outside it is ever listed or deleted."""
+    storage: str = "s3"
+    """Where files are written to: ``s3`` (or what speaks its protocol), or ``directory``."""
+    storage_directory: Path | None = None
+    """The directory of ``directory``: it must exist, and API and workers share it."""
+    former_storages: tuple[str, ...] = ()
+    """Storages that files were written to before, as JSON (``["s3"]``): still served and cleaned
+    up."""
     catalog: str = "waybill.toml"
     """A path to a TOML catalog, or an import string ``package.module:catalog``."""
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from waybill.local.stack import LocalStack
 from waybill.storage.base import Storage
 from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
-from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.storage.directory.storage import DirectoryOptions, DirectoryStorage
+from waybill.storage.s3.client import S3Options
+from waybill.storage.s3.storage import S3Storage
 
 
 def _s3(request: pytest.FixtureRequest) -> Storage:
@@ -32,9 +35,16 @@ def _database(request: pytest.FixtureRequest) -> Storage:
     return DatabaseStorage(DatabaseOptions(request.getfixturevalue("database")))
 
 
+def _directory(request: pytest.FixtureRequest) -> Storage:
+    root: Path = request.getfixturevalue("tmp_path") / "storage"
+    root.mkdir()
+    return DirectoryStorage(DirectoryOptions(root, lambda: "the-test"))
+
+
 # By registry name. A new storage is a line here, and the whole suite is its first test.
 STORAGES: dict[str, Callable[[pytest.FixtureRequest], Storage]] = {
     "s3": _s3,
+    "directory": _directory,
     "database": _database,
 }
 
@@ -42,6 +52,19 @@ STORAGES: dict[str, Callable[[pytest.FixtureRequest], Storage]] = {
 @pytest.fixture(params=STORAGES)
 def storage(request: pytest.FixtureRequest) -> Storage:
     """An empty storage of the test's own."""
+    create: Callable[[pytest.FixtureRequest], Storage] = STORAGES[request.param]
+    return create(request)
+
+
+@pytest.fixture
+def create_storage(request: pytest.FixtureRequest) -> Callable[[str], Storage]:
+    """Create an empty storage by its name."""
+    return lambda name: STORAGES[name](request)
+
+
+@pytest.fixture(params=["s3", "directory"])
+def continuable(request: pytest.FixtureRequest) -> Storage:
+    """An empty storage whose uploads another process can go on with."""
     create: Callable[[pytest.FixtureRequest], Storage] = STORAGES[request.param]
     return create(request)
 

@@ -34,7 +34,8 @@ from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.pipeline.readers import Parallel
 from waybill.results.verify import verify_file
 from waybill.source.source import PostgresSource
-from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.storage.s3.client import S3Options
+from waybill.storage.s3.storage import S3Storage
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from waybill.results.object_keys import object_key
 from waybill.run.control import AttemptControl
 from waybill.run.resumable import can_resume, find_resumption, run_resumable
 from waybill.source.source import PostgresSnapshot, PostgresSource
-from waybill.storage.base import Storage
-from waybill.storage.s3.continuation import S3Continuation
+from waybill.storage.base import Continuation, Storage
 
 log = get_logger(__name__)
 
@@ -35,8 +34,6 @@ class ExportProducer:
         storage: where objects go.
         fallback: where the object of a last attempt goes that found ``storage`` away; ``None`` to
             have it fail.
-        continuation: what resumable exports need of ``storage``; ``None`` to begin every attempt
-            anew.
         settings: key prefix, size of parts, waybill's own database.
     """
 
@@ -46,13 +43,11 @@ class ExportProducer:
         source: PostgresSource,
         storage: Storage,
         fallback: Storage | None = None,
-        continuation: S3Continuation | None = None,
         settings: Settings,
     ) -> None:
         self._source = source
         self._storage = storage
         self._fallback = fallback
-        self._continuation = continuation
         self._settings = settings
 
     def produce(
@@ -111,8 +106,11 @@ class ExportProducer:
                 ),
                 compression=request.compression,
             )
-            if storage is self._storage and self._continuation and can_resume(plan):
-                completion = self._go_on(job, lease, plan, snapshot, self._continuation, control)
+            continuation = storage.continuation
+            if continuation is not None and can_resume(plan):
+                completion = self._resume(
+                    job, lease, plan, snapshot, storage, continuation, control
+                )
             else:
                 snapshot.check_key(export_type, plan.where)
                 expected = snapshot.count_rows(export_type, plan.where)
@@ -137,24 +135,26 @@ class ExportProducer:
         self._put_manifest(storage, completion)
         return completion
 
-    def _go_on(
+    def _resume(
         self,
         job: ExportJob,
         lease: Lease,
         plan: ExportPlan,
         snapshot: PostgresSnapshot,
-        continuation: S3Continuation,
+        storage: Storage,
+        continuation: Continuation,
         control: AttemptControl,
     ) -> Completion:
         snapshot.require_unique_key(plan.export_type)
         with CheckpointLog(self._settings.database_dsn, lease) as checkpoints:
-            resumption = find_resumption(plan, continuation, checkpoints)
+            resumption = find_resumption(plan, storage, continuation, checkpoints)
             left = snapshot.count_rows(plan.export_type, resumption.plan.where)
             control.expect(resumption.place.rows + left.rows, is_exact=left.is_exact)
             return run_resumable(
                 resumption,
                 self._source,
                 snapshot,
+                storage,
                 continuation,
                 checkpoints,
                 object_key(self._settings.s3_prefix, lease),
@@ -167,9 +167,9 @@ class ExportProducer:
 
     def _put_manifest(self, storage: Storage, completion: Completion) -> None:
         key, document = manifest_key(completion.stored.key), completion.manifest.to_json().encode()
-        if completion.is_shared and self._continuation is not None:
+        if completion.is_shared and storage.continuation is not None:
             # Whoever is late, this process or a zombie, may not replace the other's.
-            self._continuation.put_once(key, document, content_type="application/json")
+            storage.continuation.put_once(key, document, content_type="application/json")
             return
         try:
             storage.put(key, document, content_type="application/json")

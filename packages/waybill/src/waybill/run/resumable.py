@@ -44,9 +44,7 @@ from waybill.run_control import RunControl
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.libpq import CHUNK_ROWS
 from waybill.source.source import PostgresSnapshot, PostgresSource
-from waybill.storage.base import PartReceipt, Storage
-from waybill.storage.s3.continuation import S3Continuation
-from waybill.storage.s3.upload import S3Upload
+from waybill.storage.base import Continuation, PartReceipt, SharedUpload, Storage
 
 log = get_logger(__name__)
 
@@ -81,7 +79,7 @@ def can_resume(plan: ExportPlan) -> bool:
 
 
 def find_resumption(
-    plan: ExportPlan, continuation: S3Continuation, checkpoints: CheckpointLog
+    plan: ExportPlan, storage: Storage, continuation: Continuation, checkpoints: CheckpointLog
 ) -> Resumption:
     """Return what is left to do; a checkpoint that does not fit is given up together with its
     upload.
@@ -107,7 +105,7 @@ def find_resumption(
         log.warning("checkpoint.not_read", error=type(exc).__name__)
         return Resumption(plan, fingerprint)
     with contextlib.suppress(RunError):  # else the sweep aborts it, at the latest with the job
-        continuation.storage.abort_upload(found.object_key, found.upload_id)
+        storage.abort_upload(found.object_key, found.upload_id)
     return Resumption(plan, fingerprint)
 
 
@@ -115,7 +113,8 @@ def run_resumable(
     resumption: Resumption,
     source: PostgresSource,
     snapshot: PostgresSnapshot,
-    continuation: S3Continuation,
+    storage: Storage,
+    continuation: Continuation,
     checkpoints: CheckpointLog,
     key: str,
     control: RunControl,
@@ -131,7 +130,8 @@ def run_resumable(
         resumption: what is left to do.
         source: for a second connection, which looks up keys.
         snapshot: the attempt's own.
-        continuation: object storage.
+        storage: where the object goes.
+        continuation: what that storage has for uploads that are gone on with.
         checkpoints: where finished parts are written down.
         key: the object's key, if no upload is gone on with.
         control: the line to the runner.
@@ -145,15 +145,14 @@ def run_resumable(
         LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``, or by the fence.
     """
     plan, base, place = resumption.plan, resumption.base, resumption.place
-    storage = continuation.storage
     encoder = get_encoder(plan.format)
     encoding = encoder.open(plan)
     adopted = tuple(part.receipt for part in base.parts) if base else ()
     adopted_bytes = sum(receipt.bytes for receipt in adopted)
-    opened: AbstractContextManager[S3Upload] = (
+    opened: AbstractContextManager[SharedUpload] = (
         continuation.open_upload(base.object_key, base.upload_id)
         if base
-        else storage.open_upload(key, content_type=encoder.media_type)
+        else continuation.begin_upload(key, content_type=encoder.media_type)
     )
     lookup = KeyLookup(source, plan, snapshot.export(), control.check)
     with lookup, opened as upload:
@@ -225,7 +224,7 @@ class _Recorder:
         self,
         resumption: Resumption,
         stated: ManifestSnapshot,
-        upload: S3Upload,
+        upload: SharedUpload,
         checkpoints: CheckpointLog,
         lookup: KeyLookup,
         seconds: float,
@@ -271,7 +270,7 @@ class _Recorder:
             if self._recorded < receipt.number <= end
         ]
         # Before it is written: whether it was, an answer that got lost would not say.
-        self._upload.is_shared = True
+        self._upload.share()
         checkpoint = Checkpoint(
             self._upload.key, self._upload.upload_id, self._resumption.fingerprint
         )
@@ -293,7 +292,7 @@ def _fingerprint(plan: ExportPlan) -> str:
 
 
 def _misfit(
-    found: Checkpoint, base: Checkpoint | None, fingerprint: str, continuation: S3Continuation
+    found: Checkpoint, base: Checkpoint | None, fingerprint: str, continuation: Continuation
 ) -> str | None:
     """Return why ``found`` cannot be gone on with, or ``None``."""
     if found.fingerprint != fingerprint:

@@ -7,7 +7,7 @@ thread pool. Implementations translate vendor exceptions into ``StorageUnavailab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +42,14 @@ class StaleUpload:
     initiated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPart:
+    """A part of an open upload as storage lists it; ``etag`` as in its ``PartReceipt``."""
+
+    bytes: int
+    etag: str
+
+
 class Upload(Protocol):
     """An upload under way. Nothing is visible under ``key`` until ``complete`` returns."""
 
@@ -65,12 +73,53 @@ class Upload(Protocol):
         ...
 
 
+class SharedUpload(Upload, Protocol):
+    """An upload that another process may go on with."""
+
+    @property
+    def is_shared(self) -> bool: ...
+
+    def share(self) -> None:
+        """Abort and delete nothing from here on: a later attempt may go on with this upload, and
+        this process may be the one that is no longer asked. The sweep clears what nobody needs."""
+        ...
+
+
+class Continuation(Protocol):
+    """What resumable exports need of a storage beyond ``Storage``."""
+
+    def list_parts(self, key: str, upload_id: str) -> Mapping[int, HeldPart] | None:
+        """Return the parts of an open upload by number; ``None`` if it is not open any more."""
+        ...
+
+    def begin_upload(self, key: str, *, content_type: str) -> AbstractContextManager[SharedUpload]:
+        """As ``Storage.open_upload``, for an upload that may be shared."""
+        ...
+
+    def open_upload(self, key: str, upload_id: str) -> AbstractContextManager[SharedUpload]:
+        """Go on with an upload; it is shared, so leaving the block aborts nothing."""
+        ...
+
+    def put_once(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
+        """Store a small object where none stands; the same bytes there already are as good.
+
+        Raises:
+            StorageUnavailable: another writer was first. The attempt begins anew, elsewhere.
+        """
+        ...
+
+
 class Storage(Protocol):
     """Objects by key."""
 
     @property
     def name(self) -> str:
         """The registry name that is stored in the job's row (``s3``, ``database``)."""
+        ...
+
+    @property
+    def continuation(self) -> Continuation | None:
+        """What resumable exports need; ``None`` where every attempt begins anew."""
         ...
 
     def open_upload(self, key: str, *, content_type: str) -> AbstractContextManager[Upload]:
@@ -118,4 +167,8 @@ class Storage(Protocol):
 
     def check(self) -> None:
         """Raise a storage error when the storage cannot be used (readiness)."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do now what the first use would wait for; need not connect, and fails silently."""
         ...

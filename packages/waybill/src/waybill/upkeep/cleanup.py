@@ -74,6 +74,15 @@ class ResultCleanup:
         """Delete one job's object and manifest; ``False`` when storage does not let us yet."""
         if job.object_key is None:
             return False
+        if job.storage is not None and job.storage not in self._storages:
+            # Nothing is forgotten that is still there: the row keeps the key.
+            log.error(
+                "storage.not_configured",
+                storage=job.storage,
+                export_id=str(job.id),
+                remedy="name it in WAYBILL_FORMER_STORAGES",
+            )
+            return False
         # Its own storage first, then the others, where a move may have left a copy.
         for name in sorted(self._storages, key=lambda name: name != job.storage):
             storage = self._storages[name]

@@ -142,14 +142,12 @@ async def complete(
     assert claimed is not None
     _, lease = claimed
     key = f"{services.settings.s3_prefix}/{job.id}/1-{uuid4()}"
-    stored = await asyncio.to_thread(
-        services.storages["s3"].put, key, data, content_type=media_type
-    )
+    stored = await asyncio.to_thread(services.storage.put, key, data, content_type=media_type)
     sha256 = hashlib.sha256(data).hexdigest()
     assert await services.leases.complete(
         lease,
         Result(
-            storage="s3",
+            storage=services.storage.name,
             object_key=key,
             object_bytes=len(data),
             object_etag=stored.etag,

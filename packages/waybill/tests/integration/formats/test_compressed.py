@@ -54,10 +54,7 @@ def test_content_is_that_of_the_plain_export(
     assert manifest.bytes == len(packed.data) < len(plain.data)
     assert manifest.media_type == CODECS[codec].media_type
     assert manifest.file_name.endswith(f".{extension}{CODECS[codec].suffix}")
-    head = storage._s3().head_object(
-        Bucket=storage.options.bucket,
-        Key=f"{storage.options.prefix}/{packed.completion.stored.key}",
-    )
+    head = storage.client.call("head_object", packed.completion.stored.key)
     assert head["ContentType"] == CODECS[codec].media_type
     # The file itself is compressed: a client that is told an encoding would unpack it unasked.
     assert "ContentEncoding" not in head

@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ from waybill.run import resumable
 from waybill.run.runner import Outcome
 from waybill.source.source import PostgresSnapshot
 from waybill.storage.base import PartReceipt
+from waybill.storage.directory.upload import DirectoryUpload
 from waybill.storage.s3.upload import S3Upload
 
 Add = Callable[..., Awaitable[ExportJob]]
@@ -53,9 +55,17 @@ CREATE = """
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def stored_in() -> str:
+    """The storage that files go to; tests choose another by a parameter of this name."""
+    return "s3"
+
+
+@pytest.fixture
+def settings(settings: Settings, stored_in: str, tmp_path: Path) -> Settings:
+    (tmp_path / "storage").mkdir()
     small = {"part_bytes": 5 * 1024 * 1024, "checkpoint_seconds": 0.0}
-    return settings.model_copy(update=small)
+    where = {"storage": stored_in, "storage_directory": tmp_path / "storage"}
+    return settings.model_copy(update=small | where)
 
 
 @pytest.fixture
@@ -72,14 +82,17 @@ def table(execute: Execute) -> None:
 @pytest.fixture
 def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
     """Have COPY break off behind so many rows, with a part stored; ``None`` for never."""
-    real, real_write = PostgresSnapshot.copy, S3Upload.write_part
+    real = PostgresSnapshot.copy
     limit: list[int | None] = [None]
     stored = threading.Event()
 
-    def write_part(self: S3Upload, *arguments: Any) -> PartReceipt:
-        receipt = real_write(self, *arguments)
-        stored.set()
-        return receipt
+    def telling(real_write: Callable[..., PartReceipt]) -> Callable[..., PartReceipt]:
+        def write_part(*arguments: Any) -> PartReceipt:
+            receipt = real_write(*arguments)
+            stored.set()
+            return receipt
+
+        return write_part
 
     def copy(self: PostgresSnapshot, statement: Any, **options: Any) -> Iterator[Any]:
         rows = 0
@@ -92,7 +105,8 @@ def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
             yield chunk
 
     monkeypatch.setattr(PostgresSnapshot, "copy", copy)
-    monkeypatch.setattr(S3Upload, "write_part", write_part)
+    for upload in (S3Upload, DirectoryUpload):
+        monkeypatch.setattr(upload, "write_part", telling(upload.write_part))
     return lambda rows: limit.__setitem__(0, rows)
 
 
@@ -124,7 +138,7 @@ async def finished(services: Services, job: ExportJob, tmp_path: Any) -> tuple[b
     done = await services.repository.find(job.id)
     assert done is not None
     assert (done.status, done.error_code) == (ExportStatus.COMPLETED, None)
-    storage = services.storages["s3"]
+    storage = services.storage_of(done)
     data = b"".join(storage.read(done.object_key or ""))
     manifest = Manifest.load(done.manifest or {})
     stored = b"".join(storage.read(manifest_key(done.object_key or "")))
@@ -148,7 +162,7 @@ def open_uploads(services: Services) -> list[str]:
     far = services.clock.now() + timedelta(days=1)
     return [
         upload.key
-        for upload in services.storages["s3"].stale_uploads(older_than=far)
+        for upload in services.storage.stale_uploads(older_than=far)
         if upload.key.startswith(services.settings.s3_prefix)
     ]
 
@@ -156,7 +170,10 @@ def open_uploads(services: Services) -> list[str]:
 # -- going on ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("format_name", ["csv", "json", "ndjson"])
+@pytest.mark.parametrize(
+    ("format_name", "stored_in"),
+    [("csv", "s3"), ("csv", "directory"), ("json", "directory"), ("json", "s3"), ("ndjson", "s3")],
+)
 async def test_resumed_file_of_an_unchanged_table_is_the_undisturbed_one(
     services: Services, add: Add, broken: Any, execute: Execute, tmp_path: Any, format_name: str
 ) -> None:
@@ -405,7 +422,7 @@ async def test_file_that_a_zombie_committed_is_not_taken_for_ones_own(
     parts = execute("SELECT number, etag, sha256, bytes FROM export_checkpoint_parts ORDER BY 1")
     receipts = [PartReceipt(n, size, sha, etag) for n, etag, sha, size in parts]
     s3: Any = services.storages["s3"]
-    s3.join_parts(key, upload_id, receipts)
+    s3.client.join_parts(key, upload_id, receipts)
     await _begins_anew(services, job, old, tmp_path)
     # Nobody refers to the zombie's file any more.
     await services.orphans.step()

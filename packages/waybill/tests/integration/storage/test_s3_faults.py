@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from waybill.errors import StorageCorrupted, StorageRejected, StorageUnavailable
-from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.storage.s3.client import S3Options
+from waybill.storage.s3.storage import S3Storage
 
 PART = os.urandom(5 * 1024 * 1024)
 SMALL = PART[: 1024 * 1024]  # put in one request

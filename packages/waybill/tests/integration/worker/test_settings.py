@@ -13,12 +13,13 @@ import pytest
 from psycopg import sql
 from sqlalchemy import text
 
-from waybill.bootstrap import Services, create_s3
+from waybill.bootstrap import Services
 from waybill.config import Settings
 from waybill.jobs.celery_app import create_celery
 from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.source.source import PostgresSource
+from waybill.storage.s3.storage import S3Storage
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.tasks import register_export_task
 
@@ -110,7 +111,7 @@ def _assert_keepalive(descriptor: int) -> None:
 
 
 def test_s3_client_waits_and_repeats_as_decided(settings: Settings) -> None:
-    config = create_s3(settings)._s3().meta.config
+    config = S3Storage.from_settings(settings).client.boto3.meta.config
     assert (config.connect_timeout, config.read_timeout) == (5.0, 60.0)
     assert config.retries["mode"] == "standard"
     assert config.request_checksum_calculation == "when_required"

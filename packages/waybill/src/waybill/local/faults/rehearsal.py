@@ -24,7 +24,8 @@ from waybill.local.stack import LocalStack
 from waybill.migrations.run import migrate
 from waybill.storage.base import Storage
 from waybill.storage.database.storage import DatabaseOptions, DatabaseStorage
-from waybill.storage.s3.storage import S3Options, S3Storage
+from waybill.storage.s3.client import S3Options
+from waybill.storage.s3.storage import S3Storage
 
 TOKEN = "rehearsal"  # noqa: S105 - a service on loopback that lives for a minute
 PREFIX = "exports"

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import errors
 
+from waybill.config import Settings
 from waybill.errors import (
     RunError,
     StorageCorrupted,
@@ -50,9 +52,21 @@ class DatabaseStorage:
     """Implements ``Storage``. Safe for threads and across a fork."""
 
     name = "database"
+    # It holds results for as long as object storage is away; those are written in one attempt.
+    continuation = None
 
     def __init__(self, options: DatabaseOptions) -> None:
         self.options = options
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(
+            DatabaseOptions(
+                dsn=settings.database_dsn,
+                max_object_bytes=settings.fallback_max_bytes,
+                max_total_bytes=settings.fallback_total_bytes,
+            )
+        )
 
     @contextmanager
     def open_upload(self, key: str, *, content_type: str) -> Iterator[DatabaseUpload]:
@@ -167,6 +181,9 @@ class DatabaseStorage:
     def check(self) -> None:
         with self._connection("find its tables") as connection:
             connection.execute("SELECT 1 FROM stored_objects LIMIT 1")
+
+    def warm_up(self) -> None:
+        """Nothing to do: every operation makes its own connection."""
 
     def store_part(
         self, upload_id: UUID, number: int, data: bytes | bytearray, sha256: str

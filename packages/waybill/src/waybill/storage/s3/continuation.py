@@ -9,38 +9,25 @@ where nothing stands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 
 from botocore.exceptions import ClientError
 
 from waybill.errors import StorageUnavailable
-from waybill.storage.base import StoredObject
+from waybill.storage.base import HeldPart, StoredObject
+from waybill.storage.s3.client import S3Client
 from waybill.storage.s3.errors import MISSING_CODES, code_of, translated
-from waybill.storage.s3.storage import S3Storage
-from waybill.storage.s3.upload import S3Upload
+from waybill.storage.s3.upload import S3Upload, begin_upload
 
 _GONE_CODES = MISSING_CODES | {"NoSuchUpload"}
 _TAKEN_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
-@dataclass(frozen=True, slots=True)
-class HeldPart:
-    """A part as storage lists it."""
-
-    bytes: int
-    etag: str
-
-
 class S3Continuation:
-    """What a resumable export needs of S3 beyond ``Storage``. Safe for threads and across a fork.
+    """Implements ``Continuation``. Safe for threads and across a fork."""
 
-    The database storage has no such thing: it holds results for as long as S3 is away, and those
-    are written in one attempt.
-    """
-
-    def __init__(self, storage: S3Storage) -> None:
-        self.storage = storage
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
 
     def list_parts(self, key: str, upload_id: str) -> Mapping[int, HeldPart] | None:
         """Return the parts of an open upload by number; ``None`` if it is not open any more."""
@@ -49,7 +36,7 @@ class S3Continuation:
         with translated("list an upload's parts"):
             while True:
                 try:
-                    page = self.storage.call(
+                    page = self._client.call(
                         "list_parts", key, UploadId=upload_id, PartNumberMarker=marker
                     )
                 except ClientError as exc:
@@ -62,6 +49,9 @@ class S3Continuation:
                     return held
                 marker = page["NextPartNumberMarker"]
 
+    def begin_upload(self, key: str, *, content_type: str) -> AbstractContextManager[S3Upload]:
+        return begin_upload(self._client, key, content_type)
+
     @contextmanager
     def open_upload(self, key: str, upload_id: str) -> Iterator[S3Upload]:
         """Go on with an upload. Leaving the block aborts nothing (see ``S3Upload.is_shared``).
@@ -69,7 +59,7 @@ class S3Continuation:
         What is committed has to be read back: how the parts written elsewhere were encrypted, and
         so whether their ETags are digests, is not known here.
         """
-        upload = S3Upload(self.storage, key, content_type="")
+        upload = S3Upload(self._client, key, content_type="")
         upload.upload_id = upload_id
         upload.is_shared = upload.is_continued = True
         yield upload
@@ -82,17 +72,17 @@ class S3Continuation:
         """
         with translated("store an object"):
             try:
-                answer = self.storage.call(
+                answer = self._client.call(
                     "put_object", key, Body=data, ContentType=content_type, IfNoneMatch="*"
                 )
             except ClientError as exc:
                 if code_of(exc) not in _TAKEN_CODES:
                     raise
-                if b"".join(self.storage.read(key)) != data:
+                if self._client.call("get_object", key)["Body"].read() != data:
                     raise StorageUnavailable(
                         "Another attempt has stored its manifest here already."
                     ) from exc
-                found = self.storage.find(key)
+                found = self._client.find(key)
                 if found is None:
                     raise StorageUnavailable("The manifest was there and is gone.") from exc
                 return found

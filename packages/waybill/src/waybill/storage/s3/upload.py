@@ -8,21 +8,21 @@ the time. Nothing is visible before ``complete`` either way, and nothing is left
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from waybill.errors import RunError, StorageCorrupted, StorageUnavailable
 from waybill.storage.base import PartReceipt, StoredObject
+from waybill.storage.s3.answers import as_base64, check_echo, etag_of, is_encrypted_by_key
+from waybill.storage.s3.client import S3Client
 from waybill.storage.s3.errors import status_of, translate, translated
-
-if TYPE_CHECKING:
-    from waybill.storage.s3.storage import S3Storage
 
 _SENDINGS = 3
 _SMALLEST_PART_BYTES = 5 * 1024 * 1024
@@ -37,8 +37,8 @@ class S3Upload:
     ``is_continued``: parts were written elsewhere, of which only their ETags are known.
     """
 
-    def __init__(self, storage: S3Storage, key: str, content_type: str) -> None:
-        self._storage = storage
+    def __init__(self, client: S3Client, key: str, content_type: str) -> None:
+        self._client = client
         self._content_type = content_type
         self._lock = threading.Lock()
         self._held: tuple[bytes, str] | None = None
@@ -57,7 +57,7 @@ class S3Upload:
                 return PartReceipt(1, len(data), sha256, _md5(data))
             held, self._held = self._held, None
             if not self.upload_id:
-                self.upload_id = self._storage.begin_upload(self.key, self._content_type)
+                self.upload_id = self._client.begin_upload(self.key, self._content_type)
         if held is not None:
             self._send(1, *held)
         return self._send(number, data, sha256)
@@ -71,9 +71,12 @@ class S3Upload:
         self.is_complete = True
         return stored
 
+    def share(self) -> None:
+        self.is_shared = True
+
     def abort(self) -> None:
         if self.upload_id and not self.is_complete and not self.is_shared:
-            self._storage.abort_upload(self.key, self.upload_id)
+            self._client.abort_upload(self.key, self.upload_id)
 
     # -- an object in one request ---------------------------------------------------------------
 
@@ -81,7 +84,7 @@ class S3Upload:
         checksum = as_base64(sha256)
         for sending in range(1, _SENDINGS + 1):
             try:
-                answer = self._storage.put_new(self.key, data, checksum, self._content_type)
+                answer = self._client.put_new(self.key, data, checksum, self._content_type)
                 etag = etag_of(answer)
             except (ClientError, BotoCoreError, StorageUnavailable) as exc:
                 try:
@@ -96,7 +99,7 @@ class S3Upload:
         try:
             is_proven = self._check_answer(answer, data, checksum)
         except StorageCorrupted:
-            self._storage.delete(self.key)
+            self._client.delete(self.key)
             raise
         if is_proven:
             return StoredObject(self.key, len(data), etag)
@@ -109,7 +112,7 @@ class S3Upload:
         for sending in range(1, _SENDINGS + 1):
             try:
                 with translated(f"store part {number}"):
-                    answer = self._storage.store_part(
+                    answer = self._client.store_part(
                         self.key, self.upload_id, number, data, checksum
                     )
                 self._check_answer(answer, data, checksum)
@@ -125,7 +128,7 @@ class S3Upload:
         expected_bytes = sum(part.bytes for part in parts)
         expected_etag = self._etag_of_parts(parts)
         try:
-            answer = self._storage.join_parts(self.key, self.upload_id, parts)
+            answer = self._client.join_parts(self.key, self.upload_id, parts)
             # A 200 may hold an error: botocore turns one it understands into an exception, and
             # what it does not understand has no ETag.
             answered = etag_of(answer)
@@ -160,12 +163,12 @@ class S3Upload:
 
     def _find_whole(self, expected_bytes: int, etags: set[str]) -> StoredObject:
         """Return the committed object as S3 describes it, or delete it if it is another."""
-        found = self._storage.find(self.key)
+        found = self._client.find(self.key)
         if found is None:
             raise StorageCorrupted("S3 reported a commit, but the object is not there.")
         if found.bytes != expected_bytes or etags != {found.etag}:
             if not self.is_shared:
-                self._storage.delete(self.key)
+                self._client.delete(self.key)
             raise StorageCorrupted(
                 f"S3 committed {found.bytes} bytes with ETag {found.etag} where {expected_bytes} "
                 f"bytes with ETag {' or '.join(sorted(etags))} were sent."
@@ -178,7 +181,7 @@ class S3Upload:
         """Return the object if it was committed although ``error`` says it was not."""
         is_refusal = isinstance(error, ClientError) and status_of(error) == 403
         failure = error if isinstance(error, RunError) else translate(error, "commit the upload")
-        found = None if is_refusal else self._storage.find(self.key)
+        found = None if is_refusal else self._client.find(self.key)
         if found is None or found.bytes != expected_bytes:
             raise failure from error
         if expected_etag is not None and found.etag != expected_etag:
@@ -186,34 +189,20 @@ class S3Upload:
         return found
 
 
-def as_base64(sha256_hex: str) -> str:
-    """Return a digest as S3's headers spell it."""
-    return base64.b64encode(bytes.fromhex(sha256_hex)).decode()
-
-
-def check_echo(answer: dict[str, Any], checksum: str) -> bool:
-    """Return whether S3 named the checksum it computed; raise if it is another."""
-    echoed = answer.get("ChecksumSHA256")
-    if echoed is not None and echoed != checksum:
-        raise StorageCorrupted("S3 computed another SHA-256 than that of the bytes sent.")
-    return echoed is not None
-
-
-def is_encrypted_by_key(answer: dict[str, Any]) -> bool:
-    """Return whether ETags of the bucket are no MD5s."""
-    return bool(
-        str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
-        or answer.get("SSECustomerAlgorithm")
-    )
-
-
-def etag_of(answer: dict[str, Any]) -> str:
-    """Return an answer's ETag without its quotes; raise if there is none."""
-    etag = answer.get("ETag")
-    if not etag:
-        raise StorageUnavailable("S3 answered without an ETag: what it did is not known.")
-    return str(etag).strip('"')
-
-
 def _md5(data: bytes | bytearray) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def begin_upload(client: S3Client, key: str, content_type: str) -> Iterator[S3Upload]:
+    """Begin an upload; leaving the block by an exception, or without ``complete``, aborts it."""
+    upload = S3Upload(client, key, content_type)
+    try:
+        yield upload
+        if not upload.is_complete:
+            upload.abort()
+    except BaseException:
+        # The first failure is the one to report; what could not be aborted is swept later.
+        with suppress(RunError):
+            upload.abort()
+        raise

@@ -1,0 +1,1 @@
+"""Storage in a directory of a file system that API and workers share."""

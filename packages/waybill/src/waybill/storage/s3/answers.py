@@ -1,0 +1,37 @@
+"""What S3's answers say: checksums, encryption and ETags."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from waybill.errors import StorageCorrupted, StorageUnavailable
+
+
+def as_base64(sha256_hex: str) -> str:
+    """Return a digest as S3's headers spell it."""
+    return base64.b64encode(bytes.fromhex(sha256_hex)).decode()
+
+
+def check_echo(answer: dict[str, Any], checksum: str) -> bool:
+    """Return whether S3 named the checksum it computed; raise if it is another."""
+    echoed = answer.get("ChecksumSHA256")
+    if echoed is not None and echoed != checksum:
+        raise StorageCorrupted("S3 computed another SHA-256 than that of the bytes sent.")
+    return echoed is not None
+
+
+def is_encrypted_by_key(answer: dict[str, Any]) -> bool:
+    """Return whether ETags of the bucket are no MD5s."""
+    return bool(
+        str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+        or answer.get("SSECustomerAlgorithm")
+    )
+
+
+def etag_of(answer: dict[str, Any]) -> str:
+    """Return an answer's ETag without its quotes; raise if there is none."""
+    etag = answer.get("ETag")
+    if not etag:
+        raise StorageUnavailable("S3 answered without an ETag: what it did is not known.")
+    return str(etag).strip('"')
