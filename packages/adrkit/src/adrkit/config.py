@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adrkit.errors import ConfigError
+from adrkit.confine import boundary_of, confined
+from adrkit.errors import ConfigError, PathOutside
 
 #: Where projects keep their records, most usual first; the first is also what `adr init` makes.
 DEFAULT_DIRECTORIES = (
@@ -49,6 +50,22 @@ class Config:
     citations: tuple[str, ...] = _DEFAULT_CITATIONS
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def boundary(self) -> Path:
+        """The checkout: nothing outside of it is written unless the user names it."""
+        return boundary_of(self.root)
+
+    def inside(self, setting: str, path: Path) -> Path:
+        """A path from the settings, symbolic links followed. Raises ConfigError outside."""
+        try:
+            return confined(path, self.boundary)
+        except PathOutside as error:
+            raise ConfigError(
+                self.source or self.root,
+                f"{setting!r} leads out of the checkout: {error.reason}",
+                remedy="name a path inside, or give another directory with --dir",
+            ) from error
+
     def table(self, name: str) -> Mapping[str, Any]:
         """Settings of one command, ``[tool.adrkit.NAME]``; empty when there are none."""
         return self.tables.get(name, {})
@@ -62,13 +79,24 @@ def load_config(start: Path, *, directory: Path | None = None) -> Config:
     start = start.resolve()
     config = _find(start)
     if directory is None:
-        return config
+        return _kept_inside(config)
     chosen = (start / directory).resolve()
     root = config.root if chosen.is_relative_to(config.root) else chosen
     return Config(
         root, chosen, config.source, config.template, config.exclude, config.citations,
         config.tables,
     )  # fmt: skip
+
+
+def _kept_inside(config: Config) -> Config:
+    """Settings come with a checkout: they may not send adrkit out of it.
+
+    Raises ConfigError; a directory given with --dir is the user's own word and is not asked.
+    """
+    for name, path in (("directory", config.directory), ("template", config.template)):
+        if path is not None:
+            config.inside(name, path)
+    return config
 
 
 def _find(start: Path) -> Config:

@@ -226,12 +226,12 @@ class FileChanged(TransactionError):
         )
 
 
-class RecoveryConflict(TransactionError):
-    def __init__(self, path: Path, journal: Path) -> None:
-        self.path, self.journal = path, journal
+class RollbackFailed(TransactionError):
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
         super().__init__(
-            f"an interrupted change of {path} cannot be completed: the file was edited since",
-            remedy=f"compare the file with its copy named in {journal}, then delete the journal",
+            f"a change failed midway, and {path} could not be put back: {reason}",
+            remedy=f"git diff shows what is changed: git restore {path}",
         )
 
 

@@ -8,6 +8,7 @@ the top level, with ``/``.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,38 @@ _REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
     "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
 )  # fmt: skip
+
+
+#: Nothing is asked, locked, or fetched: a partial clone has what it has.
+_ENVIRONMENT = {
+    "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1",
+}  # fmt: skip
+
+# Settings that make git run a program. A checkout that somebody packed up brings its own
+# `.git/config`, and reading decisions must not run what it says.
+_SAFE_SETTINGS = (
+    "core.quotePath=false", "core.fsmonitor=false", f"core.hooksPath={os.devnull}",
+    "core.pager=cat", "core.askPass=", "core.sshCommand=false", "core.gitProxy=",
+    "credential.helper=", "diff.external=", "log.showSignature=false", "protocol.ext.allow=never",
+    "safe.bareRepository=explicit", "submodule.recurse=false", "diff.ignoreSubmodules=all",
+)  # fmt: skip
+_PROGRAM = re.compile(
+    r"(?:filter\..*\.(?:clean|smudge|process)|diff\..*\.(?:command|textconv)|merge\..*\.driver"
+    r"|gpg\.(?:.*\.)?program|remote\..*\.(?:uploadpack|receivepack|vcs)"
+    r"|credential\.(?:.*\.)?helper|uploadpack\.packobjectshook"
+    r"|core\.(?:alternaterefscommand|gitproxy|sshcommand|askpass|editor|pager))",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+# Of commands that compare: no program of the repository's for what is different.
+_PLAIN = ("--no-ext-diff", "--no-textconv")
+
+
+def safe_options() -> tuple[str, ...]:
+    """Options for ``git`` under which no setting of a repository runs a program."""
+    return tuple(part for setting in _SAFE_SETTINGS for part in ("-c", setting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +119,19 @@ class Git:
         while not place.is_dir() and place != place.parent:
             place = place.parent
         try:
-            top = cls(place).run("rev-parse", "--show-toplevel")
+            asked = cls(place)
+            top = asked.run("rev-parse", "--show-toplevel")
         except GitCommandFailed as error:
             if "dubious ownership" in error.stderr:
                 raise UnsafeRepository(path) from error
             raise NotARepository(path) from error
-        return cls(Path(os.fsdecode(top.rstrip(b"\n"))))
+        root = Path(os.fsdecode(top.rstrip(b"\n")))
+        # `core.worktree` may name any directory: the work tree is the one that holds `.git`.
+        if not (root / ".git").exists() or not place.resolve().is_relative_to(root.resolve()):
+            raise NotARepository(path)
+        found = cls(root)
+        found.__dict__["overrides"] = asked.overrides  # the same settings
+        return found
 
     @classmethod
     def find(cls, path: Path) -> Git | None:
@@ -103,14 +143,24 @@ class Git:
 
     def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         """Output of ``git ARGUMENTS``. Raises GitNotFound or GitCommandFailed."""
+        return self._run(arguments, (*safe_options(), *self.overrides), stdin)
+
+    def act(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """As ``run``, for commands that the user asked to change the repository: the project's
+        hooks and filters take part, as in any commit."""
+        return self._run(arguments, ("-c", "core.quotePath=false"), stdin)
+
+    def _run(
+        self, arguments: Sequence[str], options: Sequence[str], stdin: bytes | None = None
+    ) -> bytes:
         environment = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
-        environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
-        command = ["git", "--no-pager", "-c", "core.quotePath=false", *arguments]
+        environment |= _ENVIRONMENT
+        command = ["git", "--no-pager", *options, *arguments]
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, arguments never through a shell
                 command,
                 cwd=self.root,
-                input=stdin,
+                input=b"" if stdin is None else stdin,
                 env=environment,
                 capture_output=True,
                 check=False,
@@ -119,9 +169,27 @@ class Git:
             raise GitNotFound from error
         if done.returncode:
             raise GitCommandFailed(
-                command[4:], done.returncode, done.stderr.decode("utf-8", "replace")
+                arguments, done.returncode, done.stderr.decode("utf-8", "replace")
             )
         return done.stdout
+
+    @cached_property
+    def overrides(self) -> tuple[str, ...]:
+        """Options that take the programs out of the repository's own settings.
+
+        Programs in the user's own settings (`git lfs install`) are theirs and stay.
+        """
+        try:
+            output = self._run(("config", "--list", "--show-scope", "-z"), safe_options())
+        except GitCommandFailed:  # no repository, or settings that do not parse
+            return ()
+        found: list[str] = []
+        fields = output.split(b"\0")
+        for scope, entry in zip(fields[::2], fields[1::2], strict=False):
+            key = os.fsdecode(entry.split(b"\n", 1)[0])
+            if scope in (b"local", b"worktree") and _PROGRAM.fullmatch(key):
+                found += ("-c", f"{key}=")
+        return tuple(found)
 
     # -- where we are ------------------------------------------------------------------------
 
@@ -183,12 +251,19 @@ class Git:
     # -- paths and contents ------------------------------------------------------------------
 
     def relative(self, path: Path) -> str:
-        """Path relative to the top level, with ``/``. Raises ValueError outside of it."""
-        return path.resolve().relative_to(self.root.resolve()).as_posix()
+        """Path relative to the top level, with ``/``. Raises ValueError outside of it.
+
+        A file that is a symbolic link is named itself, as git does.
+        """
+        real = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+        return real.relative_to(self.root.resolve()).as_posix()
 
     def dirty(self, *paths: str) -> tuple[str, ...]:
         """Paths with changes against HEAD, untracked ones included."""
-        output = self.run("status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--", *paths)
+        output = self.run(
+            "status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--ignore-submodules=all",
+            "--", *paths,
+        )  # fmt: skip
         return tuple(os.fsdecode(entry[3:]) for entry in output.split(b"\0") if entry)
 
     def tracked(self, *paths: str) -> tuple[str, ...]:
@@ -248,7 +323,7 @@ class Git:
         if not revisions:
             return
         output = self.run(
-            "log", "-z", "--format=%x01%H", "--name-status", "-m",
+            "log", *_PLAIN, "-z", "--format=%x01%H", "--name-status", "-m",
             "-M" if renames else "--no-renames", *revisions, "--", *paths,
         )  # fmt: skip
         yield from _read_changes(output)
@@ -260,7 +335,14 @@ class Git:
         rename. Of a partial clone only files that moved unchanged are known as renamed: for the
         others git would have to fetch their contents.
         """
-        options = ("-z", "--name-status", "--diff-filter=RD", "-l1000", self._rename_option)
+        options = (
+            *_PLAIN,
+            "-z",
+            "--name-status",
+            "--diff-filter=RD",
+            "-l1000",
+            self._rename_option,
+        )
         output = self.run(
             "log", "-m", "--topo-order", "--format=%x01%H", f"--max-count={commits}",
             *options, "HEAD", "--",

@@ -42,7 +42,7 @@ def renewed_index(config: Config) -> Path | None:
         before, after = document.to_bytes(), with_index(document, table).to_bytes()
         if before == after:
             return None
-        apply_changes(config.directory, [FileChange(path, before, after)])
+        apply_changes(config.directory, [FileChange(path, before, after)], config.boundary)
     except (AdrkitError, TypeError):
         return None
     return path
@@ -61,17 +61,17 @@ def commit_numbering(git: Git, plan: NumberingPlan, paths: Sequence[Path]) -> No
     fed = "\0".join(names).encode("utf-8", "surrogateescape")
     chosen = ("--pathspec-from-file=-", "--pathspec-file-nul")
     if not _is_finishing_merge(git):
-        git.run("add", "-A", *chosen, stdin=fed)
-        git.run("commit", "-q", "-m", message, "--only", *chosen, stdin=fed)
+        git.act("add", "-A", *chosen, stdin=fed)
+        git.act("commit", "-q", "-m", message, "--only", *chosen, stdin=fed)
         return
     # In the hook post-merge the merge is committed, but git keeps MERGE_HEAD until the hook
     # ends and would refuse to commit some paths only. The index is that of the merge then.
-    git.run("diff", "--cached", "--quiet")
-    git.run("add", "-A", *chosen, stdin=fed)
-    tree = git.run("write-tree").decode().strip()
+    git.run("diff", "--no-ext-diff", "--cached", "--quiet")
+    git.act("add", "-A", *chosen, stdin=fed)
+    tree = git.act("write-tree").decode().strip()
     head = git.resolve("HEAD")
-    commit = git.run("commit-tree", tree, "-p", head, "-F", "-", stdin=message.encode())
-    git.run("update-ref", "-m", subject, "HEAD", commit.decode().strip(), head)
+    commit = git.act("commit-tree", tree, "-p", head, "-F", "-", stdin=message.encode())
+    git.act("update-ref", "-m", subject, "HEAD", commit.decode().strip(), head)
 
 
 def _is_finishing_merge(git: Git) -> bool:

@@ -112,14 +112,12 @@ class NumberLedger:
     def _work_tree(self) -> Iterator[Use]:
         if not self.repository.directory.is_dir():
             return
-        base = self.git.root.resolve() if self._prefix is not None and self.git else None
         for path in self.repository.paths:
             named = file_number(path)
             number = named[0] if named else None
             if number is None:
                 continue
-            shown = path.resolve().relative_to(base) if base else path
-            yield Use(number, shown.as_posix(), WORK_TREE)
+            yield Use(number, self._shown(path), WORK_TREE)
         for record in self.repository.list():
             if record.file_number is None and record.number is not None and record.path:
                 yield Use(record.number, record.path.as_posix(), WORK_TREE)
@@ -191,7 +189,9 @@ class NumberLedger:
 
     def _shown(self, path: Path) -> str:
         if self.git is not None and self._prefix is not None:
-            return self.git.relative(path)
+            # As git names it: the link itself, wherever it leads.
+            inside = path.relative_to(self.repository.directory).as_posix()
+            return inside if self._prefix == "." else f"{self._prefix}/{inside}"
         return path.as_posix()
 
     def _by_number(self, paths: Sequence[str]) -> dict[int, list[str]]:

@@ -100,10 +100,13 @@ def plan_numbering(
     )
 
 
-def apply_numbering(repository: RecordRepository, plan: NumberingPlan) -> None:
-    """Make all changes or none. Raises TransactionError."""
+def apply_numbering(config: Config, plan: NumberingPlan) -> None:
+    """Make all changes or none; citations are edited anywhere in the checkout.
+
+    Raises PathOutside or TransactionError.
+    """
     if plan.changes:
-        apply_changes(repository.directory, plan.changes)
+        apply_changes(config.directory, plan.changes, config.boundary)
 
 
 def _assign(

@@ -60,7 +60,7 @@ def read_remote(
         url = git.run("remote", "get-url", "--", remote).decode().strip()
     except (GitCommandFailed, GitNotFound):
         return RemoteHeads((), f"there is no remote {remote!r}: only this clone was looked at")
-    run = _Runner(git.root, timeout_seconds)
+    run = _Runner(git, timeout_seconds)
     try:
         listed = _listed(run(git.root, "ls-remote", "--", remote, *_PATTERNS))
         kept, cut = _newest(listed)
@@ -82,8 +82,12 @@ class _Unreachable(Exception):
 class _Runner:
     """git where it may reach the network: no prompt, no input, a time limit."""
 
-    def __init__(self, root: Path, timeout_seconds: float) -> None:
-        self.root, self.timeout_seconds = root, timeout_seconds
+    def __init__(self, git: Git, timeout_seconds: float) -> None:
+        self.root, self.timeout_seconds = git.root, timeout_seconds
+        # What the clone's settings would run is left out; the user's credential helpers are his.
+        hooks = f"core.hooksPath={os.devnull}"
+        settings = ("core.fsmonitor=false", hooks, "protocol.ext.allow=never")
+        self.options = (*(part for name in settings for part in ("-c", name)), *git.overrides)
 
     def __call__(self, where: Path, *arguments: str, stdin: bytes = b"") -> bytes:
         environment = {
@@ -98,7 +102,7 @@ class _Runner:
         environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=15")
         command = [
             "git", "-c", "core.quotePath=false", "-c", "credential.interactive=false",
-            "-c", "core.askPass=", *arguments,
+            "-c", "core.askPass=", *self.options, *arguments,
         ]  # fmt: skip
         try:
             process = subprocess.Popen(  # noqa: S603 - a fixed program, never through a shell

@@ -29,7 +29,7 @@ from adrkit.git import Git
 from adrkit.ledger import NumberLedger
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
-from adrkit.transaction import FileChange, apply_changes
+from adrkit.transaction import FileChange, apply_changes, is_left_over
 
 _SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"}
 _MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
@@ -135,14 +135,17 @@ def plan_renumber(
     )  # fmt: skip
 
 
-def apply_plan(repository: RecordRepository, plan: RenumberPlan) -> None:
-    """Make all changes or none. Raises TransactionError."""
+def apply_plan(config: Config, repository: RecordRepository, plan: RenumberPlan) -> None:
+    """Make all changes or none; citations are edited anywhere in the checkout.
+
+    Raises PathOutside or TransactionError.
+    """
     changes = [
         FileChange(plan.new_path, None, plan.content),
         *(FileChange(edit.path, edit.before, edit.after) for edit in plan.edits),
         FileChange(plan.old_path, plan.record.document.to_bytes(), None),
     ]
-    apply_changes(repository.directory, changes)
+    apply_changes(repository.directory, changes, config.boundary)
 
 
 def _renamed(path: Path, number: int) -> str:
@@ -257,7 +260,9 @@ def citing_files(config: Config, git: Git | None) -> Iterable[Path]:
         if not any(_matches(relative, pattern) for pattern in config.citations):
             continue
         try:
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_FILE_BYTES:
+            if path.is_symlink() or is_left_over(path) or not path.is_file():
+                continue
+            if path.stat().st_size <= _MAX_FILE_BYTES:
                 yield path
         except OSError:
             continue
@@ -310,7 +315,7 @@ class _Evidence:
     @staticmethod
     def _blame(git: Git, path: Path) -> dict[int, str]:
         try:
-            output = git.run("blame", "--line-porcelain", "--", git.relative(path))
+            output = git.run("blame", "--no-textconv", "--line-porcelain", "--", git.relative(path))
         except GitCommandFailed:  # not committed yet
             return {}
         found = {}

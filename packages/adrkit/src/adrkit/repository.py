@@ -11,13 +11,16 @@ from functools import cached_property
 from pathlib import Path
 
 from adrkit.config import Config
+from adrkit.confine import boundary_of, confined
 from adrkit.drafts import DraftName, draft_name
 from adrkit.errors import (
     AmbiguousNumber,
     DocumentError,
     NoRecords,
+    PathOutside,
     RecordNotFound,
     RecordsDirectoryMissing,
+    UnreadableFile,
 )
 from adrkit.record import Record, file_number
 
@@ -95,6 +98,8 @@ class RecordRepository:
         if draft_name(path) is not None:
             return True
         try:
+            if not path.is_file():
+                return True  # reported as unreadable when it is read
             with path.open("rb") as file:
                 return _TITLE_WITH_NUMBER.search(file.read(_PEEK_BYTES)) is not None
         except OSError:
@@ -108,10 +113,27 @@ class RecordRepository:
         """The record at ``path``, or why it cannot be read; each file is read once."""
         if path not in self._read:
             try:
+                self._require_inside(path)
                 self._read[path] = Record.read(path)
             except DocumentError as error:
                 self._read[path] = error
         return self._read[path]
+
+    def _require_inside(self, path: Path) -> None:
+        """Raises UnreadableFile for a link out of the checkout, and for what is no file."""
+        try:
+            if path.is_symlink():
+                confined(path, self._boundary)
+            if not path.is_file():
+                raise UnreadableFile(path, "it is no file")
+        except PathOutside as error:
+            raise UnreadableFile(path, error.reason) from error
+        except OSError as error:
+            raise UnreadableFile(path, error.strerror or str(error)) from error
+
+    @cached_property
+    def _boundary(self) -> Path:
+        return boundary_of(self.directory.resolve())
 
     @cached_property
     def _loaded(self) -> tuple[tuple[Record, ...], tuple[Unreadable, ...]]:

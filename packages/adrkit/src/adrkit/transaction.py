@@ -1,34 +1,39 @@
-"""Several files changed together: all of them or none, even when the process is killed midway.
+"""Several files changed together: a change that is reported as failed has changed nothing.
 
-Protocol, in the records directory:
+1. Each new content is written next to its target (``.NAME.adrkit-new``) and synced, and each old
+   one is kept under a second name (``.NAME.adrkit-old``): what needs space or rights fails here.
+2. The new contents are renamed over their targets in the order of the changes.
+3. When a step fails, the old contents are renamed back, which needs no space.
 
-1. each new content is written next to its target (``.NAME.adrkit-new``) and synced;
-2. the journal ``.adrkit-journal.json`` is renamed into place and synced: the commit point;
-3. each new content is renamed over its target, deletions are made, the journal is removed.
-
-Killed before 2, left-over new files are dropped: nothing happened. Killed after 2, the next
-command completes step 3 from the journal. A lock on the directory keeps two processes apart.
+There is no journal: nothing in a directory can ask for a change later. A process that is killed in
+step 2 leaves whole files, the first of them new. Callers order their changes so that this state
+is one that ``adr lint`` names and the same command completes. What is left over of step 1 is
+dropped by the next change. A lock on the directory keeps two processes apart.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from adrkit.errors import FileChanged, RecordExists, RecoveryConflict, WriteFailed
+from adrkit.confine import confined
+from adrkit.errors import FileChanged, RecordExists, RollbackFailed, WriteFailed
 
 if sys.platform != "win32":
     import fcntl
 
-JOURNAL = ".adrkit-journal.json"
 _NEW_SUFFIX = ".adrkit-new"
+_OLD_SUFFIX = ".adrkit-old"
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether a file may be what a killed change left: no citation, nothing to be edited."""
+    return path.name.startswith(".") and path.name.endswith((_NEW_SUFFIX, _OLD_SUFFIX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,100 +45,128 @@ class FileChange:
     after: bytes | None
 
 
-def apply_changes(directory: Path, changes: Sequence[FileChange]) -> None:
-    """Make all changes or none. ``directory`` holds the journal.
+def apply_changes(directory: Path, changes: Sequence[FileChange], *within: Path) -> None:
+    """Make all changes in their order, or none. ``directory`` is locked meanwhile.
 
-    Raises FileChanged or RecordExists when a file is not as ``before`` says, WriteFailed when
-    the disk refuses; nothing is changed then.
+    Every target lies below ``directory`` or one of ``within``, symbolic links followed. Raises
+    PathOutside, FileChanged or RecordExists when a file is not as ``before`` says, WriteFailed
+    when the disk refuses; nothing is changed then.
     """
-    with _locked(directory):
-        _recover(directory)
-        _drop_left_overs(directory)
-        targets = [_real(change.path) for change in changes]
-        for change, target in zip(changes, targets, strict=True):
-            _check(change, target)
-        journal = directory / JOURNAL
-        written: list[Path] = []
-        try:
-            entries = []
-            for change, target in zip(changes, targets, strict=True):
-                new = None
-                if change.after is not None:
-                    new = target.with_name(f".{target.name}{_NEW_SUFFIX}")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    written.append(new)
-                    _write_synced(new, change.after)
-                    if target.exists():
-                        shutil.copymode(target, new)
-                entries.append(
-                    {
-                        "target": str(target),
-                        "new": str(new) if new else None,
-                        "before": _digest(change.before),
-                        "after": _digest(change.after),
-                    }
-                )
-            draft = journal.with_name(journal.name + _NEW_SUFFIX)
-            written.append(draft)
-            _write_synced(draft, json.dumps({"version": 1, "changes": entries}).encode())
-            draft.replace(journal)
-        except OSError as error:
-            for path in written:
-                path.unlink(missing_ok=True)
-            raise WriteFailed(
-                Path(str(error.filename or directory)), str(error.strerror)
-            ) from error
-        _sync_directory(directory)
-        _complete(journal)
-
-
-def recover(directory: Path) -> tuple[Path, ...]:
-    """Complete a change that was interrupted; the files it touched, usually none.
-
-    Raises RecoveryConflict when one of them was edited since.
-    """
-    if not directory.is_dir() or not (directory / JOURNAL).exists():
-        return ()
-    with _locked(directory):
-        return _recover(directory)
-
-
-def _recover(directory: Path) -> tuple[Path, ...]:
-    journal = directory / JOURNAL
-    return _complete(journal) if journal.exists() else ()
-
-
-def _complete(journal: Path) -> tuple[Path, ...]:
-    entries = json.loads(journal.read_bytes())["changes"]
-    touched = []
+    targets = [confined(change.path, directory, *within) for change in changes]
+    staged: list[_Staged] = []
+    made: list[Path] = []
     try:
-        for entry in entries:
-            target = Path(entry["target"])
-            current = _digest(target.read_bytes() if target.exists() else None)
-            if current == entry["after"]:
-                if entry["new"]:
-                    Path(entry["new"]).unlink(missing_ok=True)
-                continue
-            if current != entry["before"]:
-                raise RecoveryConflict(target, journal)
-            if entry["new"]:
-                Path(entry["new"]).replace(target)
-            else:
-                target.unlink()
-            touched.append(target)
-        for parent in {Path(entry["target"]).parent for entry in entries}:
-            _sync_directory(parent)
-        journal.unlink()
+        with _locked(directory, made):
+            _drop_left_overs(directory)
+            for change, target in zip(changes, targets, strict=True):
+                _check(change, target)
+            try:
+                for change, target in zip(changes, targets, strict=True):
+                    made += _make_directories(target.parent)
+                    staged.append(_Staged(change, target))
+                    staged[-1].stage()
+                _carry_out(staged)
+            except BaseException:
+                for folder in reversed(made):
+                    with suppress(OSError):
+                        folder.rmdir()  # only if it is empty
+                raise
+            finally:
+                for item in staged:
+                    item.clear()
     except OSError as error:
-        raise WriteFailed(Path(str(error.filename or journal)), str(error.strerror)) from error
-    _sync_directory(journal.parent)
-    return tuple(touched)
+        raise WriteFailed(
+            Path(str(error.filename or directory)), error.strerror or str(error)
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes, boundary: Path, *, durable: bool = True) -> None:
+    """One file that the user named, whole or not at all; links are not followed out.
+
+    What can be made again need not be ``durable``, synced to the disk.
+
+    Raises PathOutside or WriteFailed.
+    """
+    target = confined(path, boundary)
+    item = _Staged(FileChange(path, None, content), target)
+    try:
+        if target.exists() and not target.is_file():  # a pipe, a terminal
+            target.write_bytes(content)
+            return
+        _make_directories(target.parent)
+        item.stage(durable=durable)
+        item.new.replace(target)
+        if durable:
+            _sync_directory(target.parent)
+    except OSError as error:
+        raise WriteFailed(path, error.strerror or str(error)) from error
+    finally:
+        item.clear()
+
+
+class _Staged:
+    """A change with its two files beside the target."""
+
+    def __init__(self, change: FileChange, target: Path) -> None:
+        self.change, self.target = change, target
+        self.new = target.with_name(f".{target.name}{_NEW_SUFFIX}")
+        self.old = target.with_name(f".{target.name}{_OLD_SUFFIX}")
+
+    def stage(self, *, durable: bool = True) -> None:
+        for path in (self.new, self.old):
+            path.unlink(missing_ok=True)  # a left-over, or a link that someone put there
+        if self.change.after is not None:
+            _write_new(self.new, self.change.after, durable)
+            if self.target.exists():
+                shutil.copymode(self.target, self.new)
+        if self.change.before is not None and self.target.exists():
+            try:
+                self.old.hardlink_to(self.target)
+            except OSError:  # a file system without them, or a file that may not have any
+                _write_new(self.old, self.target.read_bytes(), durable)
+                shutil.copymode(self.target, self.old)
+
+    def carry_out(self) -> None:
+        if self.change.after is not None:
+            self.new.replace(self.target)
+        else:
+            self.target.unlink()
+
+    def undo(self) -> None:
+        if self.change.before is not None:
+            self.old.replace(self.target)
+        else:
+            self.target.unlink()
+
+    def clear(self) -> None:
+        for path in (self.new, self.old):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _carry_out(staged: Sequence[_Staged]) -> None:
+    done: list[_Staged] = []
+    try:
+        for item in staged:
+            item.carry_out()
+            done.append(item)
+        for folder in {item.target.parent for item in staged}:
+            _sync_directory(folder)
+    except BaseException as error:  # an interrupt, too, leaves nothing half done
+        for item in reversed(done):
+            try:
+                item.undo()
+            except OSError as failure:
+                raise RollbackFailed(item.target, failure.strerror or str(failure)) from error
+        raise
 
 
 def _drop_left_overs(directory: Path) -> None:
-    """New files of a change that was killed before its commit point."""
-    for path in directory.glob(f".*{_NEW_SUFFIX}"):
-        path.unlink(missing_ok=True)
+    """Files of a change whose process was killed."""
+    for suffix in (_NEW_SUFFIX, _OLD_SUFFIX):
+        for path in directory.glob(f".*{suffix}"):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _check(change: FileChange, target: Path) -> None:
@@ -141,8 +174,6 @@ def _check(change: FileChange, target: Path) -> None:
         current = target.read_bytes()
     except FileNotFoundError:
         current = None
-    except OSError as error:
-        raise WriteFailed(target, str(error.strerror)) from error
     if current == change.before:
         return
     if change.before is None:
@@ -150,20 +181,24 @@ def _check(change: FileChange, target: Path) -> None:
     raise FileChanged(change.path)
 
 
-def _real(path: Path) -> Path:
-    """Symbolic links are followed, so that the file is replaced and not the link."""
-    return path.resolve()
+def _make_directories(directory: Path) -> list[Path]:
+    """Those that were missing, outermost first."""
+    missing = []
+    while not directory.exists():
+        missing.append(directory)
+        directory = directory.parent
+    for folder in reversed(missing):
+        folder.mkdir()
+    return missing[::-1]
 
 
-def _digest(content: bytes | None) -> str | None:
-    return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+def _write_new(path: Path, content: bytes, durable: bool) -> None:
+    # Exclusive: a link that was put there between two steps is not followed.
+    with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:
@@ -177,9 +212,9 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":  # no directory locks; the journal still makes changes whole
+def _locked(directory: Path, made: list[Path]) -> Iterator[None]:
+    made += _make_directories(directory)
+    if sys.platform == "win32":  # no directory locks there
         yield
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -254,7 +254,7 @@ def test_existing_file_is_not_overwritten_and_nothing_is_written(tmp_path: Path)
     plan = plan_import(records, tmp_path)
     (tmp_path / "0002-b.md").write_text("mine")
     with pytest.raises(RecordExists):
-        apply_import(plan)
+        apply_import(plan, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["0002-b.md"]
 
 

@@ -23,7 +23,7 @@ def plan(project: GitProject, name: str, number: int | None = None) -> RenumberP
 
 def renumber(project: GitProject, name: str, number: int | None = None) -> RenumberPlan:
     made = plan(project, name, number)
-    apply_plan(RecordRepository(project.records), made)
+    apply_plan(load_config(project.root), RecordRepository(project.records), made)
     return made
 
 
@@ -141,6 +141,6 @@ def test_project_without_git_is_mended_from_its_files(tmp_path: Path) -> None:
     config = load_config(tmp_path)
     repository = RecordRepository.of(config)
     made = plan_renumber(config, repository, NumberLedger(repository, None), repository.get(1))
-    apply_plan(repository, made)
+    apply_plan(config, repository, made)
     assert (tmp_path / "app.py").read_text() == "# ADR-0002\n"
     assert (records / "0002-a.md").read_text() == house(2)

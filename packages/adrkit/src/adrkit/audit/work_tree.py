@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -89,7 +90,10 @@ def records_on_disk(repository: RecordRepository, git: Git) -> dict[str, Version
     found = {}
     for path in repository.paths:
         relative = git.relative(path)
-        found[relative] = Version(relative, path.read_bytes())
+        if path.is_symlink():  # what git keeps of a link is where it leads
+            found[relative] = Version(relative, os.fsencode(path.readlink()))
+        elif path.is_file():
+            found[relative] = Version(relative, path.read_bytes())
     return found
 
 

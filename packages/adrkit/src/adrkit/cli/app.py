@@ -21,7 +21,6 @@ from adrkit.ledger import NumberLedger
 from adrkit.record import Record
 from adrkit.remote import RemoteHead, read_remote
 from adrkit.repository import RecordRepository
-from adrkit.transaction import recover
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +56,13 @@ class AdrGroup(TyperGroup):
         except BrokenPipeError as error:  # the reader of a pipe, `head`, has seen enough
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
             raise typer.Exit(EXIT_OK) from error
+        except OSError as error:  # a disk or a file that nobody looked at before
+            place = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"error: {place}{error.strerror or error}", err=True)
+            typer.echo(
+                "remedy: check the path, its permissions and the space on the disk", err=True
+            )
+            raise typer.Exit(EXIT_USAGE) from error
 
 
 app = typer.Typer(
@@ -84,9 +90,6 @@ class Workspace:
 
     @cached_property
     def repository(self) -> RecordRepository:
-        """Records of the project; a change that was interrupted is completed first."""
-        for path in recover(self.config.directory):
-            warn(f"completed an interrupted change of {self.shown(path)}")
         return RecordRepository.of(self.config)
 
     @cached_property

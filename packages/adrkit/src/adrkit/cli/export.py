@@ -50,6 +50,6 @@ def export(
     if output is None:
         say(text)
     else:
-        write_output(space.path(output), text + "\n")
+        write_output(space.path(output), text + "\n", space.config.boundary)
     if not schema and space.warn_unreadable():
         raise typer.Exit(EXIT_USAGE)

@@ -63,6 +63,6 @@ def graph(
     if target is None:
         say(text.removesuffix("\n"))
     else:
-        write_output(target, text)
+        write_output(target, text, space.config.boundary)
     if space.warn_unreadable():
         raise typer.Exit(EXIT_USAGE)

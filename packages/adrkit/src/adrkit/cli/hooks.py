@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, say, workspace
-from adrkit.errors import GitCommandFailed, InvalidInput, WriteFailed
+from adrkit.errors import GitCommandFailed, InvalidInput, PathOutside, WriteFailed
 from adrkit.git import Git
 from adrkit.merging import merge_index
 
@@ -74,11 +74,11 @@ def hooks(
         raise WriteFailed(path, error.strerror or str(error)) from error
     if remove:
         with suppress(GitCommandFailed):  # it was not there
-            git.run("config", "--local", "--remove-section", f"merge.{_DRIVER}")
+            git.act("config", "--local", "--remove-section", f"merge.{_DRIVER}")
         say("removed the hook post-merge and the merge driver")
         return
-    git.run("config", "--local", f"merge.{_DRIVER}.name", "table of decision records")
-    git.run("config", "--local", f"merge.{_DRIVER}.driver", driver)
+    git.act("config", "--local", f"merge.{_DRIVER}.name", "table of decision records")
+    git.act("config", "--local", f"merge.{_DRIVER}.driver", driver)
     say(f"wrote {path}: merges into the default branch number drafts")
     say(f"{table} is merged by `adr merge-index`")
 
@@ -111,8 +111,13 @@ def _hook_text() -> str:
 
 
 def _inside(git: Git, name: str) -> Path:
-    found = git.run("rev-parse", "--git-path", name).decode().strip()
-    return git.root / found
+    """A file of git's own, where the settings say it is. Raises PathOutside."""
+    found = git.root / git.act("rev-parse", "--git-path", name).decode().strip()
+    shared = git.root / git.act("rev-parse", "--git-common-dir").decode().strip()
+    real = found.resolve()
+    if not any(real.is_relative_to(place.resolve()) for place in (shared, git.root)):
+        raise PathOutside(str(found), "core.hooksPath leads out of the clone")
+    return found
 
 
 def _table_file(space: Workspace, git: Git) -> str:

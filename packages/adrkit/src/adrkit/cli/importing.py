@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from adrkit.cli.app import EXIT_USAGE, Workspace, app, print_json, say, warn, workspace
+from adrkit.confine import root_for
 from adrkit.errors import GitError, InvalidInput, NoRecords
 from adrkit.git import Git
 from adrkit.importing import ImportPlan, apply_import, plan_import
@@ -60,7 +61,7 @@ def import_records(
         assumed_status=assumed,
     )
     if not dry_run:
-        apply_import(plan)
+        apply_import(plan, root_for(directory, space.config.boundary))
     if as_json:
         print_json(_as_json(space, plan))
     else:

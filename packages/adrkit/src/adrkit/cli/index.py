@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from adrkit.cli.app import EXIT_FINDINGS, EXIT_USAGE, Workspace, app, say, workspace
+from adrkit.confine import root_for
 from adrkit.document import Document
 from adrkit.errors import ConfigError
 from adrkit.index import (
@@ -67,7 +68,8 @@ def index(
     elif before == after:
         say(f"{space.shown(path)} was current: {len(records)} records")
     else:
-        apply_changes(space.config.directory, [FileChange(path, before, after)])
+        root = root_for(path, space.config.boundary)
+        apply_changes(space.config.directory, [FileChange(path, before, after)], root)
         say(f"wrote {space.shown(path)}: {len(records)} records")
     if space.warn_unreadable():
         raise typer.Exit(EXIT_USAGE)
@@ -81,7 +83,7 @@ def _file(space: Workspace, file: Path | None) -> Path:
         return space.config.directory / "README.md"
     if not isinstance(named, str):
         raise _config_error(space, "index.file must be a string", 'write file = "docs/README.md"')
-    return space.config.root / named
+    return space.config.inside("index.file", space.config.root / named)
 
 
 def _columns(space: Workspace) -> tuple[str, ...]:

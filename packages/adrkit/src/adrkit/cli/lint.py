@@ -14,11 +14,10 @@ from adrkit.cli.app import (
     app,
     print_json,
     say,
-    warn,
     workspace,
 )
 from adrkit.cli.completing import complete_format, complete_rule
-from adrkit.errors import InvalidInput, WriteFailed
+from adrkit.errors import InvalidInput
 from adrkit.lint import RULES, Baseline, Finding, Report, Severity, lint, load_settings, view_of
 from adrkit.lint.catalogue import rules_markdown
 from adrkit.lint.fixes import fix_files
@@ -68,6 +67,9 @@ def lint_command(
     write_baseline: Annotated[
         bool, typer.Option("--write-baseline", help="Accept today's findings; new ones fail.")
     ] = False,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="Take findings that are gone out of it.")
+    ] = False,
     use_baseline: Annotated[
         bool, typer.Option("--baseline/--no-baseline", help="Leave known findings out.")
     ] = True,
@@ -84,10 +86,11 @@ def lint_command(
     space = workspace(ctx)
     settings = load_settings(space.config, select=select or (), ignore=ignore or ())
     only = [space.path(path) for path in files or ()]
-    if write_baseline and (only or select or ignore):
+    if (write_baseline or update_baseline) and (only or select or ignore):
         raise InvalidInput(
-            "--write-baseline", "with a choice", remedy="write it for all records and rules"
-        )
+            "--write-baseline" if write_baseline else "--update-baseline", "with a choice",
+            remedy="write it for all records and rules",
+        )  # fmt: skip
     for path in only:
         if not path.is_file():
             raise InvalidInput("file", str(path), remedy="name record files")
@@ -97,13 +100,19 @@ def lint_command(
     findings = list(report.findings)
     baseline_path = settings.baseline
     if write_baseline and baseline_path:
-        Baseline.of(findings, space.config.root).write(baseline_path)
+        today = Baseline.of(findings, space.config.root)
+        today.write(baseline_path, space.config.boundary)
         say(f"wrote {len(findings)} findings to {space.shown(baseline_path)}")
         return
     if use_baseline and baseline_path and (known := Baseline.read(baseline_path)):
         findings, smaller, gone = known.split(findings, space.config.root)
         if gone and not (only or select or ignore):
-            _shrink(space, smaller, baseline_path, gone)
+            if update_baseline:
+                smaller.write(baseline_path, space.config.boundary)
+                said = f"{space.shown(baseline_path)} shrank"
+            else:
+                said = "take them out of the baseline with --update-baseline"
+            typer.echo(f"{gone} known findings are gone: {said}", err=True)
     _print(space, format, findings, report, every=every)
     if report.unreadable:
         raise typer.Exit(EXIT_USAGE)
@@ -118,15 +127,6 @@ def _fix(space: Workspace, only: list[Path], settings: LintSettings) -> None:
     if mended:
         typer.echo(f"mended {mended} findings", err=True)
         space.__dict__.pop("repository", None)  # its records are read again
-
-
-def _shrink(space: Workspace, smaller: Baseline, path: Path, gone: int) -> None:
-    try:
-        smaller.write(path)
-    except WriteFailed as error:
-        warn(f"{error}: the baseline still holds {gone} findings that are gone")
-        return
-    typer.echo(f"{gone} findings are gone; {space.shown(path)} shrank", err=True)
 
 
 def _print(

@@ -79,7 +79,7 @@ def number(
         warn(caveat)
     plan = plan_numbering(space.config, space.repository, space.ledger, chosen)
     if not (check or dry_run):
-        apply_numbering(space.repository, plan)
+        apply_numbering(space.config, plan)
         changed = [change.path for change in plan.changes]
         if plan.changes and (index := renewed_index(space.config)):
             changed.append(index)
@@ -235,7 +235,7 @@ def renumber(
         warn(caveat)
     plan = plan_renumber(space.config, space.repository, space.ledger, found, to)
     if not dry_run:
-        apply_plan(space.repository, plan)
+        apply_plan(space.config, space.repository, plan)
     if as_json:
         print_json(_plan_json(space, plan, applied=not dry_run))
     else:

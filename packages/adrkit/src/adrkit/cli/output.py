@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adrkit.errors import WriteFailed
+from adrkit.confine import root_for
+from adrkit.transaction import write_atomically
 
 
-def write_output(path: Path, text: str) -> None:
-    """Raises WriteFailed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise WriteFailed(path, str(error.strerror)) from error
+def write_output(path: Path, text: str, boundary: Path) -> None:
+    """The whole file or nothing; ``boundary`` is the checkout, whose links are not followed out.
+
+    Raises PathOutside or WriteFailed.
+    """
+    content = text.encode("utf-8", "surrogateescape")
+    write_atomically(path, content, root_for(path, boundary))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from adrkit.cli.app import EXIT_USAGE, app, say, workspace
+from adrkit.confine import confined, root_for
 from adrkit.renames import Renames
 from adrkit.site import build_site, write_site
 
@@ -35,6 +36,7 @@ def site(
     name = named if isinstance(named, str) else "Architecture decisions"
     directory = space.path(output)
     renames = Renames(space.config.root, space.git, space.config.directory)
+    confined(directory, root_for(directory, space.config.boundary))
     write_site(directory, build_site(records, space.config.root, name, renames))
     say(f"wrote {space.shown(directory / 'index.html')}: {len(records)} records")
     if space.warn_unreadable():

@@ -25,6 +25,7 @@ from adrkit.errors import InvalidInput
 from adrkit.model import Status, status_kind
 from adrkit.record import Record
 from adrkit.templates import FORMATS, TemplateValues, render_first_record
+from adrkit.transaction import FileChange, apply_changes
 
 _FIRST_TITLE = "Record Architecture Decisions"
 
@@ -46,23 +47,28 @@ def init(
     if directory is not None:
         space = Workspace(space.start, directory)
     target = space.config.directory
-    target.mkdir(parents=True, exist_ok=True)
+    changes: list[FileChange] = []
     if directory is not None and space.config.source is None:
         default = Workspace(space.start, None).config
         if default.directory != target and target.is_relative_to(default.root):
             relative = target.relative_to(default.root).as_posix()
             settings = default.root / "adrkit.toml"
-            settings.write_text(f'directory = "{relative}"\n', encoding="utf-8")
-            say(f"wrote {space.shown(settings)}")
-    if space.repository.paths:
+            changes.append(FileChange(settings, None, f'directory = "{relative}"\n'.encode()))
+    held = target.is_dir() and space.repository.paths
+    if not held:
+        changes.append(_first_record(space))
+    apply_changes(target, changes, space.config.boundary)
+    for change in changes:
+        say(f"wrote {space.shown(change.path)}")
+    if held:
         say(f"{space.shown(target)} holds {len(space.repository.paths)} records already")
-        return
+
+
+def _first_record(space: Workspace) -> FileChange:
     number = space.ledger.next()
-    path = target / file_name(number, _FIRST_TITLE)
+    path = space.config.directory / file_name(number, _FIRST_TITLE)
     values = TemplateValues(number=number, title=_FIRST_TITLE, date=today().isoformat())
-    text = render_first_record(values)
-    path.write_text(text, encoding="utf-8", newline="\n")
-    say(f"wrote {space.shown(path)}")
+    return FileChange(path, None, render_first_record(values).encode())
 
 
 @app.command()

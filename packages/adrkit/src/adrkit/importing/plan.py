@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adrkit.authoring import file_name, slug
+from adrkit.confine import confined
 from adrkit.document import Document
 from adrkit.errors import AdrkitError, InvalidTitle, RecordExists
 from adrkit.importing.completeness import lost_words
@@ -103,10 +104,14 @@ def plan_import(
     return ImportPlan(directory, tuple(planned), skipped)
 
 
-def apply_import(plan: ImportPlan) -> None:
-    """Write all records or none. Raises TransactionError or RecordExists."""
+def apply_import(plan: ImportPlan, root: Path) -> None:
+    """Write all records or none, below ``root``.
+
+    Raises PathOutside, TransactionError or RecordExists.
+    """
     if plan.records:
         changes = [FileChange(record.path, None, record.content) for record in plan.records]
+        confined(plan.directory, root)
         apply_changes(plan.directory, changes)
 
 

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from adrkit.errors import ConfigError, WriteFailed
+from adrkit.errors import ConfigError
 from adrkit.lint.rule import Finding
+from adrkit.transaction import write_atomically
 
 Key = tuple[str, str, str]
 
@@ -69,14 +70,11 @@ class Baseline:
         gone = +left
         return fresh, Baseline(self.known - gone), gone.total()
 
-    def write(self, path: Path) -> None:
-        """Raises WriteFailed."""
+    def write(self, path: Path, boundary: Path) -> None:
+        """Raises PathOutside or WriteFailed."""
         entries = [
             {"path": key[0], "code": key[1], "text": key[2], "count": count}
             for key, count in sorted((+self.known).items())
         ]
         text = json.dumps({"version": 1, "findings": entries}, indent=1, ensure_ascii=False)
-        try:
-            path.write_text(text + "\n", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise WriteFailed(path, str(error.strerror)) from error
+        write_atomically(path, (text + "\n").encode(), boundary)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adrkit.config import Config
+from adrkit.confine import root_for
 from adrkit.document import Document, Edit
 from adrkit.errors import DocumentError
 from adrkit.lint.rule import ProjectView
@@ -36,7 +37,9 @@ def fix_files(
             total += mended
             changes.append(FileChange(path, before.to_bytes(), after.to_bytes()))
     if changes:
-        apply_changes(config.directory, changes)
+        # Files beside the records were named by the user: they stay where they are said to be.
+        roots = {root_for(path, config.boundary) for path in paths}
+        apply_changes(config.directory, changes, *roots)
     return total
 
 

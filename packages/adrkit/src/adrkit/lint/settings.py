@@ -65,7 +65,7 @@ def load_settings(
     if not isinstance(waivers, list) or not all(isinstance(item, dict) for item in waivers):
         raise ConfigError(path, "'waivers' must be tables", remedy="write [[lint.waivers]]")
     return LintSettings(
-        enabled, severities, words, config.root / baseline,
+        enabled, severities, words, config.inside("lint.baseline", config.root / baseline),
         tuple(_waiver(path, item) for item in waivers),
     )  # fmt: skip
 

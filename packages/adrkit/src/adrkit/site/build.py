@@ -23,9 +23,12 @@ from adrkit.record import Record
 from adrkit.renames import Renames
 from adrkit.site.arcs import ROW_HEIGHT, draw
 from adrkit.site.markdown import Rendered, render
+from adrkit.transaction import write_atomically
 
 MARKER = ".adr-site"
 _ASSETS = ("style.css", "site.js")
+#: What a marker may name: it comes with the directory, and the files it names are removed.
+_OWN = re.compile(r"[^/]+\.html|(?:assets|images)/[^\0]+")
 _IMAGES = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif"}
 _MAX_IMAGE_BYTES = 10_000_000
 
@@ -65,7 +68,8 @@ def build_site(
 def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
     """Write the site; files of an earlier one that it no longer has are removed.
 
-    Raises SiteDirectoryInUse or WriteFailed.
+    Nothing outside of ``directory`` is touched, whatever its links and its marker say. Raises
+    SiteDirectoryInUse, PathOutside or WriteFailed.
     """
     marker = directory / MARKER
     try:
@@ -74,15 +78,14 @@ def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
         old = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
         directory.mkdir(parents=True, exist_ok=True)
         listed = "".join(f"{name}\n" for name in sorted(contents))
-        marker.write_text(listed, encoding="utf-8")
+        write_atomically(marker, listed.encode(), directory, durable=False)
         for name, content in contents.items():
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            write_atomically(directory / name, content, directory, durable=False)
         for name in old:
-            stale = Path(os.path.normpath(directory / name))
-            if name not in contents and stale.is_relative_to(directory):
-                stale.unlink(missing_ok=True)
+            if name not in contents and _OWN.fullmatch(name) and ".." not in name.split("/"):
+                folder = (directory / name).parent.resolve()
+                if folder.is_relative_to(directory.resolve()):
+                    (directory / name).unlink(missing_ok=True)
     except OSError as error:
         raise WriteFailed(Path(str(error.filename or directory)), str(error.strerror)) from error
 
