@@ -13,10 +13,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from adrkit.confine import boundary_of, confined
+from adrkit.dialects.metadata import KEYS, spelled
 from adrkit.errors import ConfigError, PathOutside
+from adrkit.model import SectionName, Status
+from adrkit.reading import DEFAULT_READING, Reading
 
 #: Where projects keep their records, most usual first; the first is also what `adr init` makes.
 DEFAULT_DIRECTORIES = (
@@ -29,7 +32,9 @@ CONFIG_FILES = ("adrkit.toml", ".adrkit.toml")
 #: Tables that other parts of adrkit read themselves, through ``Config.table``.
 TABLES = ("lint", "audit", "check", "index", "graph", "site", "export", "import", "lsp", "mcp")
 
-_KEYS = {"directory", "template", "exclude", "citations", *TABLES}
+#: Tables of words, each with what it means: how the records are to be read.
+_READING = ("statuses", "headings", "fields")
+_KEYS = {"directory", "template", "exclude", "citations", *_READING, *TABLES}
 _DEFAULT_CITATIONS = ("**/*",)
 
 
@@ -40,6 +45,7 @@ class Config:
     ``source`` is the file the settings come from, None for the defaults. ``exclude`` are glob
     patterns, relative to the records directory, of Markdown files that are no records.
     ``citations`` are glob patterns, relative to the root, of the files that may cite records.
+    ``reading`` holds the project's own words (``statuses``, ``headings``, ``fields``).
     """
 
     root: Path
@@ -49,6 +55,7 @@ class Config:
     exclude: tuple[str, ...] = ()
     citations: tuple[str, ...] = _DEFAULT_CITATIONS
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reading: Reading = DEFAULT_READING
 
     @property
     def boundary(self) -> Path:
@@ -84,7 +91,7 @@ def load_config(start: Path, *, directory: Path | None = None) -> Config:
     root = config.root if chosen.is_relative_to(config.root) else chosen
     return Config(
         root, chosen, config.source, config.template, config.exclude, config.citations,
-        config.tables,
+        config.tables, config.reading,
     )  # fmt: skip
 
 
@@ -180,6 +187,56 @@ def _from_table(path: Path, table: object) -> Config:
         _strings(path, table, "exclude", ()),
         _strings(path, table, "citations", _DEFAULT_CITATIONS),
         tables,
+        _reading(path, table),
+    )
+
+
+def _reading(path: Path, table: dict[str, Any]) -> Reading:
+    statuses, headings, fields = (_words(path, table, name) for name in _READING)
+    known_statuses = {status.value.casefold(): status for status in Status}
+    known_sections = {name.value: name for name in SectionName}
+    return Reading(
+        tuple(
+            (word, _meaning(path, "statuses", word, meant.casefold(), known_statuses))
+            for word, meant in statuses.items()
+        ),
+        tuple(
+            (word, _meaning(path, "headings", word, meant.casefold(), known_sections))
+            for word, meant in headings.items()
+        ),
+        tuple(
+            (
+                word,
+                _meaning(path, "fields", word, spelled(meant), dict.fromkeys(KEYS, spelled(meant))),
+            )
+            for word, meant in fields.items()
+        ),
+    )
+
+
+def _words(path: Path, table: dict[str, Any], name: str) -> dict[str, str]:
+    value = table.get(name, {})
+    if isinstance(value, dict) and all(
+        isinstance(meant, str) and meant.strip() and word.strip() for word, meant in value.items()
+    ):
+        return {" ".join(word.split()).casefold(): meant.strip() for word, meant in value.items()}
+    raise ConfigError(
+        path,
+        f"{name!r} must be a table of words",
+        remedy=f'write {name} = {{ "word" = "meaning" }}',
+    )
+
+
+_Meaning = TypeVar("_Meaning")
+
+
+def _meaning(
+    path: Path, name: str, word: str, meant: str, known: Mapping[str, _Meaning]
+) -> _Meaning:
+    if meant in known:
+        return known[meant]
+    raise ConfigError(
+        path, f"{name}: {word!r} cannot mean {meant!r}", remedy=f"one of {', '.join(known)}"
     )
 
 

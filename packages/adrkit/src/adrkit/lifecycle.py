@@ -176,7 +176,7 @@ def superseded_document(predecessor: Record, successor: Successor, reason: str |
 
 def superseding_document(document: Document, predecessor: Record) -> Document:
     """The successor's text with a link back to ``predecessor``."""
-    record = Record(document)
+    record = Record(document, predecessor.reading)
     edits = record.dialect.relation_edits(
         document, "Supersedes", _as_successor(predecessor), path_of(record)
     )

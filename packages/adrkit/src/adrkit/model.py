@@ -65,15 +65,48 @@ class Title:
         return match.group() if match else None
 
 
+class FieldPlace(StrEnum):
+    """Where a metadata value stands, which is how it has to be edited."""
+
+    LINE = "line"  # `**Status:** x`, `* Status: x`
+    FRONT_MATTER = "front matter"
+    TABLE = "table"
+    SECTION = "section"  # `## Status` and a paragraph
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A metadata value as written; ``span`` covers the value only, ``key_span`` its label."""
+    """A metadata value as written; ``span`` covers the value only, ``key_span`` its label.
+
+    ``values`` are the items of a list, in front matter.
+    """
 
     key: str
     value: str
     span: Span
     line: int
     key_span: Span
+    place: FieldPlace = FieldPlace.LINE
+    values: tuple[str, ...] = ()
+
+
+class RelationKind(StrEnum):
+    SUPERSEDES = "supersedes"
+    SUPERSEDED_BY = "superseded-by"
+    AMENDS = "amends"
+    AMENDED_BY = "amended-by"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRelation:
+    """A clause of a status: "supersedes ADR-NNNN". ``targets`` are links to records without a
+    number; ``start`` and ``end`` are offsets in the status as written."""
+
+    kind: RelationKind
+    numbers: tuple[int, ...]
+    targets: tuple[str, ...]
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +125,12 @@ class StatusField:
     supersedes: tuple[int, ...]  # numbers after "supersedes"
     span: Span
     line: int
-
-    @property
-    def misspelled(self) -> bool:
-        return self.kind is not None and self.word.casefold() not in _STATUS_WORDS_PROPER
+    relations: tuple[DeclaredRelation, ...] = ()
+    others: tuple[
+        str, ...
+    ] = ()  # further statuses of the same line: "Accepted" of "Draft/Accepted"
+    day: str | None = None  # the day written beside the word
+    misspelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +209,6 @@ class RecordReference:
     line: int
 
 
-class RelationKind(StrEnum):
-    SUPERSEDES = "supersedes"
-    SUPERSEDED_BY = "superseded-by"
-    AMENDS = "amends"
-    AMENDED_BY = "amended-by"
-
-
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A declared relation to another record: in the status, in Related or in front matter."""
@@ -241,111 +269,3 @@ class Decision:
     @property
     def plain(self) -> str:
         return plain(self.text)
-
-
-# --- reading the vocabulary -----------------------------------------------------------------
-
-# Words found in real records and adr-tools templates, and what they mean.
-_STATUS_WORDS = {
-    "proposed": Status.PROPOSED, "draft": Status.PROPOSED, "pending": Status.PROPOSED,
-    "accepted": Status.ACCEPTED, "approved": Status.ACCEPTED, "implemented": Status.ACCEPTED,
-    "rejected": Status.REJECTED, "declined": Status.REJECTED,
-    "deprecated": Status.DEPRECATED,
-    "superseded": Status.SUPERSEDED, "superceded": Status.SUPERSEDED,
-    "superseeded": Status.SUPERSEDED, "supersceded": Status.SUPERSEDED,
-}  # fmt: skip
-_STATUS_WORDS_PROPER = {status.value.casefold() for status in Status}
-STATUS_WORDS = tuple(_STATUS_WORDS)
-
-_WORD = re.compile(r"[^\w]*([^\W\d_]+)")
-_NUMBERED_FILE = r"(?:adr[-_]?)?(\d{1,6})[a-z]?[-_][^\s()\[\]]*?\.(?:md|markdown)"
-_NUMBER = re.compile(
-    rf"(?:^|[(/\s]){_NUMBERED_FILE}|\bADR[-_ ]?(\d{{1,6}})(?!\d)|\[(\d{{1,6}})\.\s", re.IGNORECASE
-)
-_SUPERSEDED_BY = re.compile(r"super[cs]e+(?:d|ed)ed\s+by\b", re.IGNORECASE)
-_SUPERSEDES = re.compile(r"super[cs]e+(?:d|ed)es\b", re.IGNORECASE)
-
-
-def status_kind(word: str) -> Status | None:
-    return _STATUS_WORDS.get(word.casefold())
-
-
-def record_numbers(text: str) -> tuple[int, ...]:
-    """Numbers of the records named in ``text``, in order, each once: "ADR-0007", a link to
-    ``0007-title.md`` or adr-tools' ``[7. Title](...)``."""
-    found: dict[int, None] = {}
-    for match in _NUMBER.finditer(text):
-        found[int(next(group for group in match.groups() if group))] = None
-    return tuple(found)
-
-
-def read_status(raw: str, span: Span, line: int) -> StatusField:
-    match = _WORD.match(raw)
-    word = match.group(1) if match else ""
-    note = raw[match.end() :].strip(" \t*_.,;:—–-\"'") if match else ""
-    kind = status_kind(word)
-    successors: tuple[int, ...] = ()
-    supersedes: tuple[int, ...] = ()
-    if match_by := _SUPERSEDED_BY.search(raw):
-        successors = record_numbers(re.split(r"[;\n]", raw[match_by.end() :])[0])
-    if match_of := _SUPERSEDES.search(raw):
-        supersedes = record_numbers(re.split(r"[;\n]", raw[match_of.end() :])[0])
-    return StatusField(kind, word, raw, note, successors, supersedes, span, line)
-
-
-_VERDICT_MARKS = {
-    "✅": VerdictKind.CHOSEN, "✔": VerdictKind.CHOSEN, "☑": VerdictKind.CHOSEN,
-    "❌": VerdictKind.REJECTED, "✗": VerdictKind.REJECTED, "✖": VerdictKind.REJECTED,
-    "⏸": VerdictKind.FUTURE, "⏳": VerdictKind.FUTURE,
-}  # fmt: skip
-_VERDICT_WORDS = (
-    ("chosen", VerdictKind.CHOSEN), ("selected", VerdictKind.CHOSEN),
-    ("accepted", VerdictKind.CHOSEN), ("rejected", VerdictKind.REJECTED),
-    ("future consideration", VerdictKind.FUTURE), ("deferred", VerdictKind.FUTURE),
-    ("future", VerdictKind.FUTURE), ("not chosen", VerdictKind.REJECTED),
-)  # fmt: skip
-_VERDICT = re.compile(
-    r"\s*(?P<mark>[✅✔☑❌✗✖⏸⏳]?)\ufe0f?\s*[*_]*(?P<word>[^\W\d_]+(?: [^\W\d_]+)?)?[*_]*"
-    r"(?P<rest>.*)",
-    re.DOTALL,
-)
-
-
-def read_verdict(raw: str, span: Span, line: int) -> Verdict:
-    match = _VERDICT.match(raw)
-    if match is None:  # cannot be: every part is optional
-        return Verdict(None, "", "", raw.strip(), raw, span, line)
-    mark, rest = match["mark"], match["rest"]
-    words = (match["word"] or "").casefold()
-    kind = _VERDICT_MARKS.get(mark)
-    word = ""
-    for known, known_kind in _VERDICT_WORDS:
-        if words == known or words.startswith(known + " "):
-            word = (match["word"] or "")[: len(known)]
-            kind = kind or known_kind
-            rest = raw[match.start("word") + len(known) :]
-            break
-    else:
-        if match["word"]:
-            rest = raw[match.start("word") :]
-    reason = rest.strip().lstrip("*_ ").lstrip("-–—:,; ").strip()
-    return Verdict(kind, mark, word, reason, raw, span, line)
-
-
-_TITLE = re.compile(
-    r"(?P<prefix>(?:(?:ADR[-_ ])?draft-\S+-[2-9b-df-hjkmnp-tv-z]{8}(?:\s*[:.]\s*|$))"
-    r"|(?:(?:ADR|RFC)[-_ ]?(?P<adr>\d{1,6})(?P<letter>[a-z]?)(?:\s*[:.–—-]\s*|\s+|$))"
-    r"|(?:(?P<plain>\d{1,6})(?P<letter2>[a-z]?)(?:\s*[.:)]\s+|\s+[-–—]\s+)))",
-    re.IGNORECASE,
-)
-
-
-def read_title(raw: str, span: Span, line: int) -> Title:
-    match = _TITLE.match(raw)
-    if match is None:
-        return Title(raw, raw, None, "", "", span, line)
-    prefix = match["prefix"]
-    digits = match["adr"] or match["plain"]  # neither in a draft's title
-    number = int(digits) if digits else None
-    suffix = match["letter"] or match["letter2"] or ""
-    return Title(raw[len(prefix) :].strip(), raw, number, suffix, prefix, span, line)

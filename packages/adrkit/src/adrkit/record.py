@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 from bisect import bisect_right
@@ -32,13 +33,14 @@ from adrkit.model import (
     Title,
     Verdict,
     VerdictKind,
-    read_title,
-    record_numbers,
 )
+from adrkit.names import file_day, file_number
+from adrkit.reading import DEFAULT_READING, Reading
+from adrkit.relations import declared_relations
+from adrkit.vocabulary import read_date, read_title, relation_values
 
 CHECK_LANGUAGE = "adr-check"
 
-_FILE_NUMBER = re.compile(r"(?:adr[-_]?)?(\d{1,6})([a-z]?)(?=[-_. ]|$)", re.IGNORECASE)
 _CITATION = re.compile(r"(?<![\w/-])ADR[-_ ]?(\d{1,6})(?!\d|[-\w]*\.md)", re.IGNORECASE)
 _LINKED_RECORD = re.compile(r"(?:^|/)(?:adr[-_]?)?(\d{1,6})[a-z]?[-_][^/]*\.(?:md|markdown)$", re.I)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
@@ -54,29 +56,26 @@ _FILE_ENDING = re.compile(
 _LABELLED = re.compile(r"\*\*(?P<label>[^*\n]+?)(?::\*\*|\*\*\s*:)[ \t]*")
 
 
-def file_number(path: Path) -> tuple[int, str] | None:
-    """Number and letter suffix in a record's file name: ``0007-title.md`` is ``(7, "")``."""
-    match = _FILE_NUMBER.match(path.stem)
-    return (int(match.group(1)), match.group(2).lower()) if match else None
-
-
 class Record:
     """One record. Cheap to make; every part is read when first asked for.
 
     Spans and lines are those of ``document``. Nothing here raises on odd content.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, reading: Reading = DEFAULT_READING) -> None:
         self.document = document
+        self.reading = reading
 
     @classmethod
-    def read(cls, path: Path) -> Record:
+    def read(cls, path: Path, reading: Reading = DEFAULT_READING) -> Record:
         """Raises UnreadableFile or NotUtf8."""
-        return cls(Document.read(path))
+        return cls(Document.read(path), reading)
 
     @classmethod
-    def from_text(cls, text: str, path: Path | None = None) -> Record:
-        return cls(Document.from_text(text, path))
+    def from_text(
+        cls, text: str, path: Path | None = None, reading: Reading = DEFAULT_READING
+    ) -> Record:
+        return cls(Document.from_text(text, path), reading)
 
     def __repr__(self) -> str:
         return f"<Record {self.path or self.label}>"
@@ -87,7 +86,7 @@ class Record:
 
     @cached_property
     def dialect(self) -> Dialect:
-        return detect(self.document)
+        return detect(self.document, self.reading)
 
     @cached_property
     def header(self) -> Header:
@@ -152,11 +151,11 @@ class Record:
 
     @property
     def date_value(self) -> datetime.date | None:
-        """None when there is no date or it is not ``YYYY-MM-DD``."""
-        try:
-            return datetime.date.fromisoformat(self.date.value[:10]) if self.date else None
-        except ValueError:
-            return None
+        """The day of the decision, however it is written; the one in the file's name when the
+        record itself has none. None as well for "03/04/2026", which may be two days."""
+        if self.date is not None and self.date.value:
+            return read_date(self.date.value)
+        return file_day(self.path) if self.path else None
 
     @property
     def status(self) -> StatusField | None:
@@ -165,6 +164,14 @@ class Record:
     @property
     def status_kind(self) -> Status | None:
         return self.status.kind if self.status else None
+
+    @property
+    def deciders(self) -> tuple[str, ...]:
+        return _items(self.header.metadata.get("deciders"))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(tag.lstrip("#") for tag in _items(self.header.metadata.get("tags")))
 
     @property
     def context_link(self) -> Field | None:
@@ -266,12 +273,11 @@ class Record:
 
     @cached_property
     def related(self) -> tuple[RelatedEntry, ...]:
-        section = self.sections.get(SectionName.RELATED)
-        if section is None:
-            return ()
+        bodies = [s.body for name, s in self._named_sections if name is SectionName.RELATED]
+        within = SpanSweep(bodies)
         entries = []
-        for item in self.document.list_items:
-            if item.depth or item.span not in section.body:
+        for item in self.document.list_items if bodies else ():
+            if item.depth or not within.holds(item.span):
                 continue
             match = _LABELLED.search(self.document.text, item.span.start, item.span.end)
             starts = match is not None and item.text.startswith("**")
@@ -319,34 +325,26 @@ class Record:
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """Supersessions and amendments that the record declares, each once, in order."""
-        found: list[Relation] = []
-        if self.status:
-            for kind, numbers in (
-                (RelationKind.SUPERSEDED_BY, self.status.successors),
-                (RelationKind.SUPERSEDES, self.status.supersedes),
-            ):
-                found += (
-                    Relation(kind, number, None, self.status.span, self.status.line)
-                    for number in numbers
-                )
-        places = [(e.label or e.value, e.value, e.span, e.line) for e in self.related]
-        status = self.sections.get(SectionName.STATUS)
-        if status:
-            places += [
-                (p.text, p.text, p.span, p.line)
-                for p in Document.within(self.document.paragraphs, status.body)
-            ]
-        for label, value, span, line in places:
-            relation = _relation_kind(label)
-            if relation:
-                found += (
-                    Relation(relation, number, _target_of(value, number), span, line)
-                    for number in record_numbers(value)
-                )
         unique: dict[tuple[RelationKind, int], Relation] = {}
-        for item in found:
-            unique.setdefault((item.kind, item.number), item)
+        for item in declared_relations(self):
+            kept = unique.setdefault((item.kind, item.number), item)
+            if kept.target is None and item.target is not None:
+                unique[item.kind, item.number] = dataclasses.replace(kept, target=item.target)
         return tuple(unique.values())
+
+    @property
+    def unnumbered_successors(self) -> tuple[str, ...]:
+        """Link targets after "superseded by" that lead to records without a number."""
+        found = [
+            target
+            for status in self.header.statuses
+            for relation in status.relations
+            if relation.kind is RelationKind.SUPERSEDED_BY
+            for target in relation.targets
+        ]
+        for item in self.header.metadata.all("superseded by"):
+            found += relation_values(item.values or (item.value,))[1]
+        return tuple(dict.fromkeys(found))
 
     @property
     def supersedes(self) -> tuple[int, ...]:
@@ -397,25 +395,13 @@ class Record:
         return sum(len(text[s.start : s.end].split()) for s in self.document.prose_spans)
 
 
-def _relation_kind(label: str) -> RelationKind | None:
-    words = plain(label).casefold()
-    for kind, starts in (
-        (RelationKind.SUPERSEDED_BY, ("superseded by", "superceded by")),
-        (RelationKind.SUPERSEDES, ("supersedes", "supercedes")),
-        (RelationKind.AMENDED_BY, ("amended by",)),
-        (RelationKind.AMENDS, ("amends",)),
-    ):
-        if words.startswith(starts):
-            return kind
-    return None
-
-
-def _target_of(text: str, number: int) -> str | None:
-    for match in re.finditer(r"\]\(([^()\s]+)", text):
-        found = _LINKED_RECORD.search(match.group(1))
-        if found and int(found.group(1)) == number:
-            return match.group(1)
-    return None
+def _items(field: Field | None) -> tuple[str, ...]:
+    """Items of a list in front matter, or of "a, b; c" as people write them elsewhere."""
+    if field is None:
+        return ()
+    values = field.values if len(field.values) > 1 else (field.value.strip("[]{}"),)
+    parts = values if len(values) > 1 else re.split(r"[,;]|\s+#(?=\w)", values[0])
+    return tuple(text for part in parts if (text := plain(part).strip(" -\"'")))
 
 
 __all__ = ["CHECK_LANGUAGE", "Record", "Verdict", "file_number"]

@@ -22,7 +22,9 @@ from adrkit.errors import (
     RecordsDirectoryMissing,
     UnreadableFile,
 )
-from adrkit.record import Record, file_number
+from adrkit.names import file_day, file_number, same_name
+from adrkit.reading import DEFAULT_READING, Reading
+from adrkit.record import Record
 
 _SUFFIXES = {".md", ".markdown"}
 _NOT_RECORDS = re.compile(
@@ -31,8 +33,10 @@ _NOT_RECORDS = re.compile(
     re.IGNORECASE,
 )
 # `0012-use-template-engines.md` is a record; `0000-template.md` and `adr-template.md` are not.
-_NUMBERED_RECORD = re.compile(r"(?:adr[-_]?)?\d{1,6}[a-z]?[-_](?!template$).+", re.IGNORECASE)
-_TITLE_WITH_NUMBER = re.compile(rb"^(?:\xef\xbb\xbf)?#[ \t]+ADR[-_ ]?\d", re.MULTILINE | re.I)
+_NUMBERED_RECORD = re.compile(
+    r"(?:(?:[a-z][a-z0-9]*[-_ ])?adr[-_ .#]*)?\d{1,6}[a-z]?[-_. ,](?!template$).+", re.IGNORECASE
+)
+_TITLE_WITH_NUMBER = re.compile(r"^(?:\ufeff)?#{1,2}[ \t]+\[?ADR[-_ ]?#?\d", re.MULTILINE | re.I)
 _PEEK_BYTES = 4096
 
 
@@ -43,7 +47,7 @@ def is_record_path(path: Path, *, exclude: Sequence[str] = (), relative: str | N
     shown = relative if relative is not None else path.name
     if any(fnmatch.fnmatch(shown, pattern) for pattern in exclude):
         return False
-    if _NUMBERED_RECORD.fullmatch(path.stem):
+    if _NUMBERED_RECORD.fullmatch(path.stem) or file_day(path) is not None:
         return True
     return file_number(path) is not None and not _NOT_RECORDS.fullmatch(path.stem)
 
@@ -59,33 +63,57 @@ class Unreadable:
 class RecordRepository:
     """Records of a directory and its sub-directories, in order of number, then path.
 
-    A Markdown file is a record when its name begins with a number (``0007-title.md``,
-    ``ADR-7_title.md``), when it is a draft's (``draft-title-KEY.md``), or when its first lines
-    have a title ``# ADR-NNNN``. Never records: README, index, changelog, contributing, toc,
-    glossary, files named ``template`` or ``*-template``, names that begin with ``.`` or ``_``,
-    and what ``exclude`` matches.
+    A Markdown file is a record when its name begins with a number or a day (``0007-title.md``,
+    ``ADR-7_title.md``, ``20230501-title.md``), when it is a draft's (``draft-title-KEY.md``), or
+    when its first 4 KiB have a title ``# ADR-NNNN`` or a status that is known. Never records:
+    README, index, changelog, contributing, toc, glossary, files named ``template`` or
+    ``*-template``, names that begin with ``.`` or ``_``, and what ``exclude`` matches.
+    ``passed_over`` are the other Markdown files.
     """
 
-    def __init__(self, directory: Path, *, exclude: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        exclude: Sequence[str] = (),
+        reading: Reading = DEFAULT_READING,
+    ) -> None:
         self.directory = directory
         self.exclude = tuple(exclude)
+        self.reading = reading
 
     @classmethod
     def of(cls, config: Config) -> RecordRepository:
-        return cls(config.directory, exclude=config.exclude)
+        return cls(config.directory, exclude=config.exclude, reading=config.reading)
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:
         """Paths of all records, readable or not. Raises RecordsDirectoryMissing."""
+        return self._walked[0]
+
+    @cached_property
+    def passed_over(self) -> tuple[Path, ...]:
+        """Markdown files that look like no record and were not left out on purpose: a command
+        that reads all records has to say so."""
+        return self._walked[1]
+
+    @cached_property
+    def _walked(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         if not self.directory.is_dir():
             raise RecordsDirectoryMissing(self.directory)
-        found = []
+        found, others = [], []
         for folder, folders, files in os.walk(self.directory):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            found += [path for name in files if self._is_record(path := Path(folder, name))]
-        return tuple(sorted(found, key=_order))
+            for name in files:
+                is_record = self._is_record(path := Path(folder, name))
+                if is_record:
+                    found.append(path)
+                elif is_record is None:
+                    others.append(path)
+        return tuple(sorted(found, key=_order)), tuple(sorted(others))
 
-    def _is_record(self, path: Path) -> bool:
+    def _is_record(self, path: Path) -> bool | None:
+        """None for a Markdown file that nothing says anything about."""
         relative = path.relative_to(self.directory).as_posix()
         if is_record_path(path, exclude=self.exclude, relative=relative):
             return True
@@ -101,9 +129,12 @@ class RecordRepository:
             if not path.is_file():
                 return True  # reported as unreadable when it is read
             with path.open("rb") as file:
-                return _TITLE_WITH_NUMBER.search(file.read(_PEEK_BYTES)) is not None
+                text = file.read(_PEEK_BYTES).decode("utf-8", errors="replace")
         except OSError:
             return True  # reported as unreadable when it is read
+        if _TITLE_WITH_NUMBER.search(text):
+            return True
+        return Record.from_text(text, path, self.reading).status_kind is not None or None
 
     @cached_property
     def _read(self) -> dict[Path, Record | DocumentError]:
@@ -114,7 +145,7 @@ class RecordRepository:
         if path not in self._read:
             try:
                 self._require_inside(path)
-                self._read[path] = Record.read(path)
+                self._read[path] = Record.read(path, self.reading)
             except DocumentError as error:
                 self._read[path] = error
         return self._read[path]
@@ -199,7 +230,8 @@ class RecordRepository:
         wanted = {Path(text).resolve(), (self.directory / text).resolve()}
         draft = draft_name(Path(f"{re.sub('^adr[-_ ]', '', text, flags=re.I)}.md"))
         for path in self.paths:
-            if path.name == text or path.resolve() in wanted or _is_draft(path, draft):
+            named = same_name(path.name, text) or path.resolve() in wanted
+            if named or _is_draft(path, draft):
                 found = self._at(path)
                 if isinstance(found, DocumentError):
                     raise found

@@ -220,7 +220,7 @@ def test_missing_status_and_date_are_noted() -> None:
     done = imported(text, "0001-t.md", assumed_status=Status.PROPOSED)
     assert done.notes == (
         "no date: fill in the placeholder",
-        "no status: Proposed is assumed",
+        "no status: Proposed, as was asked for",
     )
     assert b"**Date:** 2020-02-02" in imported(text, date_of=lambda _: "2020-02-02").content
 

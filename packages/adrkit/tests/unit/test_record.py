@@ -7,18 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adrkit.document import Span
-from adrkit.model import (
-    ReferenceKind,
-    RelationKind,
-    SectionName,
-    Status,
-    VerdictKind,
-    read_status,
-    read_title,
-    read_verdict,
-    record_numbers,
-)
+from adrkit.model import ReferenceKind, RelationKind, SectionName, Status, VerdictKind
 from adrkit.record import Record
+from adrkit.vocabulary import read_status, read_title, read_verdict, record_numbers
 
 HOUSE = """# ADR-0007: Async Exports
 

@@ -159,7 +159,9 @@ class _Walk:
     def _version(self, path: str, blob: str) -> Version:
         key = (path, blob)
         if key not in self._versions:
-            self._versions[key] = Version(path, self._blobs.get(blob) or b"")
+            self._versions[key] = Version(
+                path, self._blobs.get(blob) or b"", self.places.repository.reading
+            )
         return self._versions[key]
 
     def _born(self, path: str, version: Version, index: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +14,9 @@ from adrkit.document import Document
 from adrkit.errors import DocumentError
 from adrkit.lint import RULES, LintSettings, ProjectView
 from adrkit.lint.fixes import fixed
-from adrkit.record import Record, file_number
+from adrkit.names import file_number
+from adrkit.reading import DEFAULT_READING, Reading
+from adrkit.record import Record
 
 # Fixes of the form alone need to know nothing of the project.
 _FORM = LintSettings(enabled=frozenset(rule.code for rule in RULES if rule.fixable) - {"ADR705"})
@@ -30,12 +32,13 @@ class Version:
 
     path: str
     data: bytes
+    reading: Reading = DEFAULT_READING
 
     @cached_property
     def record(self) -> Record | None:
         """None when it is not UTF-8."""
         try:
-            return Record(Document.from_bytes(self.data, Path(self.path)))
+            return Record(Document.from_bytes(self.data, Path(self.path)), self.reading)
         except DocumentError:
             return None
 
@@ -48,7 +51,8 @@ class Version:
         """The content after all that ``adr lint --fix`` mends, which is form and no decision."""
         if self.record is None:
             return None
-        return Content(Record(fixed(self.record.document, _NO_PROJECT, _FORM)[0]))
+        project = replace(_NO_PROJECT, reading=self.reading)
+        return Content(Record(fixed(self.record.document, project, _FORM)[0], self.reading))
 
     @property
     def is_decided(self) -> bool:

@@ -80,7 +80,7 @@ def records_at(
     for path in paths:
         data = contents[f"{commit}:{path}"]
         if data is not None:
-            found[path] = Version(path, data)
+            found[path] = Version(path, data, places.repository.reading)
     return found
 
 
@@ -91,9 +91,12 @@ def records_on_disk(repository: RecordRepository, git: Git) -> dict[str, Version
     for path in repository.paths:
         relative = git.relative(path)
         if path.is_symlink():  # what git keeps of a link is where it leads
-            found[relative] = Version(relative, os.fsencode(path.readlink()))
+            data = os.fsencode(path.readlink())
         elif path.is_file():
-            found[relative] = Version(relative, path.read_bytes())
+            data = path.read_bytes()
+        else:
+            continue
+        found[relative] = Version(relative, data, repository.reading)
     return found
 
 

@@ -143,6 +143,17 @@ class Workspace:
             warn(f"{failed.error} (left out; {failed.error.remedy})")
         return bool(self.repository.unreadable)
 
+    def warn_passed_over(self, repository: RecordRepository | None = None) -> None:
+        """Say which Markdown files between the records were not taken for records."""
+        paths = (repository or self.repository).passed_over
+        if paths:
+            names = ", ".join(self.shown(path) for path in paths[:3])
+            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            warn(
+                f"no record: {names}{more} (neither number, day nor a known status; give it one, "
+                "or name it under `exclude`)"
+            )
+
 
 def workspace(ctx: typer.Context) -> Workspace:
     found = ctx.find_object(Workspace)

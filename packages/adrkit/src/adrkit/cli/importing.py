@@ -14,9 +14,10 @@ from adrkit.confine import root_for
 from adrkit.errors import GitError, InvalidInput, NoRecords
 from adrkit.git import Git
 from adrkit.importing import ImportPlan, apply_import, plan_import
-from adrkit.model import Status, status_kind
+from adrkit.model import Status
 from adrkit.record import Record
 from adrkit.repository import RecordRepository, Unreadable
+from adrkit.vocabulary import status_kind
 
 
 @app.command("import")
@@ -33,8 +34,9 @@ def import_records(
         bool, typer.Option("--dry-run", "-n", help="Say what would be written.")
     ] = False,
     assume_status: Annotated[
-        str, typer.Option(help="Status of records that have none.")
-    ] = Status.ACCEPTED.value,
+        str | None,
+        typer.Option(help="Status of records that have none. Default: a placeholder to fill in."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rewrite MADR and adr-tools records in the house template.
@@ -46,8 +48,8 @@ def import_records(
     Example: adr import doc/architecture/decisions --output docs/adr --dry-run
     """
     space = workspace(ctx)
-    assumed = status_kind(assume_status)
-    if assumed is None or assumed is Status.SUPERSEDED:
+    assumed = status_kind(assume_status, space.config.reading) if assume_status else None
+    if assume_status is not None and assumed in (None, Status.SUPERSEDED):
         raise InvalidInput(
             "status", assume_status, remedy="Proposed, Accepted, Rejected or Deprecated"
         )
@@ -79,11 +81,14 @@ def _read(space: Workspace, sources: list[Path]) -> tuple[list[Record], list[Unr
     for source in sources:
         path = space.path(source)
         if path.is_dir():
-            repository = RecordRepository(path, exclude=space.config.exclude)
+            repository = RecordRepository(
+                path, exclude=space.config.exclude, reading=space.config.reading
+            )
             found = repository.require()
+            space.warn_passed_over(repository)
             unreadable += repository.unreadable
         else:
-            found = (Record.read(path),)
+            found = (Record.read(path, space.config.reading),)
         for record in found:
             if record.path is not None:
                 records.setdefault(record.path.resolve(), record)
@@ -100,7 +105,9 @@ def _taken(space: Workspace, directory: Path, sources: list[Record]) -> set[int]
     own = {record.path.resolve() for record in sources if record.path}
     taken: set[int] = set()
     if directory.is_dir():
-        repository = RecordRepository(directory, exclude=space.config.exclude)
+        repository = RecordRepository(
+            directory, exclude=space.config.exclude, reading=space.config.reading
+        )
         for record in repository.list():
             if record.number is not None and record.path and record.path.resolve() not in own:
                 taken.add(record.number)

@@ -114,6 +114,8 @@ def lint_command(
                 said = "take them out of the baseline with --update-baseline"
             typer.echo(f"{gone} known findings are gone: {said}", err=True)
     _print(space, format, findings, report, every=every)
+    if not only:
+        space.warn_passed_over()
     if report.unreadable:
         raise typer.Exit(EXIT_USAGE)
     if any(strict or finding.severity is Severity.ERROR for finding in findings):

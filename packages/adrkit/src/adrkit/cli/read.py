@@ -22,8 +22,9 @@ from adrkit.cli.app import (
 )
 from adrkit.cli.completing import complete_record, complete_status
 from adrkit.errors import InvalidInput
-from adrkit.model import status_kind
+from adrkit.reading import Reading
 from adrkit.record import Record
+from adrkit.vocabulary import status_kind
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -56,7 +57,7 @@ def list_records(
     Example: adr list --status Accepted --since 2026-01-01 --json
     """
     space = workspace(ctx)
-    wanted = [_status(value) for value in status or ()]
+    wanted = [_status(value, space.config.reading) for value in status or ()]
     for option in (since, until):
         if option is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", option):
             raise InvalidInput("date", option, remedy="write it as YYYY-MM-DD")
@@ -74,12 +75,13 @@ def list_records(
         print_json([summary(space, record) for record in shown])
     else:
         _print_table(shown)
+    space.warn_passed_over()
     if space.warn_unreadable():
         raise typer.Exit(EXIT_USAGE)
 
 
-def _status(value: str) -> Any:
-    kind = status_kind(value)
+def _status(value: str, reading: Reading) -> Any:
+    kind = status_kind(value, reading)
     if kind is None:
         raise InvalidInput(
             "status", value, remedy="Proposed, Accepted, Rejected, Deprecated or Superseded"
@@ -92,14 +94,23 @@ def summary(space: Workspace, record: Record) -> dict[str, Any]:
     return {
         "number": record.number,
         "title": record.name or None,
-        "date": record.date.value if record.date else None,
+        "date": _date(record),
         "status": record.status_kind.value if record.status_kind else None,
         "status_text": record.status.raw if record.status else None,
         "supersedes": list(record.supersedes),
         "superseded_by": list(record.superseded_by),
+        "deciders": list(record.deciders),
+        "tags": list(record.tags),
         "format": record.dialect.name,
         "path": space.shown(record.path) if record.path else None,
     }
+
+
+def _date(record: Record) -> str | None:
+    """As it is written; from the file's name where the record has none."""
+    if record.date is not None:
+        return record.date.value
+    return record.date_value.isoformat() if record.date_value else None
 
 
 def _print_table(records: list[Record]) -> None:
@@ -121,9 +132,11 @@ def _columns(record: Record) -> tuple[str, str, str, str]:
     status = record.status_kind.value if record.status_kind else "?"
     if record.superseded_by:
         status += " by " + ", ".join(f"{number:04d}" for number in record.superseded_by)
+    elif record.unnumbered_successors:
+        status += " by " + ", ".join(record.unnumbered_successors)
     return (
         f"{record.number:04d}" if record.number is not None else "-",
-        record.date.value if record.date else "-",
+        _date(record) or "-",
         status,
         record.name or "(no title)",
     )

@@ -22,10 +22,11 @@ from adrkit.cli.app import (
 from adrkit.cli.completing import choices, complete_new_status, complete_record
 from adrkit.cli.editor import editor_command, open_editor
 from adrkit.errors import InvalidInput
-from adrkit.model import Status, status_kind
+from adrkit.model import Status
 from adrkit.record import Record
 from adrkit.templates import FORMATS, TemplateValues, render_first_record
 from adrkit.transaction import FileChange, apply_changes
+from adrkit.vocabulary import status_kind
 
 _FIRST_TITLE = "Record Architecture Decisions"
 

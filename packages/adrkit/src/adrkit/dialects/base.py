@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from adrkit.dialects.metadata import Metadata, read_metadata
+from adrkit.dialects.status import read_statuses
 from adrkit.document import Document, Edit, Heading, ListItem, Section, Span, plain
-from adrkit.errors import EditNotPossible
 from adrkit.model import (
     Alternative,
     Consequences,
     Field,
+    FieldPlace,
+    Relation,
     SectionName,
     Status,
     StatusField,
     Title,
-    read_status,
-    read_title,
-    read_verdict,
 )
+from adrkit.reading import DEFAULT_READING, Reading
+from adrkit.vocabulary import read_title, read_verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """The metadata of a record, each part None when the record does not have it.
 
-    ``fields`` holds every metadata line by its casefolded key, known or not.
+    ``fields`` holds every metadata line by its casefolded key, known or not. ``statuses`` are all
+    statements of the status, one of which is ``status``; ``relations`` are what these declare.
     """
 
     title: Title | None
@@ -37,6 +39,11 @@ class Header:
     status: StatusField | None
     context_link: Field | None
     fields: Mapping[str, Field] = field(default_factory=dict)
+    status_place: FieldPlace = FieldPlace.LINE
+    statuses: tuple[StatusField, ...] = ()
+    is_history: bool = False
+    relations: tuple[Relation, ...] = ()
+    metadata: Metadata = field(default_factory=lambda: Metadata(DEFAULT_READING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +56,11 @@ class Successor:
 
 
 class Dialect(Protocol):
-    """One record format. Implementations are stateless and registered in ``adrkit.dialects``."""
+    """One record format. Implementations are registered in ``adrkit.dialects``; they know nothing
+    but how the project wants its records read."""
 
     name: str
+    reading: Reading
 
     def matches(self, document: Document) -> bool: ...
 
@@ -115,79 +124,81 @@ SECTION_NAMES: Mapping[str, SectionName] = {
     "links": SectionName.RELATED,
     "more information": SectionName.RELATED,
     "references": SectionName.RELATED,
+    "related decisions": SectionName.RELATED,
+    "related adrs": SectionName.RELATED,
+    "related records": SectionName.RELATED,
+    "relationship to existing adrs": SectionName.RELATED,
+    "relationship to other adrs": SectionName.RELATED,
+    "see also": SectionName.RELATED,
     "appendix": SectionName.APPENDIX,
 }
 
 
-def named_section(heading: Heading) -> SectionName | None:
+def named_section(heading: Heading, reading: Reading = DEFAULT_READING) -> SectionName | None:
     """By heading text alone: case, emphasis and MADR 2's ``<!-- optional -->`` do not matter."""
-    text = re.sub(r"<!--.*?-->", "", heading.text)
-    return SECTION_NAMES.get(plain(text).rstrip(":").casefold())
+    text = plain(re.sub(r"<!--.*?-->", "", heading.text)).rstrip(":").casefold()
+    return reading.section_names.get(text) or SECTION_NAMES.get(text)
 
 
 def document_title(document: Document) -> Title | None:
-    """The first level-1 heading; a record without one has no title."""
+    """The first level-1 heading, else the front matter's ``title``, else a heading above all
+    sections that has the number."""
     for heading in document.headings:
         if heading.level == 1 and not heading.nested:
             return read_title(heading.text, heading.text_span, heading.line)
+    entry = document.front_matter.entry("title") if document.front_matter else None
+    if entry is not None and entry.text.strip():
+        text, span = entry.text, entry.span
+        if (low := document.text.find(text, span.start, span.end)) >= 0:
+            span = Span(low, low + len(text))
+        return read_title(text, span, document.line_of(span.start))
+    first = next((heading for heading in document.headings if not heading.nested), None)
+    if first is not None:
+        title = read_title(first.text, first.text_span, first.line)
+        return title if title.number is not None and title.text else None
     return None
 
 
-def head_end(document: Document) -> int:
-    """Offset where the header ends: the first level-2 heading, or the end of the text."""
-    for heading in document.headings:
-        if heading.level >= 2 and not heading.nested:
-            return heading.span.start
-    return len(document.text)
+def has_bold_status(document: Document, reading: Reading) -> bool:
+    """Whether the status is a ``**Status:**`` line, which is the house template's form."""
+    status = read_metadata(document, reading).get("status")
+    return (
+        status is not None
+        and status.place is FieldPlace.LINE
+        and "**" in document.source.line_text(status.line)
+    )
 
 
-# `**Key:** value`, `**Key**: value`, `* Key: value` (MADR 2) and `Key: value`, one per line.
-_FIELD_LINE = re.compile(
-    r"[ \t]*(?:[-*+][ \t]+)?"
-    r"(?:\*\*(?P<bold>[^*:\r\n]+?)(?::\*\*|\*\*[ \t]*:)|(?P<bare>[A-Z][\w ]{0,30}?):(?=[ \t]|$))"
-    r"[ \t]*(?P<value>.*)"
-)
+class ReadsMetadata:
+    """What all dialects have in common: metadata is looked for everywhere."""
+
+    def __init__(self, reading: Reading = DEFAULT_READING) -> None:
+        self.reading = reading
+
+    def section_name(self, heading: Heading) -> SectionName | None:
+        return named_section(heading, self.reading)
+
+    def header(self, document: Document) -> Header:
+        metadata = read_metadata(document, self.reading)
+        statuses = read_statuses(document, metadata, self.reading)
+        date = metadata.get("date")
+        status = statuses.status
+        if date is None and status is not None and status.day:
+            date = _day_of(document, status, statuses.place)
+        return Header(
+            document_title(document), date, status, metadata.get("context"), metadata.fields,
+            statuses.place, statuses.all, statuses.history, statuses.relations, metadata,
+        )  # fmt: skip
 
 
-def header_fields(document: Document, *, continued: bool) -> dict[str, Field]:
-    """Metadata lines of the paragraphs and lists before the first section, by casefolded key.
-
-    With ``continued`` a value runs over the following lines of its paragraph, as Markdown
-    renders it, up to the next field.
-    """
-    fields: dict[str, Field] = {}
-    end = head_end(document)
-    source = document.source
-    for paragraph in document.paragraphs:
-        if paragraph.span.start >= end:
-            break
-        last: Field | None = None
-        for line in range(paragraph.line, source.line_of(max(paragraph.span.end - 1, 0)) + 1):
-            start = source.line_span(line).start
-            text = source.line_text(line)
-            match = _FIELD_LINE.match(text)
-            if match is None:
-                if last is not None and continued and text.strip():
-                    stop = start + len(text.rstrip())
-                    span = Span(last.span.start, stop)
-                    value = " ".join(document.slice(span).split())
-                    last = Field(last.key, value, span, last.line, last.key_span)
-                    fields[last.key.casefold()] = last
-                continue
-            group = "bold" if match["bold"] else "bare"
-            value = match["value"].strip()
-            low = start + match.start("value")
-            key_span = Span(start + match.start(group), start + match.end(group))
-            last = Field(match[group].strip(), value, Span(low, low + len(value)), line, key_span)
-            if last.key.casefold() in fields:
-                last = None  # the first one counts
-            else:
-                fields[last.key.casefold()] = last
-    return fields
-
-
-def status_of(status: Field | None) -> StatusField | None:
-    return read_status(status.value, status.span, status.line) if status else None
+def _day_of(document: Document, status: StatusField, place: FieldPlace) -> Field | None:
+    """The day beside the status, "Accepted (2026-01-31)", as the record's date."""
+    line = document.source.line_span(status.line)
+    low = document.text.find(status.day or "", line.start, line.end)
+    if low < 0 or not status.day:
+        return None
+    span = Span(low, low + len(status.day))
+    return Field("date", status.day, span, status.line, status.span, place)
 
 
 # --- alternatives ---------------------------------------------------------------------------
@@ -256,27 +267,3 @@ def read_consequences(document: Document, sections: Mapping[SectionName, Section
                 continue
             {"good": positive, "bad": negative}.get(tone(item) or "", other).append(item)
     return Consequences(tuple(positive), tuple(negative), tuple(other))
-
-
-# --- edits ----------------------------------------------------------------------------------
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def reason_text(status: Status, reason: str) -> str:
-    """A reason says which move it belongs to: later moves add theirs and keep this one."""
-    return f"{status.value} - {one_line(reason)}"
-
-
-def missing_status(document: Document) -> EditNotPossible:
-    return EditNotPossible(document.path, "status to edit", "add a status line by hand first")
-
-
-def link_to(other: Successor, own_path: Path, text: str) -> str:
-    """Markdown link from the record at ``own_path`` to ``other``, relative, with ``/``."""
-    target = other.path.name
-    if other.path.parent != own_path.parent:
-        target = Path(os.path.relpath(other.path, own_path.parent)).as_posix()
-    return f"[{text}]({target.replace(' ', '%20')})"

@@ -6,39 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adrkit.dialects.base import (
-    Header,
+    ReadsMetadata,
     Successor,
-    document_title,
-    header_fields,
-    link_to,
-    missing_status,
+    has_bold_status,
     named_section,
     read_consequences,
-    reason_text,
-    status_of,
     table_alternatives,
 )
-from adrkit.document import Document, Edit, Heading, Section, Span
-from adrkit.model import Alternative, Consequences, SectionName, Status, record_numbers
+from adrkit.dialects.edits import link_to, reason_edit, reason_text, stated, status_edit
+from adrkit.document import Document, Edit, Section, Span
+from adrkit.model import Alternative, Consequences, SectionName, Status
+from adrkit.vocabulary import record_numbers
 
 
-class HouseDialect:
+class HouseDialect(ReadsMetadata):
     name = "house"
 
     def matches(self, document: Document) -> bool:
-        fields = header_fields(document, continued=False)
-        status = fields.get("status")
-        return status is not None and "**" in document.source.line_text(status.line)
-
-    def header(self, document: Document) -> Header:
-        fields = header_fields(document, continued=True)
-        return Header(
-            document_title(document), fields.get("date"), status_of(fields.get("status")),
-            fields.get("context"), fields,
-        )  # fmt: skip
-
-    def section_name(self, heading: Heading) -> SectionName | None:
-        return named_section(heading)
+        return has_bold_status(document, self.reading)
 
     def alternatives(
         self, document: Document, sections: Mapping[SectionName, Section]
@@ -55,14 +40,13 @@ class HouseDialect:
         self, document: Document, status: Status, successor: Successor | None, reason: str | None
     ) -> list[Edit]:
         header = self.header(document)
-        if header.status is None:
-            raise missing_status(document)
+        stated(document, header)
         text = f"Superseded by ADR-{successor.number:04d}" if successor else status.value
-        field = header.fields["status"]
         edits = []
         if reason:
-            edits = _reason_edits(document, header, reason_text(status, reason))
-        edits.append(Edit(field.span, text if field.value else f" {text}"))
+            text_of = reason_text(status, reason)
+            edits.append(reason_edit(document, header, text_of, self.reading))
+        edits.append(status_edit(document, header, text))
         return edits
 
     def relation_edits(
@@ -70,7 +54,9 @@ class HouseDialect:
     ) -> list[Edit]:
         link = link_to(other, own_path, f"ADR-{other.number:04d}")
         line = f"- **{label}:** {link}"
-        sections = [s for s in document.sections if named_section(s.heading) is SectionName.RELATED]
+        sections = [
+            s for s in document.sections if self.section_name(s.heading) is SectionName.RELATED
+        ]
         if not sections:
             return _related_section(document, line)
         section = sections[0]
@@ -93,18 +79,6 @@ class HouseDialect:
 
 # Ways in which people write that there is nothing to link.
 _NOTHING = {"-", "–", "—", "none", "none.", "n/a", "n/a."}
-
-
-def _reason_edits(document: Document, header: Header, reason: str) -> list[Edit]:
-    existing = header.fields.get("reason")
-    if existing is not None:
-        end = Span(existing.span.end, existing.span.end)
-        return [Edit(end, f"; {reason}" if existing.value else f" {reason}")]
-    status = header.fields["status"]
-    line = document.line_of(max(status.span.end - 1, status.span.start))
-    # A header line that ends in two spaces is a hard break; the new line follows the habit.
-    ending = "  " if document.source.line_text(line).endswith("  ") else ""
-    return [document.insert_after_line(line, f"**Reason:** {reason}{ending}")]
 
 
 def _related_section(document: Document, line: str) -> list[Edit]:

@@ -7,31 +7,32 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adrkit.dialects.base import (
-    Header,
+    ReadsMetadata,
     Successor,
-    document_title,
-    header_fields,
     items_in,
-    link_to,
-    missing_status,
     named_section,
-    one_line,
     read_consequences,
-    reason_text,
-    status_of,
     tone,
 )
-from adrkit.document import Document, Edit, FrontMatter, Heading, Section, Span, plain
+from adrkit.dialects.edits import (
+    link_to,
+    quoted,
+    reason_edit,
+    reason_text,
+    stated,
+    status_edit,
+)
+from adrkit.document import Document, Edit, Section, Span, plain
 from adrkit.model import (
     Alternative,
     Consequences,
-    Field,
     SectionName,
     Status,
     Verdict,
     VerdictKind,
-    record_numbers,
 )
+from adrkit.reading import Reading
+from adrkit.vocabulary import record_numbers
 
 _HEADINGS = {
     "context and problem statement", "considered options", "decision outcome",
@@ -45,25 +46,15 @@ _CHOSEN = re.compile(
 )
 
 
-class MadrDialect:
+class MadrDialect(ReadsMetadata):
     name = "madr"
 
     def matches(self, document: Document) -> bool:
-        names = {plain(heading.text).casefold() for heading in document.headings}
+        names = {
+            plain(re.sub(r"<!--.*?-->", "", heading.text)).casefold()
+            for heading in document.headings
+        }
         return len(names & _HEADINGS) >= 2
-
-    def header(self, document: Document) -> Header:
-        fields = _front_matter_fields(document)
-        for key, value in header_fields(document, continued=True).items():
-            fields.setdefault(key, value)
-        link = fields.get("technical story")
-        return Header(
-            document_title(document), fields.get("date"), status_of(fields.get("status")), link,
-            fields,
-        )  # fmt: skip
-
-    def section_name(self, heading: Heading) -> SectionName | None:
-        return named_section(heading)
 
     def alternatives(
         self, document: Document, sections: Mapping[SectionName, Section]
@@ -90,92 +81,52 @@ class MadrDialect:
         self, document: Document, status: Status, successor: Successor | None, reason: str | None
     ) -> list[Edit]:
         text = f"superseded by ADR-{successor.number:04d}" if successor else status.value.lower()
+        header = self.header(document)
+        edits = []
         front = document.front_matter
-        span = front.value_span("status") if front else None
-        if front and span is not None:
-            quote = document.text[span.start : span.start + 1]
-            quote = quote if quote in ("'", '"') else ('"' if successor else "")
-            value = f"{quote}{text}{quote}"
-            before = document.text[span.start - 1 : span.start]
-            edits = [Edit(span, value if before in " \t" else f" {value}")]
+        if header.status is None and front and front.data is not None:
+            sign = " =" if front.format == "toml" else ":"
+            value = f'"{text}"' if successor or front.format == "toml" else text
+            lines = [f"status{sign} {value}"]
             if reason:
-                edits.append(_front_matter_reason(document, front, reason_text(status, reason)))
-            return edits
-        if front and front.data is not None and _bullet(document, "status") is None:
-            lines = [f'status: "{text}"' if successor else f"status: {text}"]
-            if reason:
-                lines.append(f"reason: {_yaml_text(reason_text(status, reason))}")
-            first = document.line_of(front.span.start)
-            return [document.insert_after_line(first, *lines)]
-        field = _bullet(document, "status")
-        if field is None:
-            raise missing_status(document)
-        edits = [Edit(field.span, text if field.value else f" {text}")]
+                lines.append(f"reason{sign} {quoted(reason_text(status, reason))}")
+            return [document.insert_after_line(document.line_of(front.span.start), *lines)]
+        stated(document, header)
+        edits.append(status_edit(document, header, text))
         if reason:
-            line = document.line_of(max(field.span.end - 1, field.span.start))
-            edits.append(
-                document.insert_after_line(line, f"* Reason: {reason_text(status, reason)}")
-            )
+            text_of = reason_text(status, reason)
+            edits.append(reason_edit(document, header, text_of, self.reading))
         return edits
 
     def relation_edits(
         self, document: Document, label: str, other: Successor, own_path: Path
     ) -> list[Edit]:
-        link = link_to(other, own_path, f"ADR-{other.number:04d}")
-        for section in document.sections:
-            if named_section(section.heading) is not SectionName.RELATED:
-                continue
-            items = items_in(document, section.body)
-            for item in items:
-                if plain(item.text).casefold().startswith(label.casefold()) and (
-                    other.number in record_numbers(item.text)
-                ):
-                    return []
-            if items:
-                last = document.line_of(max(items[-1].span.end - 1, 0))
-                return [document.insert_after_line(last, f"* {label} {link}")]
-        eol = document.source.eol
-        end = len(document.text)
-        text = f"{eol}## More Information{eol}{eol}* {label} {link}"
-        if document.text.endswith(("\n", "\r")):
-            return [Edit(Span(end, end), text + eol)]
-        return [Edit(Span(end, end), eol + text)]
+        return related_edits(document, self.reading, label, other, own_path)
 
 
-def _front_matter_reason(document: Document, front: FrontMatter, reason: str) -> Edit:
-    """A ``reason`` key after the status, or the reason added to the one there is."""
-    span = front.value_span("reason")
-    existing = (front.data or {}).get("reason")
-    if span is not None and isinstance(existing, str):
-        return Edit(span, _yaml_text(f"{existing}; {reason}"))
-    status = front.value_span("status") or front.content
-    line = document.line_of(status.start)
-    return document.insert_after_line(line, f"reason: {_yaml_text(reason)}")
-
-
-def _yaml_text(text: str) -> str:
-    escaped = one_line(text).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _bullet(document: Document, key: str) -> Field | None:
-    return header_fields(document, continued=True).get(key)
-
-
-def _front_matter_fields(document: Document) -> dict[str, Field]:
-    front = document.front_matter
-    if front is None or front.data is None:
-        return {}
-    fields: dict[str, Field] = {}
-    for key, value in front.data.items():
-        span = front.value_span(key)
-        if span is None or value is None or isinstance(value, dict):
+def related_edits(
+    document: Document, reading: Reading, label: str, other: Successor, own_path: Path
+) -> list[Edit]:
+    """An item "label link" in the Related section, or in one made at the end."""
+    link = link_to(other, own_path, f"ADR-{other.number:04d}")
+    for section in document.sections:
+        if named_section(section.heading, reading) is not SectionName.RELATED:
             continue
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        line = document.line_of(span.start)
-        start = document.source.line_span(line).start
-        fields[key.casefold()] = Field(key, text, span, line, Span(start, start + len(key)))
-    return fields
+        items = items_in(document, section.body)
+        for item in items:
+            if plain(item.text).casefold().startswith(label.casefold()) and (
+                other.number in record_numbers(item.text)
+            ):
+                return []
+        if items:
+            last = document.line_of(max(items[-1].span.end - 1, 0))
+            return [document.insert_after_line(last, f"* {label} {link}")]
+    eol = document.source.eol
+    end = len(document.text)
+    text = f"{eol}## More Information{eol}{eol}* {label} {link}"
+    if document.text.endswith(("\n", "\r")):
+        return [Edit(Span(end, end), text + eol)]
+    return [Edit(Span(end, end), eol + text)]
 
 
 def _chosen(document: Document, decision: Section | None) -> Verdict | None:

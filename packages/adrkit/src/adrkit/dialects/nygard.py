@@ -6,41 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adrkit.dialects.base import (
-    Header,
+    ReadsMetadata,
     Successor,
-    document_title,
-    header_fields,
-    link_to,
-    missing_status,
-    named_section,
+    has_bold_status,
     read_consequences,
-    reason_text,
     table_alternatives,
 )
-from adrkit.document import Document, Edit, Heading, Paragraph, Section
-from adrkit.model import (
-    Alternative,
-    Consequences,
-    SectionName,
-    Status,
-    StatusField,
-    read_status,
-    record_numbers,
-)
+from adrkit.dialects.edits import link_to, reason_edit, reason_text, stated, status_edit
+from adrkit.dialects.madr import related_edits
+from adrkit.dialects.status import status_section
+from adrkit.document import Document, Edit, Section
+from adrkit.model import Alternative, Consequences, FieldPlace, SectionName, Status
+from adrkit.vocabulary import record_numbers
+
+# What makes a record one of this format without a Status section, its status in front matter.
+_OWN = {SectionName.CONTEXT, SectionName.DECISION, SectionName.CONSEQUENCES}
+_HOUSE = {SectionName.ALTERNATIVES, SectionName.RATIONALE, SectionName.RISKS}
 
 
-class NygardDialect:
+class NygardDialect(ReadsMetadata):
     name = "nygard"
 
     def matches(self, document: Document) -> bool:
-        return _status_section(document) is not None
-
-    def header(self, document: Document) -> Header:
-        fields = header_fields(document, continued=False)
-        return Header(document_title(document), fields.get("date"), _status(document), None, fields)
-
-    def section_name(self, heading: Heading) -> SectionName | None:
-        return named_section(heading)
+        if status_section(document, self.reading) is not None:
+            return True
+        names = {self.section_name(heading) for heading in document.headings}
+        if not names >= _OWN or names & _HOUSE:
+            return False
+        return not has_bold_status(document, self.reading)
 
     def alternatives(
         self, document: Document, sections: Mapping[SectionName, Section]
@@ -56,33 +49,31 @@ class NygardDialect:
     def status_edits(
         self, document: Document, status: Status, successor: Successor | None, reason: str | None
     ) -> list[Edit]:
-        paragraphs = _status_paragraphs(document)
-        if not paragraphs:
-            raise missing_status(document)
-        first = paragraphs[0]
-        line = document.source.line_span(first.line)
-        edits = []
+        header = self.header(document)
+        stated(document, header)
+        in_section = header.status_place is FieldPlace.SECTION
         if successor is None:
             text = status.value
+        elif not in_section:
+            text = f"Superseded by ADR-{successor.number:04d}"
         else:  # adr-tools replaces the word by the link, in the spelling of today
             own = document.path or successor.path
             text = "Superseded by " + link_to(
                 successor, own, f"{successor.number}. {successor.title}"
             )
-        edits.append(Edit(line, text))
+        edits = [status_edit(document, header, text)]
         if reason:
-            last = document.line_of(max(paragraphs[-1].span.end - 1, 0))
-            edits.append(
-                document.insert_after_line(last, "", f"Reason: {reason_text(status, reason)}")
-            )
+            text_of = reason_text(status, reason)
+            edits.append(reason_edit(document, header, text_of, self.reading))
         return edits
 
     def relation_edits(
         self, document: Document, label: str, other: Successor, own_path: Path
     ) -> list[Edit]:
-        paragraphs = _status_paragraphs(document)
+        section = status_section(document, self.reading)
+        paragraphs = Document.within(document.paragraphs, section.own) if section else ()
         if not paragraphs:
-            raise missing_status(document)
+            return related_edits(document, self.reading, label, other, own_path)
         for paragraph in paragraphs:
             if paragraph.text.casefold().startswith(label.casefold()) and (
                 other.number in record_numbers(paragraph.text)
@@ -93,31 +84,3 @@ class NygardDialect:
         last = document.line_of(max(paragraphs[-1].span.end - 1, 0))
         link = link_to(other, own_path, f"{other.number}. {other.title}")
         return [document.insert_after_line(last, "", f"{label} {link}")]
-
-
-def _status_section(document: Document) -> Section | None:
-    for section in document.sections:
-        if section.heading.level == 2 and named_section(section.heading) is SectionName.STATUS:
-            return section
-    return None
-
-
-def _status_paragraphs(document: Document) -> tuple[Paragraph, ...]:
-    section = _status_section(document)
-    return Document.within(document.paragraphs, section.own) if section else ()
-
-
-def _status(document: Document) -> StatusField | None:
-    """The first line says the status; relations may follow in further lines and paragraphs."""
-    paragraphs = _status_paragraphs(document)
-    if not paragraphs:
-        return None
-    whole = "\n".join(paragraph.text for paragraph in paragraphs)
-    first = paragraphs[0]
-    line = document.source.line_span(first.line)
-    read = read_status(whole, first.span, first.line)
-    raw = document.slice(line).strip()
-    own = read_status(raw, line, first.line)
-    return StatusField(
-        own.kind, own.word, raw, own.note, read.successors, read.supersedes, line, first.line
-    )

@@ -3,18 +3,19 @@
 from adrkit.document.document import (
     Document,
     Fence,
-    FrontMatter,
     Heading,
     ListItem,
     Paragraph,
     Section,
 )
+from adrkit.document.front_matter import Entry, FrontMatter
 from adrkit.document.inline import CodeSpan, Link, LinkKind, plain
 from adrkit.document.source import Edit, Position, Source, Span, SpanSweep
 from adrkit.document.tables import Cell, Table, TableRow
 
 __all__ = [
-    "Cell", "CodeSpan", "Document", "Edit", "Fence", "FrontMatter", "Heading", "Link", "LinkKind",
+    "Cell", "CodeSpan", "Document", "Edit", "Entry", "Fence", "FrontMatter", "Heading", "Link",
+    "LinkKind",
     "ListItem", "Paragraph", "Position", "Section", "Source", "Span", "SpanSweep", "Table",
     "TableRow", "plain",
 ]  # fmt: skip

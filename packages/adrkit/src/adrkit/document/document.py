@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import yaml
+from typing import Protocol, TypeVar, cast
 
 from adrkit.document.blocks import BlockKind
+from adrkit.document.front_matter import FrontMatter, read_front_matter
 from adrkit.document.inline import CodeSpan, Link, plain, scan_inline
 from adrkit.document.scan import read_blocks
 from adrkit.document.source import Edit, Position, Source, Span
@@ -84,39 +83,14 @@ class ListItem:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class FrontMatter:
-    """YAML between ``---`` lines at the very top. ``data`` is None when it does not parse."""
-
-    text: str
-    span: Span
-    content: Span
-    data: dict[str, Any] | None
-    problem: str | None
-
-    def value_span(self, key: str) -> Span | None:
-        """Span of the value written after ``key:`` on its line, trailing comment excluded."""
-        pattern = (
-            rf"^{re.escape(key)}[ \t]*:[ \t]*"
-            r"(\"[^\"\r\n]*\"|'[^'\r\n]*'|[^#\r\n]*?)[ \t]*(?:#[^\r\n]*)?$"
-        )
-        # `$` does not match before "\r", so the search runs over text with CR made blank.
-        match = re.search(pattern, self.text.replace("\r", " "), re.MULTILINE)
-        if match is None:
-            return None
-        return Span(self.content.start + match.start(1), self.content.start + match.end(1))
-
-
 class _HasSpan(Protocol):
     @property
     def span(self) -> Span: ...
 
 
 _Spanned = TypeVar("_Spanned", bound=_HasSpan)
+_Read = TypeVar("_Read")
 
-_FRONT_MATTER = re.compile(
-    r"---[ \t]*(?:\r\n?|\n)(.*?)^(?:---|\.\.\.)[ \t]*(?=\r|\n|\Z)", re.S | re.M
-)
 _ATX = re.compile(r"[ \t]*#{1,6}(?:[ \t]+|$)")
 _ATX_CLOSE = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
 _MARKER = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]?")
@@ -197,25 +171,21 @@ class Document:
         eol = self.source.eol_at(line)
         return Edit(Span(end, end), "".join(eol + text for text in lines))
 
+    def remembered(self, key: object, read: Callable[[], _Read]) -> _Read:
+        """What ``read`` gives, called once for each ``key``: documents do not change."""
+        if key not in self._memory:
+            self._memory[key] = read()
+        return cast("_Read", self._memory[key])
+
+    @cached_property
+    def _memory(self) -> dict[object, object]:
+        return {}
+
     # -- structure ---------------------------------------------------------------------------
 
     @cached_property
     def front_matter(self) -> FrontMatter | None:
-        match = _FRONT_MATTER.match(self.text) if self.text.startswith("---") else None
-        if match is None:
-            return None
-        data: dict[str, Any] | None = None
-        problem: str | None = None
-        try:
-            loaded = yaml.load(match.group(1), Loader=_FrontMatterLoader)  # noqa: S506 - safe base
-            if loaded is None or isinstance(loaded, dict):
-                data = {str(key): value for key, value in (loaded or {}).items()}
-            else:
-                problem = f"a mapping is expected, not {type(loaded).__name__}"
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            problem = " ".join(str(error).split())
-        span = Span(match.start(), match.end())
-        return FrontMatter(match.group(1), span, Span(*match.span(1)), data, problem)
+        return read_front_matter(self.text)
 
     @cached_property
     def _structure(self) -> _Structure:
@@ -300,17 +270,6 @@ class Document:
     def within(items: Iterable[_Spanned], span: Span) -> tuple[_Spanned, ...]:
         """Those of ``items`` (tables, fences, links ...) that lie inside ``span``."""
         return tuple(item for item in items if item.span in span)
-
-
-def _text_timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    return str(loader.construct_scalar(node))
-
-
-class _FrontMatterLoader(yaml.SafeLoader):
-    """Safe YAML whose dates stay the text that was written."""
-
-
-_FrontMatterLoader.add_constructor("tag:yaml.org,2002:timestamp", _text_timestamp)
 
 
 def _read_structure(source: Source, front_matter: FrontMatter | None) -> _Structure:

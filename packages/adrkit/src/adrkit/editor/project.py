@@ -59,7 +59,7 @@ class EditorProject:
             self.config, self.repository, self.git, self.settings, only=(path,), texts={path: text}
         )
         found = list(remarks_of_findings(report.findings, text, _ALONE))
-        record = Record(Document.from_text(text, path))
+        record = Record(Document.from_text(text, path), self.config.reading)
         context = make_context(self.config, self.git, commands="skip")
         run = run_checks(context, (record,), all_records=self.records)
         found += remarks_of_results(run.results, text)

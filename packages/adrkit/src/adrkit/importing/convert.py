@@ -23,6 +23,7 @@ from adrkit.record import Record
 
 NOT_RECORDED = "Not recorded in the source."
 DATE_PLACEHOLDER = "[YYYY-MM-DD]"
+STATUS_PLACEHOLDER = "[Proposed | Accepted | Rejected | Deprecated | Superseded by ADR-XXXX]"
 
 _HOUSE_HEADINGS = {
     SectionName.DECISION: "## Decision",
@@ -88,7 +89,7 @@ def convert(
     moves: Moves,
     *,
     date: str | None = None,
-    assumed_status: Status = Status.ACCEPTED,
+    assumed_status: Status | None = None,
 ) -> Conversion:
     """``record`` in the house template, as it will stand at ``target``.
 
@@ -146,17 +147,22 @@ def _date(record: Record, given: str | None, draft: _Draft) -> str:
     if record.date_value is not None:
         return record.date_value.isoformat()
     if record.date is not None and record.date.value:
-        draft.notes.append(f"the date {record.date.value!r} is not YYYY-MM-DD")
-        return record.date.value
+        draft.notes.append(f"the date {record.date.value!r} is no day that could be read")
+        return " ".join(record.date.value.split())
     if given is None:
         draft.notes.append("no date: fill in the placeholder")
-    return given or DATE_PLACEHOLDER
+        return DATE_PLACEHOLDER
+    draft.notes.append("no date: the day of the file's first commit is used")
+    return given
 
 
-def _status(record: Record, moves: Moves, assumed: Status, draft: _Draft) -> str:
+def _status(record: Record, moves: Moves, assumed: Status | None, draft: _Draft) -> str:
     status = record.status
     if status is None or not status.raw.strip():
-        draft.notes.append(f"no status: {assumed.value} is assumed")
+        if assumed is None:
+            draft.notes.append("no status: fill in the placeholder, or import with --assume-status")
+            return STATUS_PLACEHOLDER
+        draft.notes.append(f"no status: {assumed.value}, as was asked for")
         return assumed.value
     if status.kind is None:
         draft.notes.append(f"unknown status {status.raw!r}")
@@ -164,6 +170,11 @@ def _status(record: Record, moves: Moves, assumed: Status, draft: _Draft) -> str
     if status.kind is not Status.SUPERSEDED:
         return status.kind.value
     successors = record.superseded_by
+    if not successors and record.unnumbered_successors:
+        numbers = [moves.number_at(record.path, target) for target in record.unnumbered_successors]
+        successors = tuple(number for number in numbers if number is not None)
+        if successors:
+            return "Superseded by " + ", ".join(f"ADR-{number:04d}" for number in successors)
     if not successors:
         draft.notes.append("superseded, but no successor is named")
         return status.kind.value
@@ -213,10 +224,12 @@ def _place_head(
     if head.heading is not None:
         draft.source.append(trimmed(document.slice(head.heading.span)).replace("\r", ""))
     source = document.source
-    metadata = []
-    for value in record.header.fields.values():
+    metadata = [table.span for table in record.header.metadata.tables if table.span in head.body]
+    draft.source += [fragments.text(span) for span in metadata]
+    for value in (*record.header.fields.values(), *record.header.metadata.repeated):
         lines = source.lines_span(value.line, source.line_of(max(value.span.end - 1, 0)) + 1)
-        if lines in head.body and value.span in head.body:
+        known = any(lines in taken for taken in metadata)
+        if not known and lines in head.body and value.span in head.body:
             metadata.append(lines)
             draft.source.append(fragments.text(lines))
     draft.add(SectionName.CONTEXT, fragments.text(head.body, without=metadata), last=alone)

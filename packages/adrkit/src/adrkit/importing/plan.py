@@ -21,7 +21,10 @@ from adrkit.transaction import FileChange, apply_changes
 
 HOUSE = "house"
 _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_FILE_PREFIX = re.compile(r"(?:adr[-_]?)?\d{1,6}[a-z]?[-_. ]+", re.IGNORECASE)
+_FILE_PREFIX = re.compile(
+    r"(?:(?:[a-z][a-z0-9]*[-_ ])?adr[-_ .#]*)?(?:\d{4}-\d{2}-\d{2}|\d{1,8})[a-z]?[-_. ]+",
+    re.IGNORECASE,
+)
 
 
 class ImportLosesText(AdrkitError):
@@ -62,7 +65,7 @@ def plan_import(
     *,
     taken: Collection[int] = (),
     date_of: Callable[[Path], str | None] | None = None,
-    assumed_status: Status = Status.ACCEPTED,
+    assumed_status: Status | None = None,
 ) -> ImportPlan:
     """Plan to write ``records`` in the house template to ``directory``; writes nothing.
 

@@ -30,6 +30,14 @@ class Moves:
     def number(self, old: int) -> int:
         return self.numbers.get(old, old)
 
+    def number_at(self, source: Path | None, target: str) -> int | None:
+        """The new number of the record that a link in ``source`` leads to."""
+        if source is None:
+            return None
+        path = unquote(re.split(r"[?#]", target, maxsplit=1)[0])
+        new = self.paths.get(Path(os.path.normpath(source.parent.resolve() / path)))
+        return int(new.name[:4]) if new else None
+
     def renumbered(self, text: str) -> str:
         """``ADR-5`` in ``text`` with the new number, zeros as they were written."""
 

@@ -24,7 +24,37 @@ def rules_markdown() -> str:
         for rule in RULES:
             if rule.code.startswith(prefix):
                 lines += _entry(rule)
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines).rstrip() + "\n" + _WAIVERS
+
+
+#: How to make an exception; `ADR901` to `ADR905` above hold waivers to it.
+_WAIVERS = """
+## How to waive a rule
+
+A waiver is an exception with a reason and a last day. In a record, as a comment on a line of its
+own, it holds for that record:
+
+```markdown
+<!-- adr-lint: disable=ADR801 reason="the audit wants all of it" until=2027-01-31 -->
+```
+
+`disable` takes codes, names or beginnings of codes, with commas between (`ADR801,ADR4`). For many
+records it stands in the settings, `path` being a pattern relative to the project:
+
+```toml
+[[tool.adrkit.lint.waivers]]
+code = "ADR602"
+path = "docs/adr/00[0-2]*.md"
+reason = "written before the move to src/"
+until = 2027-01-31
+```
+
+Without reason, without a last day or after it a waiver covers nothing and is itself a finding; so
+is one that has nothing left to cover. What is waived is counted in the last line of `adr lint`. A
+rule that a project does not want at all is switched off: `ignore = ["ADR105"]`, or `severity = {
+ADR801 = "off" }`, in `[tool.adrkit.lint]`. Faults of an existing collection are kept apart by
+`adr lint --write-baseline`: new ones fail, old ones do not.
+"""
 
 
 def _entry(rule: Rule) -> list[str]:

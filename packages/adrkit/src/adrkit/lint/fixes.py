@@ -48,7 +48,7 @@ def fixed(document: Document, project: ProjectView, settings: LintSettings) -> t
     mended = 0
     for _ in range(_ROUNDS):
         edits: list[Edit] = []
-        for finding in lint_record(Record(document), project, settings):
+        for finding in lint_record(Record(document, project.reading), project, settings):
             if finding.edits and not any(_touch(a, b) for a in finding.edits for b in edits):
                 edits += finding.edits
                 mended += 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from adrkit.document import Edit, Span
 from adrkit.model import Relation, Status
+from adrkit.reading import DEFAULT_READING, Reading
 from adrkit.record import Record
 
 #: Two pages; of 1,266 records of 25 public projects 40 % are longer.
@@ -76,6 +77,7 @@ class ProjectView:
     numbers: frozenset[int]
     successors: Mapping[int, Path] = field(default_factory=dict)
     max_words: int = DEFAULT_MAX_WORDS
+    reading: Reading = DEFAULT_READING
 
     @cached_property
     def _known(self) -> dict[Path, bool]:

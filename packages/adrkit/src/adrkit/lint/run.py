@@ -117,7 +117,7 @@ def outcome_of(
     except DocumentError as error:
         finding = _placed("ADR001", str(error), path, Place(1, 1, 1, ""), settings)
         return Outcome((finding,), None, (), unreadable=True)
-    record = Record(document)
+    record = Record(document, project.reading)
     findings = lint_record(record, project, settings)
     facts = Facts(
         path, record.number, record.label, record.status_kind, record.relations,
@@ -136,7 +136,7 @@ def view_of(config: Config, settings: LintSettings, paths: Iterable[Path]) -> Pr
             by_number.setdefault(number, path)
     return ProjectView(
         config.root, config.directory, datetime.datetime.now().astimezone().date(),
-        frozenset(by_number), by_number, settings.max_words,
+        frozenset(by_number), by_number, settings.max_words, config.reading,
     )  # fmt: skip
 
 

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from adrkit.document import Document, Edit, Span, Table
+from adrkit.lint.open_points import is_open
 from adrkit.lint.rule import HOUSE, Group, Problem, ProjectView, Severity
 from adrkit.model import SectionName, Status, VerdictKind
 from adrkit.record import Record
 from adrkit.templates import house_placeholders
+from adrkit.vocabulary import verdict_kinds
 
 GROUP = Group()
 
@@ -151,7 +153,7 @@ def reason_missing(record: Record, project: ProjectView) -> Iterable[Problem]:
         if (
             verdict
             and verdict.kind in (VerdictKind.REJECTED, VerdictKind.FUTURE)
-            and (not verdict.reason)
+            and is_open(verdict.reason)
         ):
             yield Problem(f"{option.approach!r}: no reason for the verdict", verdict.span)
 
@@ -163,7 +165,7 @@ def reason_missing(record: Record, project: ProjectView) -> Iterable[Problem]:
 def chosen_reason_missing(record: Record, project: ProjectView) -> Iterable[Problem]:
     """The table should say in a few words why the chosen one won."""
     for option in record.chosen:
-        if option.verdict and not option.verdict.reason:
+        if option.verdict and is_open(option.verdict.reason):
             yield Problem(f"{option.approach!r}: chosen without a reason", option.verdict.span)
 
 
@@ -177,7 +179,7 @@ def pros_cons_empty(record: Record, project: ProjectView) -> Iterable[Problem]:
         if option.raw_cell_count != option.column_count:
             continue
         for name, text in (("pros", option.pros), ("cons", option.cons)):
-            if text is not None and text.strip(" -–—.").casefold() in ("", "none", "n/a"):
+            if text is not None and is_open(text):
                 yield Problem(f"{option.approach!r} has no {name}", option.span)
 
 
@@ -192,3 +194,15 @@ def alternative_repeated(record: Record, project: ProjectView) -> Iterable[Probl
         seen[key] += 1
         if seen[key] == 2:
             yield Problem(f"alternative {option.approach!r} is there twice", option.span)
+
+
+@GROUP.rule("ADR413", "verdict-contradicts", remedy="let mark and word of the verdict say the same")
+def verdict_contradicts(record: Record, project: ProjectView) -> Iterable[Problem]:
+    """ "❌ Chosen" is chosen to one reader and rejected to another."""
+    for option in record.alternatives:
+        if option.verdict is None or record.dialect.name == "madr":
+            continue
+        kinds = verdict_kinds(option.verdict.raw)
+        if len(kinds) > 1:
+            said = " and ".join(kind.value for kind in kinds)
+            yield Problem(f"{option.approach!r} is {said} at once", option.verdict.span)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from adrkit.document import Document, Edit, Span, Table, plain
+from adrkit.lint.open_points import is_open
 from adrkit.lint.rule import HOUSE, Group, Problem, ProjectView, Severity
 from adrkit.model import SectionName
 from adrkit.record import Record
@@ -20,6 +21,12 @@ _VACUOUS = re.compile(
     re.IGNORECASE,
 )
 _LEVEL = re.compile(r"(?P<level>High|Medium|Med|Low)\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+# "Medium-High", "Low to Medium", "High/Med", "High-ish": not one of three.
+_TWO_LEVELS = re.compile(
+    r"[^\s(\[,.;:*_—–]|[*_]*\s*(?:/|\||&|\+|,|[-–—]|to|or|and)\s*(?:very\s+|rather\s+)?[*_]*"
+    r"(?:High|Medium|Med|Low)\b",
+    re.IGNORECASE,
+)
 _COLUMNS = ("risk", "impact", "likelihood", "mitigation")
 
 
@@ -108,7 +115,7 @@ def risk_level(record: Record, project: ProjectView) -> Iterable[Problem]:
             if text is None or span is None or text in house_placeholders():
                 continue
             match = _LEVEL.match(text.strip("*_"))
-            if match is None or match["rest"].lstrip()[:1] in ("/", "|"):
+            if match is None or _TWO_LEVELS.match(match["rest"]):
                 at = span if text else risk.span
                 yield Problem(f"{name} {text!r} is not High, Med or Low", at)
             elif match["level"] != match["level"].capitalize():
@@ -128,7 +135,7 @@ def mitigation_missing(record: Record, project: ProjectView) -> Iterable[Problem
         if (
             risk.raw_cell_count == risk.column_count
             and risk.mitigation is not None
-            and (_VACUOUS.fullmatch(risk.mitigation) or not risk.mitigation.strip("-–— "))
+            and (_VACUOUS.fullmatch(risk.mitigation) or is_open(risk.mitigation))
         ):
             yield Problem(f"risk {risk.risk!r} has no mitigation", risk.span)
 

@@ -82,7 +82,7 @@ def title_form(record: Record, project: ProjectView) -> Iterable[Problem]:
         yield Problem(
             f"title begins {title.prefix or title.text[:20]!r}, not {wanted!r}",
             title.span,
-            (Edit(title.span, wanted + title.text),),
+            (Edit(title.span, wanted + title.text),) if record.titles else (),
         )
 
 

@@ -9,8 +9,9 @@ from urllib.parse import unquote
 
 from adrkit.document import LinkKind, Span
 from adrkit.lint.rule import Group, Problem, ProjectView, Severity
-from adrkit.model import ReferenceKind, Status, record_numbers
+from adrkit.model import ReferenceKind, Status
 from adrkit.record import Record
+from adrkit.vocabulary import record_numbers
 
 GROUP = Group()
 

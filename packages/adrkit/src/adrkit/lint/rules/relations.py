@@ -80,8 +80,10 @@ def cycle(facts: Sequence[Facts]) -> Iterable[ProjectProblem]:
                 newer.setdefault(relation.number, set()).add(fact.number)
     for fact in facts:
         if fact.number is not None and _reaches(newer, fact.number):
+            places = zip(fact.relations, fact.relation_places, strict=True)
+            at = next((place for relation, place in places if relation.kind in _MUTUAL), fact.place)
             yield ProjectProblem(
-                f"{fact.label} is superseded, through others, by itself", fact.path, fact.place
+                f"{fact.label} is superseded, through others, by itself", fact.path, at
             )
 
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 from adrkit.document import Edit, Section, Span, plain
+from adrkit.lint.open_points import is_open
 from adrkit.lint.rule import HOUSE, Group, Problem, ProjectView, Severity, title_span
+from adrkit.lint.sentences import sentence_count
 from adrkit.model import SectionName
 from adrkit.record import Record
 from adrkit.templates import house_placeholders
@@ -38,9 +40,19 @@ _BRACKETED = re.compile(r"\[[^\[\]\n]+\](?![(\[])")
 _TEMPLATE_HEADINGS = {
     "ADR Guidelines", "Example Benchmark Results", "Example Architecture Diagram",
 }  # fmt: skip
-_TEMPLATE_PARAGRAPH = re.compile(r'\s*Example:\s*(?:".*")?\s*', re.DOTALL)
-_SENTENCE_END = re.compile(r"[.!?][)\"'”’*_]*\s+(?=[A-Z\"“‘*_(`])")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|no|resp|incl)\.$", re.IGNORECASE)
+# An example is the template's when what follows is one of the specification's own.
+_EXAMPLE = re.compile(r"\s*Example:\s*(?P<text>.*?)\s*", re.DOTALL)
+_SPECIFICATION = (
+    '"Use asynchronous job pattern (Celery + Redis) for user data export."',
+    "Users need to export their data for compliance and analysis. Requirements specify:",
+    "| Approach | Pros | Cons | Verdict |", "1. **Scale**: 100k users requires ~60s processing",
+    "- **Scalability**: Can handle exports of any size",
+    "- **Complexity**: More moving parts (queue",
+    "| Risk | Impact | Likelihood | Mitigation |", "- Use existing Celery setup in `app/tasks/`",
+    "- **TDD:** docs/design/user-export.md",
+)  # fmt: skip
+_IMAGE = re.compile(r"!\[[^\[\]]*\]\([^()]*\)|`[^`]*`")
+_FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:")
 _MAX_DECISION_WORDS = 60
 
 
@@ -81,8 +93,9 @@ def section_repeated(record: Record, project: ProjectView) -> Iterable[Problem]:
     """Of two sections with one name readers and tools see only the first."""
     if record.dialect.name == "madr":
         return  # its options may each have sub-sections of the same name
-    for _, section in record.duplicate_sections:
-        if section.heading.level <= 3:
+    for name, section in record.duplicate_sections:
+        first = record.sections[name].heading.plain.casefold()
+        if section.heading.level <= 3 and section.heading.plain.casefold() == first:
             yield Problem(
                 f"section {section.heading.plain!r} is there twice", section.heading.text_span
             )
@@ -130,23 +143,20 @@ def placeholder(record: Record, project: ProjectView) -> Iterable[Problem]:
 @GROUP.rule("ADR306", "template-text", remedy="remove what belongs to the template")
 def template_text(record: Record, project: ProjectView) -> Iterable[Problem]:
     """Examples and guidelines of the template explain how to write a record; they are no part of
-    one."""
+    one. Examples of your own are."""
     for heading in record.document.headings:
         if heading.plain in _TEMPLATE_HEADINGS:
             yield Problem(f"heading {heading.plain!r} is the template's", heading.text_span)
+    fences = {fence.line: fence for fence in record.document.fences}
     for paragraph in record.document.paragraphs:
-        if _TEMPLATE_PARAGRAPH.fullmatch(paragraph.text):
+        match = _EXAMPLE.fullmatch(paragraph.text)
+        if match is None:
+            continue
+        last = record.document.line_of(max(paragraph.span.end - 1, 0))
+        fence = fences.get(last + 1) or fences.get(last + 2)
+        text = match["text"] or (fence.content if fence else "")
+        if text.lstrip().startswith(_SPECIFICATION):
             yield Problem("an example of the template is left over", paragraph.span)
-
-
-def _sentences(text: str) -> int:
-    text = re.sub(r"`[^`]*`", "x", text)
-    ends = [
-        match
-        for match in _SENTENCE_END.finditer(text)
-        if not _ABBREVIATION.search(text[: match.start() + 1])
-    ]
-    return 1 + len(ends)
 
 
 @GROUP.rule(
@@ -159,7 +169,7 @@ def decision_sentence(record: Record, project: ProjectView) -> Iterable[Problem]
     section, decision = record.section(_S.DECISION), record.decision
     if section is None or decision is None:
         return
-    count = _sentences(decision.plain)
+    count = sentence_count(decision.text)
     if count > 1:
         yield Problem(f"the decision has {count} sentences", decision.span)
         return
@@ -168,7 +178,8 @@ def decision_sentence(record: Record, project: ProjectView) -> Iterable[Problem]
         for paragraph in record.document.paragraphs
         if paragraph.span in section.own
         and paragraph.span.start > decision.span.end
-        and not _TEMPLATE_PARAGRAPH.fullmatch(paragraph.text)
+        and not _EXAMPLE.match(paragraph.text)
+        and not _FOOTNOTE.match(paragraph.text)
     ]
     if more:
         yield Problem("the decision goes on after its sentence", more[0])
@@ -226,6 +237,45 @@ def fence_unclosed(record: Record, project: ProjectView) -> Iterable[Problem]:
             yield Problem(
                 "code block is never closed", record.document.source.line_span(fence.line)
             )
+
+
+@GROUP.rule("ADR311", "section-open", remedy="write it, or leave the record Proposed until you can")
+def section_open(record: Record, project: ProjectView) -> Iterable[Problem]:
+    """ "TBD" in place of a section says that the question is still open."""
+    for name, section in record.sections.items():
+        if name in (_S.NEGATIVE, _S.STATUS):
+            continue  # ADR503, ADR205
+        content = _content(record, section)
+        if content and is_open(content):
+            yield Problem(
+                f"section {section.heading.plain!r} says only {content!r}",
+                _first_text(record, section),
+            )
+
+
+def _first_text(record: Record, section: Section) -> Span:
+    for paragraph in record.document.paragraphs:
+        if paragraph.span in section.body:
+            return paragraph.span
+    return section.heading.text_span
+
+
+@GROUP.rule(
+    "ADR312", "decision-unspoken", remedy="say in a sentence what is decided; show code elsewhere"
+)
+def decision_unspoken(record: Record, project: ProjectView) -> Iterable[Problem]:
+    """Code, a table or a picture shows something; what of it is the decision only words tell."""
+    section = record.section(_S.DECISION)
+    if section is None or not _content(record, section):
+        return
+    words = [
+        paragraph
+        for paragraph in record.document.paragraphs
+        if paragraph.span in section.body
+        and re.search(r"\w", plain(_IMAGE.sub("", paragraph.text)))
+    ]
+    if not words:
+        yield Problem("the decision is not said in words", section.heading.text_span)
 
 
 def first_words(markdown: str, count: int = 6) -> str:
