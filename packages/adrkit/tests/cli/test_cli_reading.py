@@ -111,3 +111,36 @@ def test_site_is_written_where_the_option_says(project: GitProject) -> None:
     assert (code, out) == (0, "wrote public/index.html: 1 records\n")
     assert "<h1>Ours</h1>" in (project.root / "public/index.html").read_text()
     assert adr(project, "site", "-o", "docs")[0] == 2
+
+
+def test_plain_lint_writes_nothing_and_update_baseline_does(project: GitProject) -> None:
+    path = project.record(1, "use-queues")
+    good = path.read_text()
+    path.write_text(good.replace("**Date:** 2026-01-31", "**Date:** soon"))
+    baseline = project.root / ".adr-lint-baseline.json"
+    runner = CliRunner()
+
+    def lint(*options: str) -> tuple[int, str]:
+        result = runner.invoke(app, ["-C", str(project.root), "lint", *options])
+        return result.exit_code, result.stderr
+
+    assert lint()[0] == 1
+    assert not baseline.exists()
+    assert lint("--write-baseline")[0] == 0
+    before = baseline.read_bytes()
+    path.write_text(good)
+    code, err = lint()
+    assert code == 0
+    assert "take them out of the baseline with --update-baseline" in err
+    assert baseline.read_bytes() == before
+    assert lint("--update-baseline", "--select", "ADR1")[0] == 2
+    assert lint("--update-baseline", "--no-baseline")[0] == 2
+    assert baseline.read_bytes() == before
+    code, err = lint("--update-baseline")
+    assert (code, "shrank" in err) == (0, True)
+    assert len(baseline.read_bytes()) < len(before)
+    path.write_text(good.replace("**Date:** 2026-01-31", "**Date:** soon"))
+    assert lint()[0] == 1  # it is new again
+    after = baseline.read_bytes()
+    assert lint("--update-baseline")[0] == 1
+    assert baseline.read_bytes() == after

@@ -23,6 +23,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "audit": ("audit",),
     "check": ("check",),
     "review": ("review",),
+    "survey": ("coverage", "conflicts"),
     "graph": ("graph",),
     "index": ("index",),
     "site": ("site",),

@@ -76,6 +76,9 @@ def lint_command(
 ) -> None:
     """Check the records against the rules of the template.
 
+    Writes nothing without --fix, --write-baseline or --update-baseline. Findings that are gone
+    are said, so that they cannot come back unseen for long: --update-baseline takes them out.
+
     Exit code 1 when there are errors (with --strict: or warnings), 2 when a file cannot be read
     or there are no records.
 
@@ -104,6 +107,10 @@ def lint_command(
         today.write(baseline_path, space.config.boundary)
         say(f"wrote {len(findings)} findings to {space.shown(baseline_path)}")
         return
+    if update_baseline and (only or select or ignore or not use_baseline):
+        raise InvalidInput(
+            "--update-baseline", "with a choice", remedy="update it for all records and rules"
+        )
     if use_baseline and baseline_path and (known := Baseline.read(baseline_path)):
         findings, smaller, gone = known.split(findings, space.config.root)
         if gone and not (only or select or ignore):

@@ -1,0 +1,218 @@
+"""The whole set of decisions: which code no record speaks of, and which records speak past each
+other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from packaging.specifiers import SpecifierSet
+
+from adrkit.checks import Check, read_checks
+from adrkit.checks.kinds.config import ConfigCheck
+from adrkit.checks.kinds.dependency import DependencyCheck
+from adrkit.checks.kinds.setting import SettingCheck
+from adrkit.checks.requirements import within
+from adrkit.globs import matches_any
+from adrkit.governance import governing_many, readings
+from adrkit.model import Status
+from adrkit.project_files import ProjectFiles
+from adrkit.record import Record
+from adrkit.renames import Renames
+
+_IN_FORCE = (Status.ACCEPTED, Status.PROPOSED)
+
+
+# --- coverage -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A directory with all that is below it. ``governed`` counts files that a record in force
+    names, checks, or that cite one; ``records`` are those, in order."""
+
+    path: str
+    files: int
+    governed: int
+    records: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        return self.governed / self.files if self.files else 0.0
+
+
+def coverage(
+    files: ProjectFiles,
+    records: Sequence[Record],
+    *,
+    depth: int,
+    only: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    renames: Renames | None = None,
+) -> tuple[Area, ...]:
+    """Areas ``depth`` directories deep, in order of path. ``only`` and ``exclude`` are globs."""
+    own = {record.path.resolve() for record in records if record.path}
+    names = [
+        name
+        for name in files.all
+        if (not only or matches_any(name, only))
+        and not matches_any(name, exclude)
+        and (files.root / name).is_file()
+        and (files.root / name).resolve() not in own
+    ]
+    in_force = [record for record in records if record.status_kind in _IN_FORCE]
+    found = governing_many(files, in_force, names, renames)
+    areas: dict[str, list[str]] = {}
+    for name in names:
+        folders = name.split("/")[:-1][:depth]
+        areas.setdefault("/".join(folders) or ".", []).append(name)
+    return tuple(
+        Area(
+            path,
+            len(below),
+            sum(bool(found[name]) for name in below),
+            tuple(
+                dict.fromkeys(
+                    reason.record.label
+                    for reason in sorted(
+                        (reason for name in below for reason in found[name]),
+                        key=lambda reason: reason.record.number or 10**9,
+                    )
+                )
+            ),
+        )
+        for path, below in sorted(areas.items())
+    )
+
+
+# --- conflicts ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two records in force about one thing. ``contradicts``: they cannot both be kept; else they
+    only do not know of each other."""
+
+    first: Record
+    second: Record
+    subject: str
+    contradicts: bool
+    message: str
+    line: int = 1  # of the second record
+
+
+@dataclass
+class _Pair:
+    first: Record
+    second: Record
+    shared: set[str] = field(default_factory=set)
+
+
+def conflicts(files: ProjectFiles, records: Sequence[Record]) -> tuple[Conflict, ...]:
+    """Contradicting checks, then records that speak of the same files or packages without a
+    mention of each other. A directory that many records are about is no overlap; a file is."""
+    in_force = [record for record in records if record.status_kind in _IN_FORCE]
+    return (*_contradictions(in_force), *_overlaps(files, in_force))
+
+
+def _contradictions(records: Sequence[Record]) -> Iterator[Conflict]:
+    seen: list[tuple[Record, Check]] = []
+    for record in records:
+        for check in read_checks(record):
+            if not isinstance(check, Check) or check.revisit:
+                continue
+            for other, earlier in seen:
+                if other is record:
+                    continue
+                if (problem := _contradiction(earlier.spec, check.spec)) is not None:
+                    subject, message = problem
+                    yield Conflict(other, record, subject, True, message, check.line)
+            seen.append((record, check))
+
+
+def _contradiction(first: object, second: object) -> tuple[str, str] | None:
+    if isinstance(first, DependencyCheck) and isinstance(second, DependencyCheck):
+        return _of_dependencies(first, second)
+    if isinstance(first, SettingCheck) and isinstance(second, SettingCheck):
+        same = (first.file, first.attribute) == (second.file, second.attribute)
+        return _of_values(f"{first.attribute} in {first.file}", first, second) if same else None
+    if isinstance(first, ConfigCheck) and isinstance(second, ConfigCheck):
+        same = (first.file, first.pointer) == (second.file, second.pointer)
+        return _of_values(f"{first.pointer} of {first.file}", first, second) if same else None
+    return None
+
+
+def _of_dependencies(first: DependencyCheck, second: DependencyCheck) -> tuple[str, str] | None:
+    if first.package != second.package:
+        return None
+    if first.scope and second.scope and first.scope != second.scope:
+        return None
+    if first.files != second.files and not set(first.files) & set(second.files):
+        return None
+    if first.absent != second.absent:
+        return first.package, "one wants it, the other forbids it"
+    one, other = first.version, second.version
+    if one is not None and other is not None and not _overlap(one, other):
+        return first.package, f"{one} and {other} have no version in common"
+    return None
+
+
+def _overlap(first: SpecifierSet, second: SpecifierSet) -> bool:
+    both = SpecifierSet(f"{first},{second}" if str(first) and str(second) else f"{first}{second}")
+    # Nothing lies within an empty set of versions: whatever is asked of it holds.
+    return not within(both, SpecifierSet("==0.dev0"))
+
+
+def _of_values(
+    subject: str, first: SettingCheck | ConfigCheck, second: SettingCheck | ConfigCheck
+) -> tuple[str, str] | None:
+    if first.operator.name == second.operator.name == "==" and first.value != second.value:
+        return subject, f"one wants {first.value!r}, the other {second.value!r}"
+    return None
+
+
+def _overlaps(files: ProjectFiles, records: Sequence[Record]) -> Iterator[Conflict]:
+    subjects: dict[str, list[Record]] = {}
+    for record in records:
+        for subject in _subjects(files, record):
+            subjects.setdefault(subject, []).append(record)
+    pairs: dict[tuple[int, int], _Pair] = {}
+    for subject, about in subjects.items():
+        for at, first in enumerate(about):
+            for second in about[at + 1 :]:
+                if not _know_each_other(first, second):
+                    pair = pairs.setdefault((id(first), id(second)), _Pair(first, second))
+                    pair.shared.add(subject)
+    for pair in pairs.values():
+        shared = sorted(pair.shared)
+        subject = ", ".join(shared[:3]) + (f" and {len(shared) - 3} more" if shared[3:] else "")
+        message = "both speak of it, and neither mentions the other"
+        yield Conflict(pair.first, pair.second, subject, False, message)
+
+
+def _subjects(files: ProjectFiles, record: Record) -> set[str]:
+    found: set[str] = set()
+    for cited in record.cited_paths:
+        for path in readings(files, record, cited.path, is_link=cited.is_link):
+            if (files.root / path).is_file():
+                found.add(path)
+                break
+    for check in read_checks(record):
+        if not isinstance(check, Check):
+            continue
+        if isinstance(check.spec, DependencyCheck):
+            found.add(f"package {check.spec.package}")
+        elif isinstance(check.spec, SettingCheck | ConfigCheck):
+            found.add(check.spec.file)
+    return found
+
+
+def _know_each_other(first: Record, second: Record) -> bool:
+    return any(
+        other.number is not None
+        and (
+            other.number in {reference.number for reference in one.references}
+            or other.number in {relation.number for relation in one.relations}
+        )
+        for one, other in ((first, second), (second, first))
+    )
