@@ -63,7 +63,7 @@ def main() -> None:
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": {
             **describe(),
-            "packages": {n: version(n) for n in ("adrkit", "markdown-it-py", "typer")},
+            "packages": {n: version(n) for n in ("adrkeep", "markdown-it-py", "typer")},
             "git": _git(HERE, "--version").split()[-1],
         },
         "records": arguments.records,

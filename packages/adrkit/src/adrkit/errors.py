@@ -349,4 +349,6 @@ class ExtraMissing(AdrkitError):
 
     def __init__(self, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"this needs the extra {extra!r}", remedy=f"pip install 'adrkit[{extra}]'")
+        super().__init__(
+            f"this needs the extra {extra!r}", remedy=f"pip install 'adrkeep[{extra}]'"
+        )

@@ -1,6 +1,6 @@
 """Records in editors, over the Language Server Protocol: remarks, quick fixes, completion, hover.
 
-Needs the extra ``adrkit[lsp]``. Programs that checks name are never run from here. Texts are taken
+Needs the extra ``adrkeep[lsp]``. Programs that checks name are never run from here. Texts are taken
 whole on every change: records are small, and line ends are then those of ``Source`` alone.
 """
 

@@ -1,6 +1,6 @@
 """Records for assistants, over the Model Context Protocol: four tools that only read.
 
-Needs the extra ``adrkit[mcp]``. Programs that checks name are never run from here.
+Needs the extra ``adrkeep[mcp]``. Programs that checks name are never run from here.
 """
 
 from __future__ import annotations

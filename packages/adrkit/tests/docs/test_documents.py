@@ -20,6 +20,7 @@ from adrkit.cli.commands import app
 from adrkit.lint.catalogue import rules_markdown
 from adrkit.record import Record
 from adrkit.reference import command_reference
+from adrkit.repository import RecordRepository
 
 PACKAGE = Path(__file__).parents[2]
 REPOSITORY = PACKAGE.parents[1]
@@ -50,8 +51,22 @@ def run_tour(page: str, directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def section(page: str, heading: str) -> str:
+    """A section's text; headings in its code blocks do not end it."""
+    found: list[str] = []
+    fenced = inside = False
+    for line in page.splitlines(keepends=True):
+        fenced ^= line.startswith("```")
+        if line.startswith("## ") and not fenced:
+            inside = line.strip() == f"## {heading}"
+        elif inside:
+            found.append(line)
+    assert found, heading
+    return "".join(found)
+
+
 def test_tour_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
-    done = run_tour(README.read_text(), tmp_path)
+    done = run_tour(section(README.read_text(), "A tour in 60 seconds"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     orders = tmp_path / "orders"
     assert (orders / "public/index.html").exists()
@@ -62,6 +77,47 @@ def test_tour_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
     assert "the code has drifted from ADR-0003" in done.stdout
     assert "ADR-0001 content-changed" in done.stdout
     assert "would write docs/adr/0004-use-logs.md" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("1 checks in 3 records: 1 pass")
+
+
+TOURS = {
+    "With MADR records": ("shop", "docs/decisions", "jabref"),
+    "With records of adr-tools": ("mail", "doc/adr", "govuk-aws"),
+}
+
+
+@pytest.mark.parametrize("heading", TOURS)
+def test_tour_with_records_of_another_format_ends_green(tmp_path: Path, heading: str) -> None:
+    done = run_tour(section(README.read_text(), heading), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("1 checks in 2 records: 1 pass"), done.stdout
+    assert "wrong" not in last
+    folder, records, _ = TOURS[heading]
+    first, second = sorted((tmp_path / folder / records).glob("0*.md"))
+    assert Record.read(second).dialect.name == Record.read(first).dialect.name
+
+
+@pytest.mark.parametrize("heading", TOURS)
+def test_tour_ends_green_over_the_records_of_a_real_project(
+    tmp_path: Path, heading: str, corpora: Path
+) -> None:
+    """The same commands where a project's own records lie; only the next number differs."""
+    folder, records, corpus = TOURS[heading]
+    page = section(README.read_text(), heading)
+    taken = [r.number or 0 for r in RecordRepository(corpora / corpus).list()]
+    page = page.replace("0002", f"{max(taken) + 1:04d}")
+    start = f"git init -q {folder} && cd {folder}\n"
+    copied = (
+        f"{start}mkdir -p {records} && cp -r {shlex.quote(str(corpora / corpus))}/. {records}\n"
+    )
+    head, rest = page.split("```sh\n" + start)[0], page.split("\nEND\n```\n", 1)[1]
+    place = f"echo {records} > .adr-dir\n"
+    done = run_tour(f"{head}```sh\n{copied}{place}```\n{rest}", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert ": 1 pass" in last
+    assert "wrong" not in last
 
 
 def test_python_of_the_readme_runs(tmp_path: Path) -> None:
@@ -112,7 +168,7 @@ def test_hooks_run_commands_that_exist() -> None:
     hooks = yaml.safe_load(in_repository(REPOSITORY / ".pre-commit-hooks.yaml").read_text())
     known = commands_and_options()
     assert {hook["id"] for hook in hooks} == {
-        "adr-lint", "adr-audit", "adr-check", "adr-index",
+        "adr-lint", "adr-audit", "adr-check", "adr-index", "adr-number",
     }  # fmt: skip
     for hook in hooks:
         program, command, *options = hook["entry"].split()
@@ -160,3 +216,26 @@ def test_action_pins_what_it_installs_and_names_no_registry() -> None:
     declared = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[^\w-]", text)[0] for text in declared}
     assert names <= {entry.split("==")[0] for entry in entries}
+
+
+def test_pre_commit_installs_the_hooks_from_a_clone(tmp_path: Path) -> None:
+    """As pre-commit does: `pip install` of the clone's root, and the entry is there."""
+    root = in_repository(REPOSITORY / "pyproject.toml").parent
+    hooks = yaml.safe_load((root / ".pre-commit-hooks.yaml").read_text())
+    assert {hook["language"] for hook in hooks} == {"python"}
+    target = tmp_path / "installed"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
+         "--no-index", "--disable-pip-version-check", "--target", str(target), str(root)],
+        check=True,
+    )  # fmt: skip
+    done = subprocess.run(
+        [str(target / "bin/adr"), "--version"], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(target)}, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith("adrkit ")
+    assert (target / "adrkit/templates/house.md.j2").is_file()
+    whole = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    package = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    for key in ("dependencies", "requires-python", "version"):
+        assert whole[key] == package[key], f"{key} of the root is that of packages/adrkit"

@@ -84,11 +84,11 @@ def test_no_title_breaks_out_of_its_label(title: str, address: str) -> None:
     hostile = Record.from_text(f"# ADR-0001: {title}\n\n**Status:** Accepted\n")
     graph = read_graph([hostile])
     mermaid = to_mermaid(graph, link=lambda _: address).splitlines()
-    assert re.fullmatch(r'    ADR0001\["[^"<>`\\]*"\]:::accepted', mermaid[1])
-    assert re.fullmatch(r'    click ADR0001 href "[^"<>\\\s]*"', mermaid[2])
+    assert re.fullmatch(r'    ADR0001\["[^"<>`\\]*"\]:::accepted', mermaid[2])
+    assert re.fullmatch(r'    click ADR0001 href "[^"<>\\\s]*"', mermaid[3])
     dot = to_dot(graph, link=lambda _: address).splitlines()
     quoted = r'"(?:\\.|[^"\\])*"'
     assert re.fullmatch(
         rf"    ADR0001 \[label={quoted}, fillcolor={quoted}, style={quoted}, URL={quoted}\];",
-        dot[4],
+        dot[5],
     )

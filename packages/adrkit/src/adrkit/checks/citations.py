@@ -1,8 +1,8 @@
 """``ADR-NNNN`` in code and documents: each must be a record that exists and is in force.
 
 No citations are: what stands on a line with ``adr-check: ignore``, what stands between lines with
-``adr-check: off`` and ``adr-check: on`` (examples, generated text), and whatever `adr site` and
-`adr export` wrote.
+``adr-check: off`` and ``adr-check: on`` (examples, graphs), and whatever `adr index`, `adr site`,
+`adr export` or a SARIF report wrote.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from adrkit.record import Record
 #: Said on the same line: the citation speaks of the past, or is no citation at all.
 WAIVER = "adr-check: ignore"
 
-_SWITCH = re.compile(rb"adr-check:[ \t]*(off|on)\b")
-_EXPORT = b'"schema": "urn:adrkit:schema:export:'
+_SWITCH = re.compile(
+    rb"adr-(?:check:[ \t]*(?P<off>off)\b|check:[ \t]*on\b|index:end)"
+    rb"|^[ \t]*<!-- (?P<begin>adr-index:begin)",
+    re.MULTILINE,
+)
+_GENERATED = re.compile(rb'"\$?schema":\s*"(?:urn:adrkit:schema:export:|[^"]*sarif)')
 _SITE_MARKER = ".adr-site"  # in the directory of every site
 _CITATION = re.compile(rb"(?<![\w/-])ADR-(\d{1,6})(?![\w]|-\w)")
 _MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
@@ -51,7 +55,7 @@ class CitationRun:
 
 def citations_in(path: str, data: bytes) -> Iterator[Citation]:
     """Citations of one file, those on lines that say ``adr-check: ignore`` left out."""
-    if b"\0" in data[:8192] or _EXPORT in data[:512]:
+    if b"\0" in data[:8192] or _GENERATED.search(data[:512]):
         return  # not text, or a copy of what the records say
     off = _switched_off(data)
     for match in _CITATION.finditer(data):
@@ -71,7 +75,7 @@ def _switched_off(data: bytes) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     begin: int | None = None
     for match in _SWITCH.finditer(data):
-        if match.group(1) == b"off":
+        if match["off"] or match["begin"]:
             begin = match.start() if begin is None else begin
         elif begin is not None:
             found.append((begin, match.start()))
@@ -129,7 +133,7 @@ class _Drafts:
 
     def stale(self, name: str, data: bytes) -> Iterator[Result]:
         """Mentions ``ADR-draft-…`` of drafts that are numbered, or are no records at all."""
-        if not may_mention_drafts(data) or b"\0" in data[:8192] or _EXPORT in data[:512]:
+        if not may_mention_drafts(data) or b"\0" in data[:8192] or _GENERATED.search(data[:512]):
             return
         text = data.decode("utf-8", "replace")
         off = _switched_off(text.encode())

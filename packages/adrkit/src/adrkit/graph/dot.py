@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adrkit.graph.links import EdgeKind, Node, RecordGraph
+from adrkit.graph.links import (
+    CITATIONS_AGAIN,
+    NO_CITATIONS,
+    EdgeKind,
+    Node,
+    RecordGraph,
+)
 from adrkit.model import Status
 
 _EDGES = {
@@ -27,6 +33,7 @@ def to_dot(graph: RecordGraph, *, link: Callable[[Node], str | None] | None = No
     """A digraph that ends in a newline. ``link`` gives a node's address, None for none."""
     lines = [
         "digraph decisions {",
+        f"    // {NO_CITATIONS}",
         '    graph [rankdir=LR, fontname="sans-serif"];',
         '    node [shape=box, style="rounded,filled", fontname="sans-serif"];',
         '    edge [fontname="sans-serif", fontsize=10];',
@@ -41,7 +48,7 @@ def to_dot(graph: RecordGraph, *, link: Callable[[Node], str | None] | None = No
             attributes.append(f"URL={_quoted(address)}")
         lines.append(f"    {node.key} [{', '.join(attributes)}];")
     lines += (f"    {edge.source} -> {edge.target} {_EDGES[edge.kind]};" for edge in graph.edges)
-    return "\n".join([*lines, "}"]) + "\n"
+    return "\n".join([*lines, f"    // {CITATIONS_AGAIN}", "}"]) + "\n"
 
 
 def _quoted(text: str) -> str:

@@ -11,6 +11,10 @@ from pathlib import Path
 from adrkit.model import ReferenceKind, RelationKind, Status
 from adrkit.record import Record
 
+#: Around what a drawing says of records: labels in a committed graph are no citations.
+NO_CITATIONS = "adr-check: off (drawn from the records)"
+CITATIONS_AGAIN = "adr-check: on"
+
 
 class EdgeKind(StrEnum):
     """What the record at an edge's source does to the one at its target."""

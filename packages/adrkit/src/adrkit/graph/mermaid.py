@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from adrkit.graph.links import EdgeKind, Node, RecordGraph
+from adrkit.graph.links import (
+    CITATIONS_AGAIN,
+    NO_CITATIONS,
+    EdgeKind,
+    Node,
+    RecordGraph,
+)
 from adrkit.model import Status
 
 _ARROWS = {
@@ -30,7 +36,7 @@ def to_mermaid(
     graph: RecordGraph, *, direction: str = "LR", link: Callable[[Node], str | None] | None = None
 ) -> str:
     """Flowchart text that ends in a newline. ``link`` gives a node's address, None for none."""
-    lines = [f"flowchart {direction}"]
+    lines = [f"flowchart {direction}", f"    %% {NO_CITATIONS}"]
     for node in graph.nodes:
         text = f"{node.label}: {node.title}" if node.title else node.label
         if node.record is None:
@@ -50,7 +56,7 @@ def to_mermaid(
     )
     if None in used:
         lines.append(f"    classDef unknown {_UNKNOWN}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, f"    %% {CITATIONS_AGAIN}"]) + "\n"
 
 
 def _escaped(text: str) -> str:
