@@ -33,7 +33,6 @@ from adrkit.transaction import FileChange, apply_changes, is_left_over
 
 _SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"}
 _MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
-_NEW_SUFFIX = ".adrkit-new"
 _FILE_PREFIX = re.compile(r"((?:adr[-_]?)?)(\d{1,6})([a-z]?)(?=[-_. ]|$)", re.IGNORECASE)
 
 
@@ -255,7 +254,7 @@ def citing_files(config: Config, git: Git | None) -> Iterable[Path]:
         names = _walk(root)
     for path in names:
         relative = path.relative_to(root).as_posix()
-        if path.name.startswith(".") and path.name.endswith(_NEW_SUFFIX):
+        if is_left_over(path):
             continue  # left over from a change that was killed
         if not any(_matches(relative, pattern) for pattern in config.citations):
             continue
