@@ -30,6 +30,7 @@ from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
 from waybill.log import get_logger
 from waybill.notify.notifications import build_notifications
+from waybill.requests.access import Access
 from waybill.requests.admin import ExportAdministration
 from waybill.requests.admission import AdmissionDesk
 from waybill.requests.preview import ExportPreviewer
@@ -92,11 +93,13 @@ class Services:
             outbox=self.notifications.outbox,
         )
         quotas = QuotaPolicy(self.catalog, settings.quota_per_day, settings.quota_roles)
+        self.access = Access(self.catalog, self.clock)
         self.exports = ExportService(
             repository=self.repository,
             queue=self.queue,
             catalog=self.catalog,
             clock=self.clock,
+            access=self.access,
             desk=self.desk,
             quotas=quotas,
             previewer=ExportPreviewer(
@@ -178,6 +181,7 @@ class Services:
         )
         self.administration = ExportAdministration(
             self.engine,
+            access=self.access,
             repository=self.repository,
             dead_letters=self.dead_letters,
             audit=self.audit,

@@ -256,6 +256,20 @@ class ExportNotFound(RequestError):
         super().__init__("There is no such export.")
 
 
+class FileDenied(RequestError):
+    """The caller may see that the export exists, but not have what its file holds: not today.
+
+    ``scope`` is what is missing, where a scope is.
+    """
+
+    code = "file_denied"
+
+    def __init__(self, reason: str, scope: str = "") -> None:
+        self.reason = reason
+        self.scope = scope
+        super().__init__(f"You may not have the file of this export: {reason}.")
+
+
 class ExportNotReady(RequestError):
     code = "export_not_ready"
 

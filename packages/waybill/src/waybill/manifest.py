@@ -67,7 +67,7 @@ class ManifestSegment(_Part):
     It holds the rows whose key is greater than ``after_key`` (``None``: from the first) and not
     greater than ``last_key`` (``None``: to the last), as that snapshot had them. Keys are in the
     order of ``Manifest.key``, as PostgreSQL's text; both are ``None`` where a key column holds
-    personal data by the catalog.
+    personal data by the catalog, or is none of the columns that the type declares.
     """
 
     rows: Count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -26,7 +27,9 @@ from waybill.errors import QueueUnavailable
 from waybill.jobs.attempts import Cause
 from waybill.jobs.dead_letters import DeadLetterFilter
 from waybill.jobs.job import ExportJob, ExportStatus
-from waybill.requests.admin import JobFilter, require_admin
+from waybill.principal import Principal
+from waybill.requests.access import Deed
+from waybill.requests.admin import JobFilter
 
 _PAGE_ITEMS = 100
 _MAX_REPLAYED = 1_000
@@ -38,8 +41,15 @@ Instant = Annotated[Moment | None, Query(description="An instant with its offset
 router = APIRouter(prefix="/api/admin", tags=["admin"])
 
 
-def _document(request: Request, services: Services, job: ExportJob) -> AdminExportDocument:
-    return AdminExportDocument.of(job, now=services.clock.now(), base=api_base(request, services))
+def _document(
+    request: Request, services: Services, principal: Principal, job: ExportJob
+) -> AdminExportDocument:
+    return AdminExportDocument.of(
+        job,
+        now=services.clock.now(),
+        base=api_base(request, services),
+        may_have_file=services.access.may_have_file(principal, job),
+    )
 
 
 @router.get("/exports", summary="List everybody's exports", responses=problem_responses(401, 403))
@@ -79,7 +89,7 @@ async def list_all_exports(
         }
         following = f"{api_base(request, services)}/admin/exports?{urlencode(query)}"
     return AdminExportList(
-        items=[_document(request, services, job) for job in page], next=following
+        items=[_document(request, services, principal, job) for job in page], next=following
     )
 
 
@@ -87,14 +97,15 @@ async def list_all_exports(
 async def get_queue(principal: CurrentPrincipal, services: AppServices) -> QueueDocument:
     """Return how many exports wait and run, how old the first of them is, and what is stuck.
 
-    The figures are of all tenants together.
+    The figures are of the exports that you administer. The broker knows of no tenants, so how many
+    messages it holds is told to those who administer all.
     """
-    require_admin(principal)
-    figures = await services.monitor.figures()
-    try:
-        messages: int | None = await services.queue.depth()
-    except QueueUnavailable:
-        messages = None
+    within = services.access.reach(principal, Deed.ADMINISTER)
+    figures = await services.monitor.figures(within)
+    messages: int | None = None
+    if within.is_everything:
+        with contextlib.suppress(QueueUnavailable):
+            messages = await services.queue.depth()
     return QueueDocument.of(figures, messages, services.monitor.alerts(figures))
 
 
@@ -108,7 +119,7 @@ async def cancel_any_export(
 ) -> AdminExportDocument:
     """Cancel an unfinished export; one that is over stays as it is."""
     job = await services.administration.cancel(principal, export_id)
-    return _document(request, services, job)
+    return _document(request, services, principal, job)
 
 
 @router.post(
@@ -123,7 +134,7 @@ async def revoke_export(
     die with it."""
     job = await services.administration.revoke(principal, export_id)
     await services.cleanup.remove_object(job)
-    return _document(request, services, job)
+    return _document(request, services, principal, job)
 
 
 @router.get(
@@ -161,7 +172,7 @@ async def list_dead_letters(
         }
         following = f"{api_base(request, services)}/admin/dead-letters?{urlencode(query)}"
     return AdminExportList(
-        items=[_document(request, services, job) for job in page], next=following
+        items=[_document(request, services, principal, job) for job in page], next=following
     )
 
 
@@ -176,7 +187,7 @@ async def get_dead_letter(
 ) -> DeadLetterDocument:
     """Return a failed export with the history of its attempts, oldest first."""
     letter = await services.administration.get_dead_letter(principal, export_id)
-    return DeadLetterDocument.of_letter(_document(request, services, letter.job), letter)
+    return DeadLetterDocument.of_letter(_document(request, services, principal, letter.job), letter)
 
 
 @router.post(
@@ -190,7 +201,7 @@ async def replay_dead_letter(
 ) -> AdminExportDocument:
     """Queue a failed export again, with as many attempts as a new one."""
     job = await services.administration.replay(principal, export_id)
-    return _document(request, services, job)
+    return _document(request, services, principal, job)
 
 
 @router.post(

@@ -29,9 +29,9 @@ class AdminExportDocument(ExportDocument):
     error_cause: str | None
 
     @classmethod
-    def of(cls, job: ExportJob, *, now: datetime, base: str) -> Self:
-        """Describe ``job``; ``base`` is the address of ``/api`` without a trailing slash."""
-        document = ExportDocument.of(job, now=now, base=base)
+    def of(cls, job: ExportJob, *, now: datetime, base: str, may_have_file: bool = True) -> Self:
+        """Describe ``job``, as ``ExportDocument.of``."""
+        document = ExportDocument.of(job, now=now, base=base, may_have_file=may_have_file)
         return cls(
             **dict(document),
             requested_by=job.requested_by,
@@ -48,7 +48,10 @@ class AdminExportList(BaseModel):
 class QueueDocument(BaseModel):
     """The figures of ``waybill.upkeep.monitor``, by the database's clock."""
 
-    messages: int | None = Field(description="Waiting in the broker; null when it is silent.")
+    messages: int | None = Field(
+        description="Waiting in the broker; null when it is silent, and for administrators of one "
+        "tenant."
+    )
     queued: int = Field(description="Exports that wait for a worker or for their next attempt.")
     due: int = Field(description="Exports that wait for a worker.")
     running: int
@@ -137,13 +140,17 @@ class AuditEventDocument(BaseModel):
     id: int
     at: datetime
     actor: str | None = Field(description="Who; null when nobody was authenticated.")
-    tenant: str | None
+    tenant: str | None = Field(description="The actor's.")
     action: str
     outcome: AuditOutcome
     code: str | None = Field(description="A refusal's error code, or how it was done.")
     export_id: UUID | None
     export_type: str | None
     client: str | None = Field(description="The network address.")
+    export_tenant: str | None = Field(
+        description="The tenant of the export; null where you do not administer it."
+    )
+    export_owner: str | None = Field(description="Who requested the export; likewise.")
 
     @classmethod
     def of(cls, event: AuditEvent) -> AuditEventDocument:

@@ -37,7 +37,11 @@ stable.
 """
 _TAGS = [
     {"name": "exports", "description": "Request, watch, download, discard."},
-    {"name": "admin", "description": "For holders of the scope `exports:admin`."},
+    {
+        "name": "admin",
+        "description": "For holders of the scope `exports:admin`, within their tenant; for all "
+        "tenants with `exports:all-tenants` beside it.",
+    },
     {"name": "health", "description": "For load balancers."},
     {"name": "operations", "description": "For monitoring."},
 ]

@@ -25,7 +25,15 @@ async def list_audit_events(
     principal: CurrentPrincipal,
     services: AppServices,
     actor: Text = None,
-    tenant: Text = None,
+    tenant: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[^\x00]*$",
+            description="The actor's, or the export's.",
+        ),
+    ] = None,
     action: Annotated[AuditAction | None, Query()] = None,
     outcome: Annotated[AuditOutcome | None, Query()] = None,
     code: Text = None,
@@ -37,7 +45,8 @@ async def list_audit_events(
         int | None, Query(ge=1, lt=2**63, description="Only events with a smaller id.")
     ] = None,
 ) -> AuditList:
-    """Return events that match every filter given, the newest first."""
+    """Return events that match every filter given, the newest first: what people of your tenant
+    did, and what anybody did to your tenant's exports."""
     wanted = AuditFilter(
         actor=actor,
         tenant=tenant,

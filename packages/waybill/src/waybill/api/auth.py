@@ -20,7 +20,7 @@ from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
 from waybill.audit.audit import bind_client
 from waybill.config import Settings
 from waybill.errors import AuthenticationRequired, ConfigurationError
-from waybill.principal import ADMIN, READ, REQUEST, Principal
+from waybill.principal import ADMIN, ALL_TENANTS, READ, REQUEST, Principal
 
 # auto_error off: a missing header is answered by our own problem, not by a bare 403.
 _bearer = HTTPBearer(
@@ -28,7 +28,8 @@ _bearer = HTTPBearer(
     bearerFormat="JWT",
     description="A JWT (RFC 7519) in the header `Authorization: Bearer …`. Scopes: "
     "`exports:request` to request and cancel, `exports:read` to watch and download, "
-    "`exports:admin` for the routes of administrators.",
+    "`exports:admin` for the routes of administrators, within the tenant that the token names; "
+    "with `exports:all-tenants` beside it, for all tenants.",
 )
 
 
@@ -59,7 +60,7 @@ class DevelopmentTokenAuthenticator:
             raise AuthenticationRequired("the bearer token is not valid")
         return Principal(
             self._subject,
-            scopes=frozenset({REQUEST, READ, ADMIN}),
+            scopes=frozenset({REQUEST, READ, ADMIN, ALL_TENANTS}),
             authenticated_at=datetime.now(UTC),
         )
 

@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -22,8 +22,10 @@ from waybill.api.auth import CurrentPrincipal
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument
 from waybill.bootstrap import Services
+from waybill.errors import RequestError
 from waybill.jobs.changes import FeedClosed, Watcher
 from waybill.jobs.job import ExportJob
+from waybill.principal import Principal
 
 MEDIA_TYPE = "text/event-stream"
 # Clients come back after 1 to 3 s, not all in the same moment, when a process goes down.
@@ -128,24 +130,34 @@ async def watch_export(
     ] = None,
 ) -> Response:
     """Stream the job's status and progress until it is over."""
-    job = await services.exports.get(principal, export_id)
+    job = await services.exports.watch(principal, export_id)
     if job.status.is_finished and last_event_id == event_id(job):
         # The one answer that keeps an EventSource from coming back (HTML, 9.2.2).
         return Response(status_code=204)
-    events = _events(job, watcher, services, api_base(request, services), last_event_id)
+    events = _events(job, watcher, services, principal, api_base(request, services), last_event_id)
     return EventStreamResponse(
         events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
 async def _events(
-    job: ExportJob, watcher: Watcher, services: Services, base: str, known: str | None
+    job: ExportJob,
+    watcher: Watcher,
+    services: Services,
+    principal: Principal,
+    base: str,
+    known: str | None,
 ) -> AsyncIterator[str]:
     settings = services.settings
-    ends_at = time.monotonic() + settings.event_stream_seconds
+    ends_at = time.monotonic() + min(settings.event_stream_seconds, _seconds_left(principal))
     yield f"retry: {random.randint(*_RETRY_MILLISECONDS)}\n\n"  # noqa: S311 - spreads load
     latest: ExportJob | None = job
     while True:
+        try:
+            # Asked each time: a sign-in grows old, and a file is what it became.
+            services.access.check_file(principal, latest or job)
+        except RequestError:
+            return  # whoever comes back is told why
         if latest is None:
             yield ": nothing new\n\n"
         elif event_id(latest) != known:
@@ -160,6 +172,14 @@ async def _events(
             latest = await watcher.next(wait_seconds)
         except FeedClosed:
             return
+
+
+def _seconds_left(principal: Principal) -> float:
+    """Return for how long the credentials hold; for ever when that is not known."""
+    if principal.expires_at is None:
+        return math.inf
+    # By the machine's own clock, as when they were checked.
+    return (principal.expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _event(job: ExportJob, now: datetime, base: str) -> str:

@@ -99,6 +99,8 @@ _EVENT = AuditEventDocument(
     export_id=_ID,
     export_type="users",
     client="192.0.2.7",
+    export_tenant="acme",
+    export_owner="ann",
 )
 _PREVIEW = PreviewDocument(
     type="users",
@@ -146,9 +148,16 @@ EXAMPLES: tuple[BaseModel, ...] = (
                 title="Users",
                 columns=[OfferedColumn(name="email", header="E-mail", scope="exports:pii")],
                 filters=[
-                    OfferedFilter(name="age", type="integer", operators=["gte", "lt"], values=None)
+                    OfferedFilter(
+                        name="age",
+                        type="integer",
+                        operators=["gte", "lt"],
+                        values=None,
+                        scope=None,
+                    )
                 ],
                 has_since=True,
+                since_scope=None,
                 requires_recent_login_seconds=None,
             )
         ],

@@ -28,6 +28,7 @@ from waybill.api.schemas import ExportDocument, ExportList
 from waybill.bootstrap import Services
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.manifest import Manifest
+from waybill.principal import Principal
 
 POLL_SECONDS = 1
 PAGE_ITEMS = 50
@@ -35,8 +36,15 @@ PAGE_ITEMS = 50
 router = APIRouter(prefix="/api", tags=["exports"])
 
 
-def _document(request: Request, services: Services, job: ExportJob) -> ExportDocument:
-    return ExportDocument.of(job, now=services.clock.now(), base=api_base(request, services))
+def _document(
+    request: Request, services: Services, principal: Principal, job: ExportJob
+) -> ExportDocument:
+    return ExportDocument.of(
+        job,
+        now=services.clock.now(),
+        base=api_base(request, services),
+        may_have_file=services.access.may_have_file(principal, job),
+    )
 
 
 @router.post(
@@ -119,7 +127,9 @@ async def list_exports(
     if len(jobs) > limit:
         query = urlencode({"limit": limit, "before": page[-1].created_at.isoformat()})
         following = f"{api_base(request, services)}/exports?{query}"
-    return ExportList(items=[_document(request, services, job) for job in page], next=following)
+    return ExportList(
+        items=[_document(request, services, principal, job) for job in page], next=following
+    )
 
 
 @router.get(
@@ -138,7 +148,7 @@ async def get_export(
     """Return a job's status and progress."""
     job = await services.exports.get(principal, export_id)
     response.headers.update(progress_headers(job, services.clock.now()))
-    return _document(request, services, job)
+    return _document(request, services, principal, job)
 
 
 @router.get(
@@ -170,4 +180,4 @@ async def discard_export(
     job = await services.exports.discard(principal, export_id)
     if job.status is ExportStatus.DELETED:
         await services.cleanup.remove_object(job)
-    return _document(request, services, job)
+    return _document(request, services, principal, job)

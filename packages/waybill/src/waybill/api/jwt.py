@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from fastapi import Request
@@ -143,6 +144,7 @@ class JwtAuthenticator:
             roles=identity.roles,
             email=identity.email,
             authenticated_at=identity.authenticated_at,
+            expires_at=identity.expires_at + timedelta(seconds=self._rules.leeway_seconds),
         )
 
     async def verify(self, token: str) -> TokenIdentity:
@@ -245,12 +247,26 @@ def _decoded(segment: str, what: str) -> bytes:
 def _json_object(segment: str, what: str) -> dict[str, Any]:
     data = _decoded(segment, what)
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=_distinct)
+    except _Ambiguous:
+        raise AuthenticationRequired(f"the token's {what} names something twice") from None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise AuthenticationRequired(f"the token's {what} is not a JSON object")
     return value
+
+
+class _Ambiguous(Exception):
+    """Control flow: an object has a name twice, and others may read the one that we do not."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # RFC 7519, section 4: claim names must be unique, and a parser may reject what has two.
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Ambiguous
+    return found
 
 
 def _key_id(header: Mapping[str, Any]) -> str | None:

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from waybill.errors import AuthenticationRequired
+from waybill.principal import IDENTIFIER, is_identifier
 
-# OpenID Connect Core, section 2: ``sub`` has at most 255 characters.
-_MAX_IDENTIFIER_CHARACTERS: Final = 255
 _MAX_ENTRIES: Final = 256
 # RFC 6749, section 3.3: scope-token.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
@@ -89,23 +88,17 @@ def find_claim(claims: Mapping[str, Any], name: str) -> Any:
 def _identifier(value: Any, name: str) -> str:
     if value is None:
         raise AuthenticationRequired(f"the token has no claim {name!r}")
-    if (
-        not isinstance(value, str)
-        or not 0 < len(value) <= _MAX_IDENTIFIER_CHARACTERS
-        or not value.isprintable()
-        or value != value.strip()
-    ):
-        raise AuthenticationRequired(
-            f"the token's claim {name!r} must be a text of 1 to {_MAX_IDENTIFIER_CHARACTERS} "
-            "printable characters without blanks around it"
-        )
+    if not is_identifier(value):
+        raise AuthenticationRequired(f"the token's claim {name!r} must be {IDENTIFIER}")
     return value
 
 
 def _tenant(claims: Mapping[str, Any], name: str | None) -> str | None:
-    value = None if name is None else find_claim(claims, name)
-    if name is None or value is None:
+    """Return the tenant. Where a claim is configured for it every token has one, whoever bears it:
+    a person without a tenant would be a second kind of person, with rights nobody thought of."""
+    if name is None:
         return None
+    value = find_claim(claims, name)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         value = str(value)
     return _identifier(value, name)
@@ -116,7 +109,14 @@ def _scopes(claims: Mapping[str, Any], names: tuple[str, ...]) -> frozenset[str]
         value = find_claim(claims, name)
         if value is None:
             continue
-        entries = value.split() if isinstance(value, str) else value
+        entries: Any = value
+        if isinstance(value, str):
+            # RFC 6749, section 3.3: the one separator is the blank, and a scope is what stands
+            # between, so that no other character can hide one.
+            entries = [] if value == "" else value.split(" ")
+            if entries and not (entries[0] and entries[-1]):
+                raise AuthenticationRequired(f"the token's claim {name!r} holds something else")
+            entries = [entry for entry in entries if entry]
         scopes = _texts(entries, name)
         if not all(map(_SCOPE.fullmatch, scopes)):
             raise AuthenticationRequired(f"the token's claim {name!r} holds something else")

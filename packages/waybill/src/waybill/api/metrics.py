@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.schemas import ProblemDocument
 from waybill.bootstrap import Services
-from waybill.errors import PermissionDenied, QueueUnavailable
-from waybill.principal import ADMIN
+from waybill.errors import QueueUnavailable
+from waybill.requests.access import Deed
 from waybill.upkeep.monitor import exposition
 
 router = APIRouter(tags=["operations"])
@@ -32,15 +32,16 @@ _PROBLEM = {"model": ProblemDocument, "content": {"application/problem+json": {}
     },
 )
 async def metrics(request: Request, principal: CurrentPrincipal) -> Response:
-    """Return the figures of all jobs. Needs the scope of administrators, as they tell how much a
-    service is used; Prometheus sends a bearer token by `authorization: credentials_file`."""
-    if not principal.may(ADMIN):
-        raise PermissionDenied(ADMIN)
+    """Return the figures of the jobs that you administer: of all tenants with the scope
+    `exports:all-tenants`. They need the scope of administrators, as they tell how much a service is
+    used; Prometheus sends a bearer token by `authorization: credentials_file`."""
     services: Services = request.app.state.services
+    within = services.access.reach(principal, Deed.ADMINISTER)
     set_aside: int | None = None
-    with contextlib.suppress(QueueUnavailable):  # the other figures do not need the broker
-        set_aside = await services.queue.set_aside()
+    if within.is_everything:  # the broker knows of no tenants
+        with contextlib.suppress(QueueUnavailable):  # the other figures do not need the broker
+            set_aside = await services.queue.set_aside()
     return Response(
-        exposition(await services.monitor.figures(), set_aside=set_aside),
+        exposition(await services.monitor.figures(within), set_aside=set_aside),
         media_type="text/plain; version=0.0.4; charset=utf-8",
     )

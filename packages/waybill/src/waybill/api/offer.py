@@ -27,12 +27,13 @@ class OfferedColumn(BaseModel):
 
 
 class OfferedFilter(BaseModel):
-    """A filter, how its values are read, and what may be compared."""
+    """A filter, how its values are read, and what may be compared; ``scope`` as of a column."""
 
     name: str
     type: FilterType
     operators: list[Operator]
     values: list[str] | None = Field(description="The only values it takes; null for any.")
+    scope: str | None
 
 
 class OfferedType(BaseModel):
@@ -45,6 +46,7 @@ class OfferedType(BaseModel):
     )
     filters: list[OfferedFilter]
     has_since: bool = Field(description="Whether `since` may be asked for.")
+    since_scope: str | None = Field(description="What `since` needs, if anything.")
     requires_recent_login_seconds: int | None
 
     @classmethod
@@ -64,10 +66,12 @@ class OfferedType(BaseModel):
                     type=each.type,
                     operators=list(each.allowed),
                     values=list(each.values) or None,
+                    scope=export_type.scope_of_filter(each) or None,
                 )
                 for each in export_type.filters
             ],
             has_since=bool(export_type.since),
+            since_scope=export_type.scope_of_since() or None,
             requires_recent_login_seconds=export_type.requires_recent_login_seconds,
         )
 

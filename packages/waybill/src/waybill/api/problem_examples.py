@@ -32,6 +32,7 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.QuotaExceeded("daily", limit=5, window_seconds=86_400, retry_after_seconds=4_711),
     errors.TooManyRequests(per_second=5, burst=20, retry_after_seconds=1),
     errors.ExportNotFound("1e9f6c0e-6d2b-4bb5-9d2c-3e0f6a1b2c3d"),
+    errors.FileDenied("that needs the scope 'exports:pii' today", "exports:pii"),
     errors.ExportNotReady("running"),
     errors.ExportGone("expired"),
     errors.DownloadLimitReached(3),

@@ -46,6 +46,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ExportNotFound: HTTPStatus.NOT_FOUND,
+    errors.FileDenied: HTTPStatus.FORBIDDEN,
     errors.ExportNotReady: HTTPStatus.CONFLICT,
     errors.ExportGone: HTTPStatus.GONE,
     errors.DownloadLimitReached: HTTPStatus.FORBIDDEN,
@@ -132,8 +133,8 @@ def _headers(request: Request, exc: errors.RequestError) -> dict[str, str]:
         # RFC 6750, section 3.1: no error code where no credentials were given at all.
         given = ', error="invalid_token"' if "authorization" in request.headers else ""
         headers["WWW-Authenticate"] = f'Bearer realm="waybill"{given}'
-    elif isinstance(exc, errors.PermissionDenied | errors.PersonalDataDenied):
-        scope = exc.scope.replace("\\", "").replace('"', "")
+    elif scope := getattr(exc, "scope", ""):
+        scope = scope.replace("\\", "").replace('"', "")
         headers["WWW-Authenticate"] = (
             f'Bearer realm="waybill", error="insufficient_scope", scope="{scope}"'
         )

@@ -19,6 +19,7 @@ REFUSALS: tuple[type[errors.RequestError], ...] = (
     errors.PersonalDataDenied,
     errors.TenantRequired,
     errors.ExportNotFound,
+    errors.FileDenied,
     errors.QuotaExceeded,
     errors.DownloadLimitReached,
 )

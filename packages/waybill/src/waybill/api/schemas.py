@@ -53,10 +53,16 @@ class ExportDocument(BaseModel):
     links: Links
 
     @classmethod
-    def of(cls, job: ExportJob, *, now: datetime, base: str) -> ExportDocument:
-        """Describe ``job``; ``base`` is the address of ``/api`` without a trailing slash."""
+    def of(
+        cls, job: ExportJob, *, now: datetime, base: str, may_have_file: bool = True
+    ) -> ExportDocument:
+        """Describe ``job``; ``base`` is the address of ``/api`` without a trailing slash.
+
+        Whoever may not have the file is not told what identifies its content either: a digest
+        would prove a guess.
+        """
         here = f"{base}/exports/{job.id}"
-        has_file = job.status is ExportStatus.COMPLETED
+        has_file = job.status is ExportStatus.COMPLETED and may_have_file
         certainty: Literal["exact", "estimate"] | None = None
         if job.rows_expected is not None:
             certainty = "exact" if job.rows_expected_exact else "estimate"
@@ -81,8 +87,8 @@ class ExportDocument(BaseModel):
             finished_at=job.finished_at,
             next_attempt_at=job.next_attempt_at if job.status is ExportStatus.QUEUED else None,
             expires_at=job.expires_at,
-            bytes=job.object_bytes,
-            sha256=job.sha256,
+            bytes=job.object_bytes if may_have_file else None,
+            sha256=job.sha256 if may_have_file else None,
             error=(
                 None
                 if job.error_code is None or job.status is ExportStatus.COMPLETED

@@ -4,25 +4,32 @@ An event says who acted, on which export, and how it ended; it has no room for t
 export, for filter values, tokens or links. What changes data or hands it out is recorded in the
 same transaction, or before the first byte leaves, so that nothing goes unrecorded. A refusal hands
 out nothing: should it not be recordable, it is refused all the same and the log says so.
+
+An event also says whose the export is, so that it has two readers: those who administer the actor
+and those who administer the owner. The first do not read the owner, since then a refusal would tell
+them that what they may not see exists.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, insert, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.audit.audit_tables import audit_events as events
 from waybill.jobs.job import ExportJob
+from waybill.jobs.reach import Reach
 from waybill.jobs.rows import JobListener
+from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.principal import Principal
 
@@ -70,11 +77,16 @@ class AuditEvent:
     export_id: UUID | None
     export_type: str | None
     client: str | None
+    export_tenant: str | None = None
+    """The tenant of the export, for readers within whose reach it is."""
+    export_owner: str | None = None
+    """Who requested the export; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events; a field left ``None`` does not narrow. ``before_id`` pages."""
+    """Which events; a field left ``None`` does not narrow. ``tenant`` is the actor's or the
+    export's. ``before_id`` pages."""
 
     actor: str | None = None
     tenant: str | None = None
@@ -127,7 +139,11 @@ class AuditLog:
             code: a refusal's error code, or how it was done; never free text.
             connection: the transaction of the change that is recorded; one of its own if ``None``.
         """
+        # Looked up here, so that no caller can forget it, nor say it wrongly.
+        owned = select(jobs.c.tenant, jobs.c.requested_by).where(jobs.c.id == export_id)
         statement = insert(events).values(
+            export_tenant=owned.with_only_columns(jobs.c.tenant).scalar_subquery(),
+            export_owner=owned.with_only_columns(jobs.c.requested_by).scalar_subquery(),
             actor=None if actor is None else _cut(actor.subject),
             tenant=None if actor is None else _cut(actor.tenant),
             action=action.value,
@@ -142,6 +158,14 @@ class AuditLog:
             return
         async with self._engine.begin() as own:
             await own.execute(statement)
+
+    async def record_look(self, actor: Principal, job: ExportJob) -> None:
+        """Append that ``actor`` looked at ``job``, if that is another tenant's: within a tenant a
+        look is no event."""
+        if job.tenant != actor.tenant:
+            await self.record(
+                actor, AuditAction.READ, export_id=job.id, export_type=job.export_type
+            )
 
     async def record_refusal(
         self,
@@ -189,12 +213,28 @@ class AuditLog:
 
         return listener
 
-    async def list(self, wanted: AuditFilter, *, limit: int) -> Sequence[AuditEvent]:
-        """Return events, the newest first."""
-        statement = select(events).order_by(events.c.id.desc()).limit(limit)
+    async def list(self, wanted: AuditFilter, *, within: Reach, limit: int) -> Sequence[AuditEvent]:
+        """Return the events of which actor or export is within reach, the newest first."""
+        is_actor = within.condition({"tenant": events.c.tenant, "requested_by": events.c.actor})
+        # Without an owner there is no such export, which is not the same as one of no tenant.
+        is_export = and_(
+            events.c.export_owner.is_not(None),
+            within.condition(
+                {"tenant": events.c.export_tenant, "requested_by": events.c.export_owner}
+            ),
+        )
+        statement = (
+            select(events).where(or_(is_actor, is_export)).order_by(events.c.id.desc()).limit(limit)
+        )
+        if wanted.tenant is not None:
+            statement = statement.where(
+                or_(
+                    events.c.tenant == wanted.tenant,
+                    and_(is_export, events.c.export_tenant == wanted.tenant),
+                )
+            )
         equal = {
             events.c.actor: wanted.actor,
-            events.c.tenant: wanted.tenant,
             events.c.action: wanted.action and wanted.action.value,
             events.c.outcome: wanted.outcome and wanted.outcome.value,
             events.c.code: wanted.code,
@@ -211,7 +251,15 @@ class AuditLog:
             statement = statement.where(events.c.id < wanted.before_id)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).mappings().all()
-        return [AuditEvent(**{**row, "outcome": AuditOutcome(row["outcome"])}) for row in rows]
+        return [_event(row, within) for row in rows]
+
+
+def _event(row: Mapping[Any, Any], within: Reach) -> AuditEvent:
+    event = AuditEvent(**{**row, "outcome": AuditOutcome(row["outcome"])})
+    whose = {"tenant": event.export_tenant, "requested_by": event.export_owner}
+    if within.includes_values(whose):
+        return event
+    return replace(event, export_tenant=None, export_owner=None)
 
 
 def _cut(value: str | None) -> str | None:

@@ -40,6 +40,9 @@ audit_events = Table(
     Column("export_id", UUID(as_uuid=True)),
     Column("export_type", Text),
     Column("client", Text),
+    # Whose the export is. No owner: there was no such export.
+    Column("export_tenant", Text),
+    Column("export_owner", Text),
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
 )
 
@@ -50,6 +53,14 @@ Index(
     audit_events.c.export_id,
     audit_events.c.id,
     postgresql_where=text("export_id IS NOT NULL"),
+)
+
+Index("ix_audit_events_tenant", audit_events.c.tenant, audit_events.c.id)
+Index(
+    "ix_audit_events_export_tenant",
+    audit_events.c.export_tenant,
+    audit_events.c.id,
+    postgresql_where=text("export_owner IS NOT NULL"),
 )
 
 # One row per download: a person's requests for one file within the window that the first opened,
@@ -65,6 +76,7 @@ export_downloads = Table(
         nullable=False,
     ),
     Column("subject", Text, nullable=False),
+    Column("tenant", Text),
     Column("opened_at", _TIMESTAMP, nullable=False, server_default=func.now()),
     Column("requests", Integer, nullable=False, server_default="1"),
 )

@@ -36,6 +36,10 @@ def _as_entry(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _as_column(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -102,11 +106,25 @@ class FilterTable(_Model):
     values: list[_Text] = Field(
         default=[], description="For text: the only values accepted (the labels of an enum)."
     )
+    pii: _Pii | None = Field(
+        None,
+        description="Of a column that `columns` does not name: false when filtering by it gives "
+        "no personal data away, otherwise the scope it needs (true: exports:pii, which is also "
+        "what it needs when left out). A column that is named says so itself.",
+    )
+
+
+class SinceTable(_Model):
+    """The column of incremental exports."""
+
+    column: _Name = Field(description="The source's timestamptz column.")
+    pii: _Pii | None = Field(None, description="As of a filter.")
 
 
 _ColumnEntry = Annotated[
     ColumnTable, BeforeValidator(_as_entry, json_schema_input_type=str | ColumnTable)
 ]
+_Since = Annotated[SinceTable, BeforeValidator(_as_column, json_schema_input_type=str | SinceTable)]
 _FilterEntry = Annotated[
     FilterTable, BeforeValidator(_as_entry, json_schema_input_type=str | FilterTable)
 ]
@@ -152,7 +170,7 @@ class ExportTable(_Model):
     filters: list[_FilterEntry] = Field(
         default=[], description="What callers may compare rows by; nothing when left out."
     )
-    since: _Name | None = Field(
+    since: _Since | None = Field(
         None, description="The timestamptz column that incremental exports go by."
     )
     quota: _Quota | None = Field(

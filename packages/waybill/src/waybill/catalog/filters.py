@@ -54,6 +54,10 @@ class Filter:
     ``name`` is what they call it, ``column`` the source's column (the same by default, and it need
     not be exported), ``type`` how values are read. ``operators`` empty means all that the type
     has. ``values`` are the only texts accepted (an enum's labels, say).
+
+    ``pii`` says of a column that the type does not declare whether it holds personal data: the
+    scope that filtering by it needs, ``""`` for none. A declared column says so itself, and cannot
+    be made less by this.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Filter:
     column: str = ""
     operators: tuple[Operator, ...] = ()
     values: tuple[str, ...] = ()
+    pii: str | None = None
 
     def __post_init__(self) -> None:
         if self.type not in FILTER_TYPES:

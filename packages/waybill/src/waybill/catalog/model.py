@@ -82,8 +82,9 @@ class ExportType:
 
     Who may have what: ``requires`` are scopes beyond ``exports:request``; ``scope`` limits the rows
     to the caller's own; ``filters`` are what a caller may compare; ``since`` is the column of
-    incremental exports (a point in time, of type ``timestamptz``); ``quota`` gives the type a count
-    of its own; ``requires_recent_login_seconds`` is how long ago the caller may have signed in.
+    incremental exports (a point in time, of type ``timestamptz``), ``since_pii`` as ``Filter.pii``;
+    ``quota`` gives the type a count of its own; ``requires_recent_login_seconds`` is how long ago
+    the caller may have signed in.
     """
 
     name: str
@@ -100,6 +101,7 @@ class ExportType:
     quota: Quota | None = None
     consistency: Consistency = "snapshot"
     requires_recent_login_seconds: int | None = None
+    since_pii: str | None = None
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -173,10 +175,34 @@ class ExportType:
             raise InvalidOption("columns", "two columns would have the same header; rename one")
         return chosen
 
-    def personal_columns(self, names: Iterable[str]) -> tuple[Column, ...]:
-        """Return those of the source columns called ``names`` that hold personal data."""
-        among = set(names)
-        return tuple(column for column in self.columns if column.pii and column.name in among)
+    def scope_of_column(self, name: str) -> str:
+        """Return the scope that the values of a source column need; empty when none.
+
+        Of a type that declares its columns, the others count as personal data: nobody looked at
+        them, and they were left out for a reason.
+        """
+        declared = {column.name: column.pii for column in self.columns}
+        return declared.get(name, PERSONAL_DATA_SCOPE if declared else "")
+
+    def scope_of_filter(self, declared: Filter) -> str:
+        """Return the scope that filtering needs: a count of rows tells as much as the values."""
+        return self._scope_of_comparison(declared.column_name, declared.pii)
+
+    def scope_of_since(self) -> str:
+        """Return the scope that ``since`` needs, which is a filter too."""
+        return self._scope_of_comparison(self.since, self.since_pii) if self.since else ""
+
+    def scope_of_order(self) -> tuple[str, ...]:
+        """Return the scopes that the order of the rows needs: it tells how they compare by the key,
+        so that whoever knows one row's value learns about its neighbours'. Key columns that are
+        not declared are let pass: of them nobody sees any value to compare with."""
+        declared = {column.name: column.pii for column in self.columns}
+        key = self.key if self.order == "key" else ()
+        return tuple(scope for name in key if (scope := declared.get(name, "")))
+
+    def _scope_of_comparison(self, column: str, said: str | None) -> str:
+        is_declared = any(each.name == column for each in self.columns)
+        return self.scope_of_column(column) if is_declared or said is None else said
 
 
 class Catalog(Mapping[str, ExportType]):

@@ -124,6 +124,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
                     entry.column or "",
                     tuple(entry.operators),
                     tuple(entry.values),
+                    entry.pii,
                 )
             )
         except ConfigurationError as exc:
@@ -141,7 +142,8 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             requires=tuple(table.requires),
             scope=scope,
             filters=() if problems else tuple(filters),
-            since=table.since or "",
+            since=table.since.column if table.since else "",
+            since_pii=table.since.pii if table.since else None,
             quota=table.quota,
             # A key that is refused for another reason is told once.
             consistency="snapshot" if problems else table.consistency,

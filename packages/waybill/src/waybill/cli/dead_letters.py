@@ -24,6 +24,7 @@ from waybill.log import configure_logging
 if TYPE_CHECKING:
     # Imported where it is used: SQLAlchemy would double the start-up of every other verb.
     from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
+    from waybill.jobs.reach import Reach
 
 T = TypeVar("T")
 
@@ -57,7 +58,10 @@ def list_(
     wanted = _filter(cause, code, export_type)
 
     async def work(letters: DeadLetters) -> tuple[list[ExportJob], int]:
-        return list(await letters.list(wanted, limit=limit)), await letters.count(wanted)
+        return (
+            list(await letters.list(wanted, within=_reach(), limit=limit)),
+            await letters.count(wanted, within=_reach()),
+        )
 
     jobs, total = _run(work)
     if as_json:
@@ -90,7 +94,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one dead letter with the history of its attempts."""
-    letter = _run(lambda letters: letters.get(export_id))
+    letter = _run(lambda letters: letters.get(export_id, within=_reach()))
     if as_json:
         document = _job_document(letter.job)
         document["attempts"] = [_attempt_document(attempt) for attempt in letter.attempts]
@@ -153,8 +157,8 @@ def replay(
 
     async def work(letters: DeadLetters) -> list[ExportJob]:
         if everything:
-            return list(await letters.replay_many(wanted))
-        return [await letters.replay(export_id) for export_id in export_ids or ()]
+            return list(await letters.replay_many(wanted, within=_reach()))
+        return [await letters.replay(export_id, within=_reach()) for export_id in export_ids or ()]
 
     jobs = _run(work)
     if as_json:
@@ -169,6 +173,13 @@ def _filter(cause: Cause | None, code: str | None, export_type: str | None) -> D
     from waybill.jobs.dead_letters import DeadLetterFilter
 
     return DeadLetterFilter(cause=cause, code=code, export_type=export_type)
+
+
+def _reach() -> Reach:
+    """Every job: whoever runs this holds the password of waybill's own database."""
+    from waybill.jobs.reach import EVERYTHING
+
+    return EVERYTHING
 
 
 def _run(work: Callable[[DeadLetters], Awaitable[T]]) -> T:

@@ -17,6 +17,7 @@ from waybill.errors import ExportNotFound, NotADeadLetter, QueueUnavailable
 from waybill.jobs.attempts import Cause, ExportAttempt
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.queue import ExportQueue
+from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JOB_COLUMNS, JobListener, change, job_of, move, tell
 from waybill.jobs.tables import export_jobs as jobs
@@ -65,7 +66,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """Lists, shows and replays. Rights are the caller's business: this is for operators.
+    """Lists, shows and replays, within a reach that its caller has to name.
 
     Args:
         repository: the jobs.
@@ -82,7 +83,7 @@ class DeadLetters:
         self._max_attempts = max_attempts
 
     async def list(
-        self, wanted: DeadLetterFilter | None = None, *, limit: int = 100
+        self, wanted: DeadLetterFilter | None = None, *, within: Reach, limit: int = 100
     ) -> Sequence[ExportJob]:
         """Return dead letters, the newest failure first; at most ``MAX_LISTED``.
 
@@ -90,44 +91,50 @@ class DeadLetters:
         """
         statement = (
             select(*JOB_COLUMNS)
-            .where(*(wanted or DeadLetterFilter()).conditions())
+            .where(*(wanted or DeadLetterFilter()).conditions(), within.condition())
             .order_by(jobs.c.finished_at.desc(), jobs.c.id)
             .limit(min(limit, MAX_LISTED))
         )
         async with self._engine.connect() as connection:
             return [job_of(row) for row in (await connection.execute(statement)).mappings()]
 
-    async def count(self, wanted: DeadLetterFilter | None = None) -> int:
+    async def count(self, wanted: DeadLetterFilter | None = None, *, within: Reach) -> int:
         """Return how many dead letters there are."""
         conditions = (wanted or DeadLetterFilter()).conditions()
-        statement = select(func.count()).select_from(jobs).where(*conditions)
+        statement = select(func.count()).select_from(jobs).where(*conditions, within.condition())
         async with self._engine.connect() as connection:
             return int((await connection.execute(statement)).scalar_one())
 
-    async def get(self, export_id: UUID) -> DeadLetter:
+    async def get(self, export_id: UUID, *, within: Reach) -> DeadLetter:
         """Return one with its history.
 
         Raises:
-            ExportNotFound: there is no such job.
+            ExportNotFound: there is no such job within reach.
             NotADeadLetter: it did not fail, or was replayed.
         """
         job = await self._repository.find(export_id)
-        if job is None:
+        if job is None or not within.includes(job):
             raise ExportNotFound(str(export_id))
         if job.status is not ExportStatus.FAILED:
             raise NotADeadLetter(job.status.value)
         return DeadLetter(job, await self._repository.attempts_of(export_id))
 
-    async def replay(self, export_id: UUID, *, witnesses: Sequence[JobListener] = ()) -> ExportJob:
+    async def replay(
+        self, export_id: UUID, *, within: Reach, witnesses: Sequence[JobListener] = ()
+    ) -> ExportJob:
         """Queue one again, due now. ``witnesses`` are told in the same transaction.
 
         Raises:
-            ExportNotFound: there is no such job.
+            ExportNotFound: there is no such job within reach.
             NotADeadLetter: it did not fail, or was replayed in the meantime.
         """
         statement = (
             move(ExportStatus.QUEUED)
-            .where(jobs.c.id == export_id, jobs.c.status == ExportStatus.FAILED.value)
+            .where(
+                jobs.c.id == export_id,
+                jobs.c.status == ExportStatus.FAILED.value,
+                within.condition(),
+            )
             .values(
                 max_attempts=jobs.c.attempt + self._max_attempts,
                 next_attempt_at=func.now(),
@@ -143,7 +150,7 @@ class DeadLetters:
             if job is not None:
                 await tell(witnesses, connection, job)
         if job is None:
-            await self.get(export_id)  # says which of the two it is
+            await self.get(export_id, within=within)  # says which of the two it is
             raise NotADeadLetter(ExportStatus.QUEUED.value)
         log.info("export.replayed", export_id=str(job.id), attempts_before=job.attempt)
         try:
@@ -158,14 +165,15 @@ class DeadLetters:
         self,
         wanted: DeadLetterFilter,
         *,
+        within: Reach,
         limit: int = MAX_LISTED,
         witnesses: Sequence[JobListener] = (),
     ) -> Sequence[ExportJob]:
         """Queue again all that match, oldest failure last; returns those that were."""
         replayed = []
-        for job in await self.list(wanted, limit=limit):
+        for job in await self.list(wanted, within=within, limit=limit):
             try:
-                replayed.append(await self.replay(job.id, witnesses=witnesses))
+                replayed.append(await self.replay(job.id, within=within, witnesses=witnesses))
             except (ExportNotFound, NotADeadLetter):
                 continue  # somebody else was faster
         return replayed

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from waybill.jobs.attempts import AttemptOutcome, ExportAttempt
 from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.reach import Reach
 from waybill.jobs.rows import (
     JOB_COLUMNS,
     JobListener,
@@ -125,18 +126,13 @@ class ExportRepository:
             found = [job_of(row) for row in (await connection.execute(statement)).mappings()]
         return {job.id: job for job in found}
 
-    async def list_for(
-        self,
-        requested_by: str,
-        tenant: str | None = None,
-        *,
-        limit: int,
-        before: datetime | None = None,
+    async def list_within(
+        self, reach: Reach, *, limit: int, before: datetime | None = None
     ) -> Sequence[ExportJob]:
-        """Return a person's jobs, newest first; ``before`` pages by ``created_at``."""
+        """Return the jobs within ``reach``, newest first; ``before`` pages by ``created_at``."""
         statement = (
             select(*JOB_COLUMNS)
-            .where(jobs.c.requested_by == requested_by, jobs.c.tenant.is_not_distinct_from(tenant))
+            .where(reach.condition())
             .order_by(jobs.c.created_at.desc(), jobs.c.id)
             .limit(limit)
         )

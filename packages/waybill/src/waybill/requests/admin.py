@@ -1,12 +1,9 @@
-"""What operators can do with everybody's exports.
-
-An administrator with a tenant administers that tenant; one without administers all of them.
-"""
+"""What administrators can do with others' exports. Whose, is decided in ``access``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -14,19 +11,15 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.audit.audit import AuditAction, AuditEvent, AuditFilter, AuditLog
-from waybill.errors import (
-    ExportGone,
-    ExportNotFound,
-    ExportNotReady,
-    NotADeadLetter,
-    PermissionDenied,
-)
+from waybill.errors import ExportGone, ExportNotFound, ExportNotReady, NotADeadLetter
 from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JOB_COLUMNS, JobListener, job_of
 from waybill.jobs.tables import export_jobs as jobs
-from waybill.principal import ADMIN, Principal
+from waybill.principal import Principal
+from waybill.requests.access import Access, Deed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +38,11 @@ class JobFilter:
 
 
 class ExportAdministration:
-    """Lists, cancels, revokes and replays. Every method checks the scope ``exports:admin``.
+    """Lists, cancels, revokes and replays, within what the principal administers.
 
     Args:
         engine: waybill's own database.
+        access: decides.
         repository: the jobs.
         dead_letters: those that failed.
         audit: told of every change, and of reading the trail.
@@ -58,11 +52,13 @@ class ExportAdministration:
         self,
         engine: AsyncEngine,
         *,
+        access: Access,
         repository: ExportRepository,
         dead_letters: DeadLetters,
         audit: AuditLog,
     ) -> None:
         self._engine = engine
+        self._access = access
         self._repository = repository
         self._dead_letters = dead_letters
         self._audit = audit
@@ -70,10 +66,16 @@ class ExportAdministration:
     async def list(
         self, principal: Principal, wanted: JobFilter, *, limit: int
     ) -> Sequence[ExportJob]:
-        """Return jobs, the newest first."""
-        require_admin(principal)
+        """Return jobs, the newest first.
+
+        Raises:
+            PermissionDenied
+        """
         statement = (
-            select(*JOB_COLUMNS).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+            select(*JOB_COLUMNS)
+            .where(self._reach(principal).condition())
+            .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+            .limit(limit)
         )
         equal = {
             jobs.c.status: wanted.status and wanted.status.value,
@@ -85,8 +87,6 @@ class ExportAdministration:
         for column, value in equal.items():
             if value is not None:
                 statement = statement.where(column == value)
-        if principal.tenant is not None:
-            statement = statement.where(jobs.c.tenant == principal.tenant)
         if wanted.created_since is not None:
             statement = statement.where(jobs.c.created_at >= wanted.created_since)
         if wanted.created_until is not None:
@@ -107,7 +107,7 @@ class ExportAdministration:
             export_id,
             witnesses=[self._audit.witness(principal, AuditAction.CANCELLED, code="by_admin")],
         )
-        return changed or await self._get(principal, export_id)
+        return changed or await self._look(principal, export_id)
 
     async def revoke(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Put anybody's file out of reach for good. Links that are out die with the object.
@@ -123,7 +123,7 @@ class ExportAdministration:
         )
         if changed is not None:
             return changed
-        job = await self._get(principal, export_id)
+        job = await self._look(principal, export_id)
         if job.status.had_file:
             raise ExportGone(job.status.value)
         raise ExportNotReady(job.status.value)
@@ -133,11 +133,12 @@ class ExportAdministration:
     async def list_dead_letters(
         self, principal: Principal, wanted: DeadLetterFilter, *, limit: int
     ) -> Sequence[ExportJob]:
-        """Return failed jobs, the newest failure first."""
-        require_admin(principal)
-        if principal.tenant is not None:
-            wanted = replace(wanted, tenant=principal.tenant)
-        return await self._dead_letters.list(wanted, limit=limit)
+        """Return failed jobs, the newest failure first.
+
+        Raises:
+            PermissionDenied
+        """
+        return await self._dead_letters.list(wanted, within=self._reach(principal), limit=limit)
 
     async def get_dead_letter(self, principal: Principal, export_id: UUID) -> DeadLetter:
         """Return one with its attempts.
@@ -145,8 +146,8 @@ class ExportAdministration:
         Raises:
             PermissionDenied, ExportNotFound, NotADeadLetter
         """
-        await self._get(principal, export_id)
-        return await self._dead_letters.get(export_id)
+        await self._look(principal, export_id)
+        return await self._dead_letters.get(export_id, within=self._reach(principal))
 
     async def replay(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Queue a failed job again.
@@ -154,8 +155,9 @@ class ExportAdministration:
         Raises:
             PermissionDenied, ExportNotFound, NotADeadLetter
         """
-        await self._get(principal, export_id)
-        return await self._dead_letters.replay(export_id, witnesses=[self._replayed(principal)])
+        return await self._dead_letters.replay(
+            export_id, within=self._reach(principal), witnesses=[self._replayed(principal)]
+        )
 
     async def replay_many(
         self, principal: Principal, wanted: DeadLetterFilter, *, limit: int
@@ -174,11 +176,12 @@ class ExportAdministration:
     async def list_events(
         self, principal: Principal, wanted: AuditFilter, *, limit: int
     ) -> Sequence[AuditEvent]:
-        """Return audit events, the newest first. Reading the trail is itself recorded."""
-        require_admin(principal)
-        if principal.tenant is not None:
-            wanted = replace(wanted, tenant=principal.tenant)
-        found = await self._audit.list(wanted, limit=limit)
+        """Return audit events, the newest first. Reading the trail is itself recorded.
+
+        Raises:
+            PermissionDenied
+        """
+        found = await self._audit.list(wanted, within=self._reach(principal), limit=limit)
         await self._audit.record(principal, AuditAction.AUDITED)
         return found
 
@@ -186,18 +189,13 @@ class ExportAdministration:
         return self._audit.witness(principal, AuditAction.REPLAYED)
 
     async def _get(self, principal: Principal, export_id: UUID) -> ExportJob:
-        require_admin(principal)
         job = await self._repository.find(export_id)
-        if job is None or not _administers(principal, job):
-            raise ExportNotFound(str(export_id))
+        return self._access.admit(principal, Deed.ADMINISTER, job, export_id)
+
+    async def _look(self, principal: Principal, export_id: UUID) -> ExportJob:
+        job = await self._get(principal, export_id)
+        await self._audit.record_look(principal, job)
         return job
 
-
-def require_admin(principal: Principal) -> None:
-    """Raise ``PermissionDenied`` unless the principal may administer."""
-    if not principal.may(ADMIN):
-        raise PermissionDenied(ADMIN)
-
-
-def _administers(principal: Principal, job: ExportJob) -> bool:
-    return principal.tenant is None or principal.tenant == job.tenant
+    def _reach(self, principal: Principal) -> Reach:
+        return self._access.reach(principal, Deed.ADMINISTER)

@@ -22,6 +22,7 @@ from waybill.catalog.plan import ExportPlan, FormatOptions, ResolvedColumn
 from waybill.errors import DeadlineExceeded, RunError, SourceUnreadable
 from waybill.formats import get_encoder, read_options
 from waybill.jobs.job import ExportStatus
+from waybill.jobs.reach import Reach
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.principal import Principal
@@ -78,7 +79,7 @@ class ExportPreviewer:
         Raises:
             SourceUnreadable: the source refuses, or takes too long.
         """
-        rate = await self._rows_per_second(request)
+        rate = await self._rows_per_second(principal, request)
         async with self._turns:
             try:
                 return await asyncio.to_thread(self._read, principal, request, export_type, rate)
@@ -86,14 +87,16 @@ class ExportPreviewer:
                 log.warning("preview.failed", type=export_type.name, error=exc.code)
                 raise SourceUnreadable(exc.code) from exc
 
-    async def _rows_per_second(self, request: ExportRequest) -> float | None:
-        """Return the rate of the type's last jobs in this format; ``None`` when there are none."""
+    async def _rows_per_second(self, principal: Principal, request: ExportRequest) -> float | None:
+        """Return the rate of the tenant's last jobs of the type in this format; ``None`` when there
+        are none. Of other tenants' it would tell that there are some, and how large."""
         recent = (
             select(
                 jobs.c.rows_done,
                 extract("epoch", jobs.c.finished_at - jobs.c.started_at).label("seconds"),
             )
             .where(
+                Reach((("tenant", principal.tenant),)).condition(),
                 jobs.c.export_type == request.export_type,
                 jobs.c.format == request.format,
                 jobs.c.status.in_(

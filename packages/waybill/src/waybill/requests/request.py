@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -17,7 +17,7 @@ from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
 from waybill.catalog.plan import FormatOptions
 from waybill.catalog.scope import Parameter
 from waybill.catalog.where import where_clause
-from waybill.errors import InvalidOption
+from waybill.errors import InvalidOption, UnknownFilter
 from waybill.formats import get_encoder, read_options
 from waybill.formats.formula_guard import needs_guard
 
@@ -29,11 +29,33 @@ _DELIMITERS = re.compile(r"[,;\t|]")
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """``what``, as callers know it, gives away personal data; that needs ``scope``."""
+
+    what: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the catalog said when the request was made, kept with the job: a file can outlive the
+    declarations it was made by.
+
+    ``personal`` are the scopes that its personal data needed, ``rows`` is a digest of the row
+    scope.
+    """
+
+    personal: tuple[str, ...]
+    rows: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRequest:
     """One request. ``columns`` empty means all of the type's columns.
 
     ``filters`` are ``{name: {operator: value}}`` by the type's declarations, ``since`` an ISO 8601
-    instant; both as JSON has them, since that is what the job's row keeps.
+    instant; both as JSON has them, since that is what the job's row keeps. ``terms`` are those of a
+    canonical request; ``None`` in one that was stored before there were any.
     """
 
     export_type: str
@@ -43,6 +65,7 @@ class ExportRequest:
     since: str | None = None
     compression: str | None = None
     format_options: Mapping[str, Any] = field(default_factory=dict)
+    terms: Terms | None = None
 
     def canonical(self, export_type: ExportType) -> ExportRequest:
         """Return the request in its one spelling, everything in it checked against the type.
@@ -51,6 +74,29 @@ class ExportRequest:
 
         Raises:
             UnknownFormat, UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption
+        """
+        options = self.check_names(export_type)
+        conditions = read_filters(export_type.filters, self.filters, export_type.name)
+        since = self._since(export_type)
+        return ExportRequest(
+            export_type=self.export_type,
+            format=self.format,
+            columns=export_type.select(self.columns) if self.columns else (),
+            filters=filters_json(conditions),
+            since=since.isoformat() if since else None,
+            compression=self.compression,
+            format_options=options.model_dump(mode="json"),
+            terms=Terms(
+                personal=tuple(sorted({need.scope for need in self.needs(export_type)})),
+                rows=rows_of(export_type),
+            ),
+        )
+
+    def check_names(self, export_type: ExportType) -> FormatOptions:
+        """Check everything but what values are compared with; return the format's options.
+
+        Raises:
+            UnknownFormat, UnknownColumn, UnknownFilter, InvalidOption
         """
         options = read_options(self.format, self.format_options)
         if self.compression is not None and self.compression not in COMPRESSIONS:
@@ -62,17 +108,13 @@ class ExportRequest:
         _check_texts(options)
         for column in self.columns:
             _check_label(column.label)
-        conditions = read_filters(export_type.filters, self.filters, export_type.name)
-        since = self._since(export_type)
-        return ExportRequest(
-            export_type=self.export_type,
-            format=self.format,
-            columns=export_type.select(self.columns) if self.columns else (),
-            filters=filters_json(conditions),
-            since=since.isoformat() if since else None,
-            compression=self.compression,
-            format_options=options.model_dump(mode="json"),
-        )
+        if self.columns:
+            export_type.select(self.columns)
+        known = tuple(each.name for each in export_type.filters)
+        for name in self.filters:
+            if name not in known:
+                raise UnknownFilter(name, export_type.name, known)
+        return options
 
     def where(
         self, export_type: ExportType, principal: dict[Parameter, str | None]
@@ -90,14 +132,30 @@ class ExportRequest:
             since=(export_type.since, since) if since else None,
         )
 
-    def reads(self, export_type: ExportType) -> frozenset[str]:
-        """Return the declared columns whose values the caller learns something about: those that
-        are exported, and those that are filtered by, since a row count tells as much."""
-        columns = self.columns or export_type.columns
-        declared = {each.name: each.column_name for each in export_type.filters}
-        filtered = {declared[name] for name in self.filters if name in declared}
-        # The file's order tells how rows compare by the key, not what it is: that is let pass.
-        return frozenset({column.name for column in columns} | filtered)
+    def needs(
+        self, export_type: ExportType, columns: Iterable[str] | None = None
+    ) -> tuple[Need, ...]:
+        """Return the scopes that what the caller learns by this needs, for personal data: values
+        that are exported, values that are compared with, and the order of the rows.
+
+        Args:
+            export_type: as the catalog has it.
+            columns: the source columns that the file holds; those that it would hold if ``None``.
+                A name that is unknown then is refused elsewhere.
+        """
+        if columns is None:
+            known = {column.name for column in export_type.columns}
+            asked = [column.name for column in self.columns] or known
+            columns = [name for name in asked if name in known]
+        needs = [Need(name, export_type.scope_of_column(name)) for name in columns]
+        filters = {each.name: each for each in export_type.filters}
+        for name in self.filters:
+            if name in filters:
+                needs.append(Need(name, export_type.scope_of_filter(filters[name])))
+        if self.since is not None:
+            needs.append(Need("since", export_type.scope_of_since()))
+        needs += [Need("the order of rows", scope) for scope in export_type.scope_of_order()]
+        return tuple(need for need in needs if need.scope)
 
     def fingerprint(self) -> str:
         """Return a digest by which equal canonical requests are equal."""
@@ -113,6 +171,8 @@ class ExportRequest:
             "since": self.since,
             "compression": self.compression,
             "format_options": dict(self.format_options),
+            "terms": self.terms
+            and {"personal": list(self.terms.personal), "rows": self.terms.rows},
         }
 
     @classmethod
@@ -126,6 +186,7 @@ class ExportRequest:
             since=options.get("since"),
             compression=options.get("compression"),
             format_options=options.get("format_options", {}),
+            terms=_terms(options.get("terms")),
         )
 
     def _since(self, export_type: ExportType) -> datetime | None:
@@ -142,6 +203,17 @@ class ExportRequest:
             raise InvalidOption(
                 "since", 'give a time with its offset, like "2026-05-01T12:00:00Z"'
             ) from exc
+
+
+def rows_of(export_type: ExportType) -> str | None:
+    """Return a digest of the type's row scope; ``None`` when it has none."""
+    if export_type.scope is None:
+        return None
+    return hashlib.sha256(export_type.scope.sql.encode()).hexdigest()
+
+
+def _terms(stored: Mapping[str, Any] | None) -> Terms | None:
+    return None if stored is None else Terms(tuple(stored["personal"]), stored["rows"])
 
 
 def _column(stored: str | Mapping[str, str]) -> Column:

@@ -1,29 +1,21 @@
-"""What people can do with exports. Rights are decided here, HTTP is not known here."""
+"""What people can do with exports. Rights are decided in ``access``, HTTP is not known here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from waybill.audit.audit import AuditAction, AuditLog
 from waybill.catalog import Catalog, ExportType
 from waybill.clock import Clock
-from waybill.errors import (
-    ExportGone,
-    ExportNotFound,
-    ExportNotReady,
-    PermissionDenied,
-    PersonalDataDenied,
-    QueueUnavailable,
-    RecentLoginRequired,
-    TenantRequired,
-)
+from waybill.errors import ExportGone, ExportNotReady, QueueUnavailable
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.log import get_logger
-from waybill.principal import ADMIN, READ, REQUEST, Principal
+from waybill.principal import Principal
+from waybill.requests.access import Access, Deed
 from waybill.requests.admission import Admission, AdmissionDesk
 from waybill.requests.preview import ExportPreviewer, Preview
 from waybill.requests.quota import QuotaPolicy, QuotaState
@@ -43,6 +35,7 @@ class ExportService:
         queue: ExportQueue,
         catalog: Catalog,
         clock: Clock,
+        access: Access,
         desk: AdmissionDesk,
         quotas: QuotaPolicy,
         previewer: ExportPreviewer,
@@ -53,6 +46,7 @@ class ExportService:
         self._queue = queue
         self._catalog = catalog
         self._clock = clock
+        self._access = access
         self._desk = desk
         self._quotas = quotas
         self._previewer = previewer
@@ -109,13 +103,8 @@ class ExportService:
         return preview, await self._desk.quota(principal, bucket)
 
     def find_type(self, principal: Principal, name: str) -> ExportType:
-        """Return the type, for one who may request exports at all.
-
-        Raises:
-            PermissionDenied, UnknownExportType
-        """
-        self._require(principal, REQUEST)
-        return self._catalog.get_type(name)
+        """Return the type, as ``Access.find_type``."""
+        return self._access.find_type(principal, name)
 
     async def check(
         self, principal: Principal, request: ExportRequest
@@ -123,20 +112,11 @@ class ExportService:
         """Return the request in its canonical form, if the principal may make it, and its type.
 
         Raises:
-            PermissionDenied, PersonalDataDenied, TenantRequired, UnknownExportType, UnknownFormat,
-            UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption
+            what ``Access.check_request`` raises
+            UnknownColumn: the source has no such column.
         """
-        export_type = self.find_type(principal, request.export_type)
-        for scope in export_type.requires:
-            self._require(principal, scope)
-        self._require_recent_login(principal, export_type)
-        checked = request.canonical(export_type)
-        personal = export_type.personal_columns(checked.reads(export_type))
-        denied = next((column.pii for column in personal if not principal.may(column.pii)), None)
-        if denied is not None:
-            raise PersonalDataDenied(tuple(c.name for c in personal if c.pii == denied), denied)
-        if not _has_rows(export_type, principal):
-            raise TenantRequired(export_type.name)
+        checked = self._access.check_request(principal, request)
+        export_type = self._catalog.get_type(checked.export_type)
         await self._source_columns.check(export_type, checked.columns)
         return checked, export_type
 
@@ -149,49 +129,44 @@ class ExportService:
             await self._repository.mark_published([job.id])
 
     def offered(self, principal: Principal) -> Sequence[ExportType]:
-        """Return the types that the principal may request, by name.
-
-        Raises:
-            PermissionDenied: they may request nothing at all.
-        """
-        self._require(principal, REQUEST)
-        return [
-            export_type
-            for _, export_type in sorted(self._catalog.items())
-            if all(map(principal.may, export_type.requires)) and _has_rows(export_type, principal)
-        ]
+        """Return the types that the principal may request, as ``Access.offered``."""
+        return self._access.offered(principal)
 
     async def get(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Return a job the principal may see.
 
         Raises:
-            ExportNotFound: there is none, or it is another person's.
+            PermissionDenied
+            ExportNotFound: there is none, or it is out of reach.
         """
-        self._require(principal, READ)
-        job = await self._repository.find(export_id)
-        if job is None or not self._may_see(principal, job):
-            raise ExportNotFound(str(export_id))
-        return job
+        return await self._admit(principal, Deed.SEE, export_id)
 
     async def list(
         self, principal: Principal, *, limit: int, before: datetime | None = None
     ) -> Sequence[ExportJob]:
         """Return the principal's own jobs, newest first."""
-        self._require(principal, READ)
-        return await self._repository.list_for(
-            principal.subject, principal.tenant, limit=limit, before=before
-        )
+        reach = self._access.reach(principal, Deed.LIST_OWN)
+        return await self._repository.list_within(reach, limit=limit, before=before)
+
+    async def watch(self, principal: Principal, export_id: UUID) -> ExportJob:
+        """Return a job whose progress the principal may follow to its end: that takes the rights
+        to its file.
+
+        Raises:
+            PermissionDenied, ExportNotFound, FileDenied, RecentLoginRequired
+        """
+        job = await self._admit(principal, Deed.FETCH, export_id)
+        self._access.check_file(principal, job)
+        return job
 
     async def get_result(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Return a completed job whose file may be fetched now.
 
         Raises:
-            ExportNotFound, ExportNotReady, ExportGone, RecentLoginRequired
+            PermissionDenied, ExportNotFound, FileDenied, RecentLoginRequired, ExportNotReady,
+            ExportGone
         """
-        job = await self.get(principal, export_id)
-        export_type = self._catalog.get(job.export_type)
-        if export_type is not None:
-            self._require_recent_login(principal, export_type)
+        job = await self.watch(principal, export_id)
         if job.status.had_file:
             raise ExportGone(job.status.value)
         if job.status is not ExportStatus.COMPLETED:
@@ -205,9 +180,11 @@ class ExportService:
         """Cancel an unfinished job, or put a completed job's file out of reach for good.
 
         Does nothing to a job that is over already, so it can be repeated.
+
+        Raises:
+            PermissionDenied, ExportNotFound
         """
-        job = await self.get(principal, export_id)
-        self._require(principal, REQUEST)
+        job = await self._admit(principal, Deed.DISCARD, export_id)
         changed = await self._repository.cancel(
             export_id, witnesses=[self._audit.witness(principal, AuditAction.CANCELLED)]
         )
@@ -221,28 +198,10 @@ class ExportService:
             # The sweeper deletes the object: at once if it can, again until it could.
             log.info("export.deleted", export_id=str(export_id))
             return changed
-        return await self.get(principal, job.id)
+        return await self._admit(principal, Deed.DISCARD, job.id)
 
-    def _require_recent_login(self, principal: Principal, export_type: ExportType) -> None:
-        seconds = export_type.requires_recent_login_seconds
-        if seconds is None:
-            return
-        signed_in_at = principal.authenticated_at
-        if signed_in_at is None or self._clock.now() - signed_in_at > timedelta(seconds=seconds):
-            raise RecentLoginRequired(export_type.name, seconds)
-
-    @staticmethod
-    def _may_see(principal: Principal, job: ExportJob) -> bool:
-        same_tenant = job.tenant == principal.tenant
-        own = job.requested_by == principal.subject and same_tenant
-        return own or principal.may(ADMIN)
-
-    @staticmethod
-    def _require(principal: Principal, scope: str) -> None:
-        if not principal.may(scope):
-            raise PermissionDenied(scope)
-
-
-def _has_rows(export_type: ExportType, principal: Principal) -> bool:
-    scope = export_type.scope
-    return scope is None or not scope.needs_tenant or principal.tenant is not None
+    async def _admit(self, principal: Principal, deed: Deed, export_id: UUID) -> ExportJob:
+        job = await self._repository.find(export_id)
+        job = self._access.admit(principal, deed, job, export_id)
+        await self._audit.record_look(principal, job)
+        return job

@@ -58,7 +58,7 @@ class ResultDelivery:
         """Return the manifest of a completed job.
 
         Raises:
-            ExportNotFound, ExportNotReady, ExportGone
+            what ``ExportService.get_result`` raises
         """
         job = await self._exports.get_result(principal, export_id)
         await self._audit.record(
@@ -103,6 +103,7 @@ class ResultDelivery:
             .where(
                 downloads.c.export_id == export_id,
                 downloads.c.subject == principal.subject,
+                downloads.c.tenant.is_not_distinct_from(principal.tenant),
                 downloads.c.opened_at > func.now() - self._policy.window,
             )
             .values(requests=downloads.c.requests + 1)
@@ -119,5 +120,7 @@ class ResultDelivery:
             if (count or 0) >= limit:
                 raise DownloadLimitReached(limit)
         await connection.execute(
-            insert(downloads).values(export_id=export_id, subject=principal.subject)
+            insert(downloads).values(
+                export_id=export_id, subject=principal.subject, tenant=principal.tenant
+            )
         )

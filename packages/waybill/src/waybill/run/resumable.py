@@ -357,7 +357,7 @@ def _stated(snapshot: PostgresSnapshot) -> ManifestSnapshot:
 
 def _with_segments(manifest: Manifest, base: Checkpoint, plan: ExportPlan) -> Manifest:
     """Return the manifest of a file whose beginning was read from other snapshots."""
-    is_personal = bool(plan.export_type.personal_columns(plan.export_type.key))
+    is_personal = any(map(plan.export_type.scope_of_column, plan.export_type.key))
     segments: list[ManifestSegment] = []
     before = Place(0, ())
 

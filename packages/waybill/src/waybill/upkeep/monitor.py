@@ -9,6 +9,7 @@ from sqlalchemy import Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.job import ExportStatus
+from waybill.jobs.reach import EVERYTHING, Reach
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 
@@ -25,7 +26,7 @@ class MonitorBounds:
 
 @dataclass(frozen=True, slots=True)
 class MonitorFigures:
-    """The state of all jobs at one instant, by the database's clock."""
+    """The state of jobs at one instant, by the database's clock."""
 
     queued: int
     """Jobs that wait: for a worker, or for their next attempt."""
@@ -65,8 +66,9 @@ class ExportMonitor:
         self._engine = engine
         self._bounds = bounds
 
-    async def figures(self) -> MonitorFigures:
-        """Return the figures of this instant."""
+    async def figures(self, within: Reach) -> MonitorFigures:
+        """Return the figures of this instant, of the jobs within a reach."""
+        is_within = within.condition()
         is_queued = jobs.c.status == ExportStatus.QUEUED.value
         is_due = is_queued & (jobs.c.next_attempt_at <= func.now())
         is_running = jobs.c.status == ExportStatus.RUNNING.value
@@ -79,10 +81,11 @@ class ExportMonitor:
         )
 
         def count(condition: Any) -> Any:
-            return select(func.count()).select_from(jobs).where(condition).scalar_subquery()
+            statement = select(func.count()).select_from(jobs).where(condition, is_within)
+            return statement.scalar_subquery()
 
         def age(column: Any, condition: Any) -> Any:
-            first = select(func.min(column)).where(condition).scalar_subquery()
+            first = select(func.min(column)).where(condition, is_within).scalar_subquery()
             elapsed = func.extract("epoch", func.now() - first)
             return cast(func.greatest(func.coalesce(elapsed, 0), 0), Float)
 
@@ -102,7 +105,7 @@ class ExportMonitor:
 
     async def watch(self) -> tuple[str, ...]:
         """Look once, and log an alert for each bound that is passed. Returns their names."""
-        figures = await self.figures()
+        figures = await self.figures(EVERYTHING)
         alerts = self.alerts(figures)
         log.info("monitor.figures", **{f.name: getattr(figures, f.name) for f in fields(figures)})
         for alert in alerts:

@@ -63,7 +63,9 @@ async def test_token_opens_what_its_scopes_say(api: httpx.AsyncClient, execute: 
     assert (
         'error="insufficient_scope", scope="exports:admin"' in refused.headers["www-authenticate"]
     )
-    admin = bearer(token(sub="boss", scope="exports:admin", org=None))
+    nowhere = bearer(token(sub="boss", scope="exports:admin exports:all-tenants", org=None))
+    assert (await api.get("/api/audit", headers=nowhere)).status_code == 401
+    admin = bearer(token(sub="boss", scope="exports:admin"))
     events = (await api.get("/api/audit", headers=admin)).json()["items"]
     assert [(e["actor"], e["tenant"], e["code"]) for e in events] == [
         ("ann", "acme", "permission_denied")

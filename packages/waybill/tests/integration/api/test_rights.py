@@ -40,9 +40,9 @@ def catalog() -> Catalog:
         filters = [
           "email",
           { name = "total", type = "number" },
-          { name = "at", type = "timestamptz", operators = ["gte", "lt"] },
+          { name = "at", type = "timestamptz", operators = ["gte", "lt"], pii = false },
         ]
-        since = "at"
+        since = { column = "at", pii = false }
 
         [exports.mine]
         table = "orders"
@@ -163,7 +163,7 @@ async def test_nothing_in_a_body_reaches_the_scope(
     assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
 
 
-@pytest.mark.parametrize("tenant", ["globex' OR '1'='1", "globex'; --", "%", "*", ""])
+@pytest.mark.parametrize("tenant", ["globex' OR '1'='1", "globex'; --", "%", "*"])
 async def test_hostile_tenant_is_a_tenant_without_rows(
     api: httpx.AsyncClient, act_as: ActAs, rows: Rows, tenant: str
 ) -> None:

@@ -18,6 +18,7 @@ from waybill.errors import ExportNotFound, NotADeadLetter
 from waybill.jobs.attempts import AttemptFailure, Cause
 from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
+from waybill.jobs.reach import EVERYTHING
 from waybill.upkeep.monitor import ExportMonitor, MonitorBounds, exposition
 
 from ..leased import claimed
@@ -55,7 +56,7 @@ async def test_list_shows_failures_alone_newest_first_and_narrows(
     await add()
     first = await fail()
     second = await fail(LATE, export_type="orders")
-    assert [job.id for job in await letters.list()] == [second.id, first.id]
+    assert [job.id for job in await letters.list(within=EVERYTHING)] == [second.id, first.id]
     for wanted, expected in (
         (DeadLetterFilter(cause=Cause.DEADLINE), [second.id]),
         (DeadLetterFilter(code="source_rejected"), [first.id]),
@@ -64,14 +65,14 @@ async def test_list_shows_failures_alone_newest_first_and_narrows(
         (DeadLetterFilter(failed_after=first.finished_at), [second.id]),
         (DeadLetterFilter(cause=Cause.WORKER_LOST), []),
     ):
-        assert [job.id for job in await letters.list(wanted)] == expected
-        assert await letters.count(wanted) == len(expected)
+        assert [job.id for job in await letters.list(wanted, within=EVERYTHING)] == expected
+        assert await letters.count(wanted, within=EVERYTHING) == len(expected)
 
 
 async def test_letter_shows_cause_for_operators_and_sentence_for_people(
     letters: DeadLetters, fail: Add
 ) -> None:
-    letter = await letters.get((await fail()).id)
+    letter = await letters.get((await fail()).id, within=EVERYTHING)
     assert "no table" not in (letter.job.error_message or "")
     (attempt,) = letter.attempts
     assert (attempt.message, attempt.cause, attempt.rows_done) == (
@@ -85,7 +86,7 @@ async def test_replay_gives_a_full_set_of_attempts_and_keeps_the_history(
     letters: DeadLetters, services: Services, fail: Add
 ) -> None:
     job = await fail()
-    replayed = await letters.replay(job.id)
+    replayed = await letters.replay(job.id, within=EVERYTHING)
     assert (replayed.status, replayed.attempt, replayed.max_attempts) == (ExportStatus.QUEUED, 1, 4)
     assert replayed.error_code is None
     assert replayed.published_at is None  # as it was when the row was written; the bell came after
@@ -98,7 +99,7 @@ async def test_replay_rings_for_the_job(
     letters: DeadLetters, services: Services, fail: Add
 ) -> None:
     before = await services.queue.depth()
-    job = await letters.replay((await fail()).id)
+    job = await letters.replay((await fail()).id, within=EVERYTHING)
     assert await services.queue.depth() == before + 1
     announced = await services.repository.find(job.id)
     assert announced is not None
@@ -108,7 +109,7 @@ async def test_replay_rings_for_the_job(
 async def test_five_replays_at_once_queue_the_job_once(letters: DeadLetters, fail: Add) -> None:
     job = await fail()
     results = await asyncio.gather(
-        *(letters.replay(job.id) for _ in range(5)), return_exceptions=True
+        *(letters.replay(job.id, within=EVERYTHING) for _ in range(5)), return_exceptions=True
     )
     assert sum(isinstance(result, ExportJob) for result in results) == 1
     assert sum(isinstance(result, NotADeadLetter) for result in results) == 4
@@ -117,9 +118,9 @@ async def test_five_replays_at_once_queue_the_job_once(letters: DeadLetters, fai
 async def test_replay_of_what_did_not_fail_is_refused(letters: DeadLetters, add: Add) -> None:
     job = await add()
     with pytest.raises(NotADeadLetter, match="queued"):
-        await letters.replay(job.id)
+        await letters.replay(job.id, within=EVERYTHING)
     with pytest.raises(ExportNotFound):
-        await letters.replay(uuid4())
+        await letters.replay(uuid4(), within=EVERYTHING)
 
 
 async def test_replay_of_many_takes_those_that_match(
@@ -127,9 +128,9 @@ async def test_replay_of_many_takes_those_that_match(
 ) -> None:
     late = [await fail(LATE) for _ in range(3)]
     other = await fail()
-    replayed = await letters.replay_many(DeadLetterFilter(cause=Cause.DEADLINE))
+    replayed = await letters.replay_many(DeadLetterFilter(cause=Cause.DEADLINE), within=EVERYTHING)
     assert {job.id for job in replayed} == {job.id for job in late}
-    assert [job.id for job in await letters.list()] == [other.id]
+    assert [job.id for job in await letters.list(within=EVERYTHING)] == [other.id]
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ async def test_command_replays_all_that_match(
     other = await fail()
     done = waybill("replay", "--all", "--cause", "deadline", "--json")
     assert json.loads(done.stdout) == {"replayed": [str(late.id)]}
-    assert [job.id for job in await letters.list()] == [other.id]
+    assert [job.id for job in await letters.list(within=EVERYTHING)] == [other.id]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def monitor(services: Services) -> ExportMonitor:
 
 
 async def test_quiet_service_has_zeros_and_no_alert(monitor: ExportMonitor) -> None:
-    figures = await monitor.figures()
+    figures = await monitor.figures(EVERYTHING)
     assert (figures.queued, figures.running, figures.dead_letters) == (0, 0, 0)
     assert (figures.oldest_due_seconds, figures.longest_silence_seconds) == (0.0, 0.0)
     assert await monitor.watch() == ()
@@ -243,7 +244,7 @@ async def test_figures_count_what_there_is(
     waiting = await add()
     lease = await claimed(services.leases, waiting)
     await services.leases.retry(lease, LATE, delay_seconds=60, progress=Progress())
-    figures = await monitor.figures()
+    figures = await monitor.figures(EVERYTHING)
     assert (figures.queued, figures.due, figures.running) == (2, 1, 1)
     assert (figures.dead_letters, figures.without_heartbeat) == (1, 0)
     assert await monitor.watch() == ()
@@ -262,13 +263,13 @@ async def test_lease_that_nobody_frees_is_an_alert(
 ) -> None:
     await claimed(services.leases, await add())
     execute("UPDATE export_jobs SET lease_expires_at = now() - interval '61 s'")
-    assert (await monitor.figures()).without_heartbeat == 1
+    assert (await monitor.figures(EVERYTHING)).without_heartbeat == 1
     assert await monitor.watch() == ("running_without_heartbeat",)
 
 
 async def test_exposition_has_one_typed_gauge_per_figure(monitor: ExportMonitor, fail: Add) -> None:
     await fail()
-    lines = exposition(await monitor.figures()).splitlines()
+    lines = exposition(await monitor.figures(EVERYTHING)).splitlines()
     assert "waybill_exports_dead_letters 1" in lines
     values = [line for line in lines if not line.startswith("#")]
     assert len(lines) == 3 * len(values)

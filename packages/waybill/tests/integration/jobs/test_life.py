@@ -38,6 +38,7 @@ from waybill.jobs.checkpoints import (
 from waybill.jobs.dead_letters import DeadLetters
 from waybill.jobs.job import LEGAL_MOVES, ExportStatus, Lease, Progress
 from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.reach import EVERYTHING
 from waybill.jobs.repository import ExportRepository
 from waybill.manifest import ManifestSnapshot
 from waybill.storage.base import PartReceipt
@@ -132,7 +133,7 @@ class JobLife(RuleBasedStateMachine):
     def replay(self, job: UUID) -> None:
         was_failed = self.statuses[job] is ExportStatus.FAILED
         try:
-            self.bench.run(lambda: self.bench.dead_letters.replay(job))
+            self.bench.run(lambda: self.bench.dead_letters.replay(job, within=EVERYTHING))
         except NotADeadLetter:
             assert not was_failed
         else:

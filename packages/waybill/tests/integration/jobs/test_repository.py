@@ -10,6 +10,7 @@ from uuid import uuid4
 from waybill.jobs.attempts import AttemptFailure, Cause
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
 from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
 
 from ..leased import claimed, result_of
@@ -17,6 +18,7 @@ from ..leased import claimed, result_of
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[object, ...]]]
 
+ANN = Reach((("requested_by", "ann"), ("tenant", None)))
 FAILURE = AttemptFailure("source_rejected", Cause.PERMANENT, "No such table.")
 
 
@@ -42,8 +44,8 @@ async def test_list_pages_newest_first_and_shows_nobody_elses(
 ) -> None:
     mine = [await add() for _ in range(3)]
     await add(requested_by="bob")
-    first = await repository.list_for("ann", limit=2)
-    rest = await repository.list_for("ann", limit=2, before=first[-1].created_at)
+    first = await repository.list_within(ANN, limit=2)
+    rest = await repository.list_within(ANN, limit=2, before=first[-1].created_at)
     assert [job.id for job in (*first, *rest)] == [job.id for job in reversed(mine)]
 
 

@@ -110,13 +110,26 @@ async def refused(authenticator: JwtAuthenticator, token: str) -> str:
 
 async def test_a_token_by_the_secret_becomes_a_principal() -> None:
     principal = await by_secret().authenticate(Request({"type": "http"}), signed(claims()))
-    assert principal == Principal("user-1", scopes=frozenset({"exports:request", "exports:read"}))
+    assert principal == Principal(
+        "user-1",
+        scopes=frozenset({"exports:request", "exports:read"}),
+        # Until when it would be accepted: its own time and the leeway.
+        expires_at=datetime.fromtimestamp(claims()["exp"], UTC) + timedelta(seconds=30),
+    )
 
 
 async def test_when_the_person_signed_in_is_kept() -> None:
     token = signed(claims(auth_time=EPOCH - 600))
     principal = await by_secret().authenticate(Request({"type": "http"}), token)
     assert principal.authenticated_at == NOW - timedelta(seconds=600)
+
+
+@pytest.mark.parametrize("twice", ["sub", "org", "scope"])
+async def test_a_token_that_says_something_twice_is_refused(twice: str) -> None:
+    document = json.dumps(claims(org="acme", scope="exports:read"))
+    payload = document[:-1] + f', "{twice}": "other"}}'
+    token = pyjwt.PyJWS().encode(payload.encode(), SECRET, "HS256")
+    assert await refused(by_secret(), token) == "the token's payload names something twice"
 
 
 async def test_no_token_is_refused() -> None:

@@ -74,6 +74,12 @@ def test_scopes_are_read_where_issuers_put_them(claims: dict[str, Any], expected
         ("a" * 256, "holds something else"),
         ('a"b', "holds something else"),
         ("exports:\u0430dmin", "holds something else"),
+        ("exports:admin ", "holds something else"),
+        (" exports:admin", "holds something else"),
+        (["exports:admin "], "holds something else"),
+        ("exports:read\texports:admin", "holds something else"),
+        ("exports:read\u2003exports:admin", "holds something else"),
+        ("exports:read\u00a0exports:admin", "holds something else"),
         (" ".join(f"s{n}" for n in range(257)), "at most 256"),
     ],
 )
@@ -104,13 +110,25 @@ def test_a_pointer_reads_names_that_hold_slashes() -> None:
 
 
 def test_what_is_absent_or_not_configured_is_none() -> None:
-    names = ClaimNames(tenant="/organisation/id", roles="/realm_access/roles", email=None)
-    identity = read(names, organisation="text", realm_access=None, email="ada@example.org")
+    names = ClaimNames(roles="/realm_access/roles", email=None)
+    identity = read(names, realm_access=None, email="ada@example.org")
     assert (identity.tenant, identity.roles, identity.email) == (None, frozenset(), None)
     assert read(tenant="acme", roles=["staff"]).tenant is None
 
 
-@pytest.mark.parametrize("tenant", [True, "", "a\nb", ["acme"], 1.5, 10**30])
+@pytest.mark.parametrize("claims", [{}, {"organisation": None}, {"organisation": "acme"}])
+def test_a_token_without_a_tenant_is_refused_where_tokens_have_one(claims: dict[str, Any]) -> None:
+    reason = refused(ClaimNames(tenant="/organisation/id"), **claims)
+    assert reason == "the token has no claim '/organisation/id'"
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        True, "", "a\nb", ["acme"], ["acme", "globex"], {"id": "acme"}, 1.5, 10**30,
+        " acme", "acme ", "acme\u00a0", "ac\u200bme", "acme\0", "e\u0301cole", "\ufb01rm\u00ad",
+    ],
+)  # fmt: skip
 def test_a_malformed_tenant_is_refused_rather_than_left_out(tenant: Any) -> None:
     assert "'tid' must be a text" in refused(ClaimNames(tenant="tid"), tid=tenant)
 
