@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,16 @@ def waybill(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (REPOSITORY / CONFIG).exists():
         pytest.skip("only in the repository: the checks are those of waybill's records")
     copy = tmp_path_factory.mktemp("waybill")
+    # With its history: records name code by the paths that it had when they were written.
+    subprocess.run(["git", "clone", "-q", "--shared", str(REPOSITORY), str(copy)], check=True)
     for name in COPIED:
         source, target = REPOSITORY / name, copy / name
         if source.is_dir():
             shutil.copytree(
-                source, target, ignore=shutil.ignore_patterns("__pycache__", ".venv", ".waybill")
+                source,
+                target,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns("__pycache__", ".venv", ".waybill"),
             )
         else:
             target.parent.mkdir(parents=True, exist_ok=True)

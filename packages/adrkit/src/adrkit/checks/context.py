@@ -64,11 +64,15 @@ class CheckContext:
         return data
 
     def find(self, patterns: tuple[str, ...], exclude: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Files of globs. Raises MissingEvidence when there are none: nothing was looked at."""
+        """Files of globs. Raises MissingEvidence when one of them matches none: what it is about
+        was not looked at."""
         found = self.files.find(patterns, exclude=exclude)
         if not found:
             remark = self.remark(patterns[0]) if len(patterns) == 1 else ""
             raise MissingEvidence(f"no file matches {', '.join(patterns)}{remark}")
+        for pattern in patterns:
+            if len(patterns) > 1 and not self.files.find([pattern]):
+                raise MissingEvidence(f"no file matches {pattern}{self.remark(pattern)}")
         return found
 
     def module(self, path: str) -> PythonModule:

@@ -26,7 +26,7 @@ def parse_data(path: str, data: bytes, format: str) -> Any:
         if format == "yaml":
             return yaml.load(text, Loader=_TolerantLoader)  # noqa: S506 - a safe loader
         if format == "json":
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_without_duplicates)
         return _parse_ini(text)
     except UnicodeDecodeError as error:
         raise CannotEvaluate(f"{path} is not UTF-8", Evidence(path)) from error
@@ -54,13 +54,36 @@ class _TolerantLoader(yaml.SafeLoader):
     """Safe YAML in which an application's own tags (``!Ref x``) are the value they stand before."""
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} is there twice; programs differ in which one counts")
+        found[key] = value
+    return found
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[tuple[str, str]] = set()
+    for key, _ in node.value:
+        written = (key.tag, getattr(key, "value", "")) if isinstance(key, yaml.ScalarNode) else None
+        if written is not None and written in seen and key.tag != "tag:yaml.org,2002:merge":
+            line = key.start_mark.line + 1
+            raise yaml.YAMLError(f"the key {key.value!r} is there twice, again on line {line}")
+        if written is not None:
+            seen.add(written)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
 def _without_tag(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
     assert isinstance(node, yaml.MappingNode)  # noqa: S101 - there are three kinds of nodes
-    return loader.construct_mapping(node, deep=True)
+    return _mapping(loader, node)
 
 
 _TolerantLoader.add_multi_constructor("!", _without_tag)
+_TolerantLoader.add_constructor("tag:yaml.org,2002:map", _mapping)

@@ -7,7 +7,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from adrkit.checks.operators import equal, is_number, shown
+from adrkit.checks.certainty import bindings_of, doubts_of, is_configured_once
+from adrkit.checks.operators import is_number, shown
 from adrkit.checks.python_module import Assignment, PythonModule, dotted_name
 from adrkit.checks.verdict import CannotEvaluate, Evidence, MissingEvidence
 
@@ -30,11 +31,18 @@ _MAX_STEPS = 10_000
 _MAX_LENGTH = 100_000
 
 
+_BUILTIN = {"int", "float", "str", "frozenset", "set", "tuple", "list"}
+
+
+def _is_ellipsis(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...
+
+
 def value_of(module: PythonModule, dotted: str) -> tuple[Any, int]:
     """Value and line of ``NAME``, ``Class.NAME`` or a configured ``object.attribute``.
 
     Raises MissingEvidence when nothing of that name is assigned, CannotEvaluate when its value
-    needs running or differs between several assignments.
+    needs running or is not certain: anything else in the file may bind or change the name.
     """
     return _Reader(module).named(dotted)
 
@@ -59,14 +67,22 @@ class _Reader:
             raise MissingEvidence(
                 f"{self.module.path} assigns no {dotted}", Evidence(self.module.path)
             )
-        values = [(self._assigned(item, scope), item.line) for item in found]
-        for value, line in values[1:]:
-            if not equal(value, values[0][0]):
-                raise CannotEvaluate(
-                    f"{dotted} is assigned differently on lines {values[0][1]} and {line}",
-                    Evidence(self.module.path, line),
-                )
-        return values[-1]
+        configured = not self.module.assignments(dotted)
+        if configured and len(found) > 1:
+            raise CannotEvaluate(
+                f"{dotted} is assigned on lines {found[0].line} and {found[1].line}",
+                Evidence(self.module.path, found[1].line),
+            )
+        doubts = (is_configured_once if configured else doubts_of)(self.module, dotted)
+        for doubt in doubts:
+            raise CannotEvaluate(
+                f"the value of {dotted} is not certain: {doubt.reason}",
+                Evidence(self.module.path, doubt.line),
+            )
+        item = found[-1]
+        if item.value is None and len(found) > 1:
+            item = found[0]  # annotated behind its value
+        return self._assigned(item, scope), item.line
 
     def _assigned(self, item: Assignment, scope: str) -> Any:
         where = Evidence(self.module.path, item.line)
@@ -130,18 +146,36 @@ class _Reader:
 
     def _call(self, node: ast.Call) -> Any:
         name = (dotted_name(node.func) or "").rpartition(".")[2]
-        if name in _DEFAULTED:
+        for bound in bindings_of(self.module.tree, name):  # our own `def Field`, `int = …`
+            if bound.what != "import" or name in _BUILTIN:
+                raise self._unreadable(node)
+        if name in _DEFAULTED and all(keyword.arg is not None for keyword in node.keywords):
             default = next((k.value for k in node.keywords if k.arg == "default"), None)
             if default is None and node.args:
                 default = node.args[0]
-            if default is not None:
+            if default is not None and not _is_ellipsis(default):
                 return self.value(default)
         elif name in _WRAPPERS and len(node.args) == 1 and not node.keywords:
-            return self.value(node.args[0])
+            return self._converted(name, self.value(node.args[0]), node)
         elif name in _COLLECTIONS and len(node.args) <= 1 and not node.keywords:
             items = self.value(node.args[0]) if node.args else ()
             if isinstance(items, list | tuple | set | frozenset):
                 return self._set(items, node) if "set" in name else _COLLECTIONS[name](items)
+        raise self._unreadable(node)
+
+    def _converted(self, name: str, value: Any, node: ast.Call) -> Any:
+        """What ``int("3")`` and its like give; paths and secrets compare as their text."""
+        try:
+            if name in ("int", "float") and isinstance(value, int | float | str):
+                return int(value) if name == "int" else float(value)
+            if name == "Decimal" and isinstance(value, int | str):
+                return int(value) if str(value).lstrip("-").isdigit() else float(value)
+        except (ValueError, OverflowError) as error:
+            raise self._unreadable(node) from error
+        if name == "str" and isinstance(value, int | str) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str) and name not in ("int", "float", "Decimal"):
+            return value
         raise self._unreadable(node)
 
     def _unary(self, op: ast.unaryop, value: Any, node: ast.expr) -> Any:

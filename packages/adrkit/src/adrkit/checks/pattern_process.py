@@ -27,8 +27,11 @@ def answer(request: dict[str, str], files: list[str]) -> dict[str, object]:
         return {"found": pattern.search(request["text"]) is not None}
     matches, unmatched = [], []
     for index, path in enumerate(files):
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            text = file.read()
+        with open(path, "rb") as file:  # noqa: PTH123
+            data = file.read()
+        if is_utf16(data):
+            return {"error": f"not to be searched for in {path}: it is UTF-16, write it as UTF-8"}
+        text = data.decode("utf-8", "replace").replace("\r\n", "\n")
         found = pattern.search(text)
         if found is None:
             unmatched.append(index)
@@ -36,6 +39,16 @@ def answer(request: dict[str, str], files: list[str]) -> dict[str, object]:
             line = text.count("\n", 0, found.start()) + 1
             matches.append([index, line, found.group()[:200]])
     return {"matches": matches, "unmatched": unmatched}
+
+
+def is_utf16(data: bytes) -> bool:
+    """Text in which no pattern would be found: by its mark, or by every other byte being zero."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
+        return True
+    head = data[:4096]
+    zeros = max(head[::2].count(0), head[1::2].count(0))
+    others = min(head[::2].count(0), head[1::2].count(0))
+    return len(head) >= 4 and zeros * 4 >= len(head) and others * 8 <= zeros
 
 
 def _bound_memory() -> None:

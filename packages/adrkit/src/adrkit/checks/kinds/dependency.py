@@ -114,7 +114,8 @@ class DependencyCheck:
     def _declared(self, context: CheckContext) -> list[Declared]:
         found: list[Declared] = []
         readable = 0
-        for name in context.find(self.files):
+        known = context.files.find(self.files) if self.files == _DEFAULT_FILES else ()
+        for name in known or context.find(self.files):
             if name.endswith(".toml"):
                 listed = pyproject_requirements(name, context.read(name))
             else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from adrkit.checks.certainty import doubts_of
 from adrkit.checks.context import CheckContext
 from adrkit.checks.kinds.comparison import compared
 from adrkit.checks.literals import value_of
 from adrkit.checks.operators import ABSENT, Operator, shown
 from adrkit.checks.table import CheckTable
-from adrkit.checks.verdict import Evidence, MissingEvidence, Outcome, judged
+from adrkit.checks.verdict import CannotEvaluate, Evidence, MissingEvidence, Outcome, judged
 from adrkit.project_files import checked_relative
 
 
@@ -19,7 +20,9 @@ class SettingCheck:
     """``file``, ``attribute`` (``NAME``, ``Class.NAME``, ``app.conf.name``), operator and value.
 
     Defaults written as ``Field(3, ge=1)`` or ``field(default=3)`` are 3; names are followed within
-    the file.
+    the file. The value must be certain: another binding of the name, a condition around it,
+    ``del``, ``global``, a star import behind it, ``setattr``, ``globals()`` or a change in place is
+    an error.
     """
 
     file: str
@@ -52,6 +55,13 @@ class SettingCheck:
         module = context.module(self.file)
         if not self.operator.needs_value:
             node = module.find(self.attribute) or module.attribute_assignments(self.attribute)
+            for doubt in doubts_of(module, self.attribute):
+                if self.operator.name == "absent" and node:
+                    break  # bound somehow: not absent
+                raise CannotEvaluate(
+                    f"whether {self.attribute} is there is not certain: {doubt.reason}",
+                    Evidence(self.file, doubt.line),
+                )
             there = "there" if node else "not there"
             return judged(
                 self.operator.compare(node or ABSENT, None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from adrkit.checks.certainty import deleted
 from adrkit.checks.context import CheckContext
 from adrkit.checks.table import CheckTable
 from adrkit.checks.verdict import Evidence, Outcome, passed, violated
@@ -51,5 +52,8 @@ class SymbolExistsCheck:
             if node is None:
                 file = context.place(self.file)
                 return violated(f"{file} defines no {symbol}; {ELSEWHERE}", Evidence(file))
+            if gone := deleted(module, symbol):
+                where = Evidence(context.place(self.file), gone)
+                return violated(f"{where} deletes {symbol} again", where)
             line = line or getattr(node, "lineno", None)
         return passed(self.title, Evidence(self.file, line))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from adrkit.checks.certainty import bindings_of
 from adrkit.checks.context import CheckContext
 from adrkit.checks.kinds.symbol import ELSEWHERE
-from adrkit.checks.python_module import bindings, dotted_name
+from adrkit.checks.python_module import PythonModule
+from adrkit.checks.switched_off import TestModule, why_switched_off
 from adrkit.checks.table import CheckTable
-from adrkit.checks.verdict import Evidence, MissingEvidence, Outcome, passed, violated
+from adrkit.checks.verdict import (
+    CannotEvaluate,
+    Evidence,
+    MissingEvidence,
+    Outcome,
+    passed,
+    violated,
+)
 from adrkit.project_files import checked_relative
-
-_SWITCHED_OFF = {"skip", "xfail"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,8 @@ class TestCheck:
     """``node``: a pytest node id, ``tests/test_x.py::TestClass::test_name``; brackets are ignored.
 
     ``marker``: the test, its class or its file must carry this marker. A test that is skipped or
-    expected to fail without a condition proves nothing: violated.
+    expected to fail without a condition, that says ``__test__ = False`` or begins with a
+    ``return`` proves nothing: violated. One whose name is bound again is an error.
     """
 
     __test__ = False  # not itself a test class, whatever pytest thinks of its name
@@ -58,36 +65,39 @@ class TestCheck:
                 f"there is no test {self.title}; {ELSEWHERE}", Evidence(context.place(self.file))
             )
         where = Evidence(self.file, node.lineno)
-        marks = {*_marks_of(node), *_module_marks(module.tree.body)}
-        for depth in range(1, len(self.names)):
-            found = module.class_of(".".join(self.names[:depth]))
-            if found is not None:
-                marks |= {*_marks_of(found), *_module_marks(found.body)}
-        if off := sorted(marks & _SWITCHED_OFF):
-            return violated(f"{self.title} is marked {off[0]} and proves nothing", where)
-        if self.marker and self.marker not in marks:
+        self._require_one(module)
+        if not self.names[-1].startswith("test"):
+            raise CannotEvaluate(
+                f"{self.title} is no test: pytest collects names that begin with test", where
+            )
+        if reason := why_switched_off(module, self.names):
+            return violated(f"{self.title} {reason} and proves nothing", where)
+        if self.marker and self.marker not in self._marks(module, node):
             return violated(f"{self.title} does not carry the marker {self.marker}", where)
         return passed(f"{self.title} exists", where)
 
+    def _require_one(self, module: PythonModule) -> None:
+        """Raises CannotEvaluate when the name is bound again, so that another thing is run."""
+        scope: ast.Module | ast.ClassDef | None = module.tree
+        for depth, name in enumerate(self.names):
+            if scope is None:
+                return
+            found = bindings_of(scope, name)
+            if len(found) > 1:
+                raise CannotEvaluate(
+                    f"{name} is bound again on line {found[-1].line} ({found[-1].what}): "
+                    "what runs is not this test",
+                    Evidence(self.file, found[-1].line),
+                )
+            scope = module.class_of(".".join(self.names[: depth + 1]))
 
-def _marks_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
-    for decorator in node.decorator_list:
-        yield from _mark(decorator)
-
-
-def _module_marks(body: Sequence[ast.stmt]) -> Iterator[str]:
-    for found in bindings(body):
-        if found.name == "pytestmark" and found.value is not None:
-            listed = isinstance(found.value, ast.List | ast.Tuple)
-            for item in found.value.elts if listed else [found.value]:  # type: ignore[attr-defined]
-                yield from _mark(item)
-
-
-def _mark(node: ast.expr) -> Iterator[str]:
-    """ "slow" of ``pytest.mark.slow`` and ``pytest.mark.slow(…)``; an ``xfail`` with a condition
-    as first argument may still run and prove something."""
-    call = node if isinstance(node, ast.Call) else None
-    name = dotted_name(call.func if call else node) or ""
-    _, found, mark = name.rpartition("mark.")
-    if found and not (mark == "xfail" and call and call.args):
-        yield mark
+    def _marks(
+        self, module: PythonModule, node: ast.FunctionDef | ast.AsyncFunctionDef
+    ) -> set[str]:
+        tests = TestModule(module)
+        marks = [*node.decorator_list, *tests.pytestmark(module.tree.body)]
+        for depth in range(1, len(self.names)):
+            owner = module.class_of(".".join(self.names[:depth]))
+            if owner is not None:
+                marks += tests.marks(owner)
+        return {tests.mark_name(mark) for mark in marks}
