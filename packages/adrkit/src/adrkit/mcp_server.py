@@ -11,7 +11,9 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
 
+from adrkit import __version__
 from adrkit.checks.run import make_context, run_checks
 from adrkit.config import load_config
 from adrkit.errors import AdrkitError, PathOutside
@@ -120,14 +122,17 @@ class _Project:
 def make_server(start: Path, directory: Path | None = None) -> MCPServer[Any]:
     """The server for the project that holds ``start``; ``run("stdio")`` serves it."""
     tools = RecordTools(start, directory)
-    server: MCPServer[Any] = MCPServer("adrkit")
+    server: MCPServer[Any] = MCPServer("adrkit", version=__version__)
+    reading = ToolAnnotations(
+        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    )
     for name, tool in (
         ("list", tools.list_records),
         ("show", tools.show_record),
         ("why", tools.why),
         ("check", tools.check),
     ):
-        server.tool(name=name)(_told(tool))
+        server.tool(name=name, annotations=reading)(_told(tool))
     return server
 
 

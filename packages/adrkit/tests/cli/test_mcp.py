@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adrkit import __version__
 from adrkit.testing import GitProject, house
 
 pytest.importorskip("mcp", reason="needs the extra adrkit[mcp]")
@@ -58,3 +59,19 @@ async def test_tools_answer_over_stdio(project: GitProject) -> None:
     assert missing.is_error
     assert "`adr list` shows" in missing.content[0].text
     assert outside.is_error
+
+
+@pytest.mark.asyncio
+async def test_server_says_its_version_and_that_its_tools_only_read(project: GitProject) -> None:
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "adrkit", "-C", str(project.root), "mcp"]
+    )
+    async with stdio_client(server) as (reader, writer), ClientSession(reader, writer) as session:
+        told = await session.initialize()
+        tools = (await session.list_tools()).tools
+    assert (told.server_info.name, told.server_info.version) == ("adrkit", __version__)
+    assert len(tools) == 4
+    for tool in tools:
+        assert tool.annotations is not None
+        assert tool.annotations.read_only_hint is True
+        assert tool.annotations.destructive_hint is False

@@ -314,6 +314,17 @@ def test_command_writes_every_format_and_fails_for_errors(
     assert run("main..HEAD", "--message", str(tmp_path / "none"))[0] == 2
 
 
+def test_strict_review_fails_for_decisions_without_a_record(decided: GitProject) -> None:
+    decided.write("requirements.txt", "celery\n")
+    decided.commit("x")
+    at = ["-C", str(decided.root)]
+    assert CliRunner().invoke(app, [*at, "review", "main..HEAD"]).exit_code == 0
+    assert CliRunner().invoke(app, [*at, "review", "main..HEAD", "--strict"]).exit_code == 1
+    excused = "adr-exception: dependency decided in May"
+    options = ["review", "main..HEAD", "--strict", "--message", "-"]
+    assert CliRunner().invoke(app, [*at, *options], input=excused).exit_code == 0
+
+
 def test_review_changes_nothing_in_work_tree_and_clone(decided: GitProject) -> None:
     decided.write("src/settings.py", "# ADR-0001\nRETRIES = 4\n")
     decided.commit("x")

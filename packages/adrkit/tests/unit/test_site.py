@@ -186,3 +186,12 @@ def test_real_records_make_a_safe_site(corpora: Path, project: str) -> None:
     contents = build_site(records, corpora)
     assert len([name for name in contents if name.endswith(".html")]) == len(records) + 2
     assert_safe(contents)
+
+
+def test_narrow_page_is_no_wider_than_its_screen() -> None:
+    """`1fr` alone grows with the widest table or code block; `minmax(0, 1fr)` does not."""
+    css = build_site([record(1, house(1))], ROOT)["assets/style.css"].decode()
+    columns = re.findall(r"grid-template-columns:\s*([^;}]+)", css)
+    assert len(columns) == 3
+    for value in columns:
+        assert value.startswith(("minmax(0, 1fr)", "repeat(auto-fill, minmax(min(100%,")), value
