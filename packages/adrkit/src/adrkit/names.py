@@ -16,6 +16,7 @@ name                                       read as
 from __future__ import annotations
 
 import datetime
+import os.path
 import re
 import unicodedata
 from pathlib import Path
@@ -43,6 +44,11 @@ def file_number(path: Path) -> tuple[int, str] | None:
         return None
     match = _NUMBER.match(path.stem)
     return (int(match.group(1)), match.group(2).lower()) if match else None
+
+
+def real_path(path: Path) -> Path:
+    """``path`` with its links followed as far as they lead: a circle of links is no error."""
+    return Path(os.path.realpath(path))
 
 
 def same_name(left: str, right: str) -> bool:

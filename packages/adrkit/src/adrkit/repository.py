@@ -60,6 +60,19 @@ class Unreadable:
     error: DocumentError
 
 
+def require_inside(path: Path, boundary: Path) -> None:
+    """Raises UnreadableFile for a link out of the checkout, and for what is no file."""
+    try:
+        if path.is_symlink():
+            confined(path, boundary)
+        if not path.is_file():
+            raise UnreadableFile(path, "it is no file")
+    except PathOutside as error:
+        raise UnreadableFile(path, error.reason) from error
+    except OSError as error:
+        raise UnreadableFile(path, error.strerror or str(error)) from error
+
+
 class RecordRepository:
     """Records of a directory and its sub-directories, in order of number, then path.
 
@@ -144,23 +157,11 @@ class RecordRepository:
         """The record at ``path``, or why it cannot be read; each file is read once."""
         if path not in self._read:
             try:
-                self._require_inside(path)
+                require_inside(path, self._boundary)
                 self._read[path] = Record.read(path, self.reading)
             except DocumentError as error:
                 self._read[path] = error
         return self._read[path]
-
-    def _require_inside(self, path: Path) -> None:
-        """Raises UnreadableFile for a link out of the checkout, and for what is no file."""
-        try:
-            if path.is_symlink():
-                confined(path, self._boundary)
-            if not path.is_file():
-                raise UnreadableFile(path, "it is no file")
-        except PathOutside as error:
-            raise UnreadableFile(path, error.reason) from error
-        except OSError as error:
-            raise UnreadableFile(path, error.strerror or str(error)) from error
 
     @cached_property
     def _boundary(self) -> Path:

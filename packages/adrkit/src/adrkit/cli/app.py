@@ -18,6 +18,7 @@ from adrkit.config import Config, load_config
 from adrkit.errors import AdrkitError
 from adrkit.git import Git
 from adrkit.ledger import NumberLedger
+from adrkit.names import real_path
 from adrkit.record import Record
 from adrkit.remote import RemoteHead, read_remote
 from adrkit.repository import RecordRepository
@@ -133,7 +134,7 @@ class Workspace:
     def shown(self, path: Path) -> str:
         """A path as messages show it: relative to the starting directory if below it."""
         try:
-            return path.resolve().relative_to(self.start.resolve()).as_posix()
+            return real_path(path).relative_to(real_path(self.start)).as_posix()
         except ValueError:
             return str(path)
 

@@ -22,6 +22,7 @@ from adrkit.lint import RULES, Baseline, Finding, Report, Severity, lint, load_s
 from adrkit.lint.catalogue import rules_markdown
 from adrkit.lint.fixes import fix_files
 from adrkit.lint.settings import LintSettings
+from adrkit.names import real_path
 from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
 
 _SHOWN_OF_A_KIND = 2  # per record, in text
@@ -172,9 +173,9 @@ def _print(
 
 def _from_root(space: Workspace, path: Path) -> str:
     """Relative to the repository, as code hosts want it."""
-    root = (space.git.root if space.git else space.config.root).resolve()
+    root = real_path(space.git.root if space.git else space.config.root)
     try:
-        return path.resolve().relative_to(root).as_posix()
+        return real_path(path).relative_to(root).as_posix()
     except ValueError:
         return path.as_posix()
 

@@ -123,7 +123,8 @@ def _read(document: Document, reading: Reading) -> Metadata:
 
 
 def _heads(document: Document) -> Iterator[Span]:
-    yield Span(0, head_end(document))
+    front = document.front_matter
+    yield Span(front.span.end if front else 0, head_end(document))
     for section in document.sections:
         heading = section.heading
         if len(heading.text) > _LONGEST_KEY or heading.level == 1:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adrkit.errors import ConfigError
 from adrkit.lint.rule import Finding
+from adrkit.names import real_path
 from adrkit.transaction import write_atomically
 
 Key = tuple[str, str, str]
@@ -24,7 +25,7 @@ def key_of(finding: Finding, root: Path) -> Key:
 
 def shown(path: Path, root: Path) -> str:
     try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
+        return real_path(path).relative_to(real_path(root)).as_posix()
     except ValueError:
         return path.as_posix()
 

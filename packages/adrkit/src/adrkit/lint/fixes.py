@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adrkit.config import Config
-from adrkit.confine import root_for
+from adrkit.confine import boundary_of, root_for
 from adrkit.document import Document, Edit
 from adrkit.errors import DocumentError
 from adrkit.lint.rule import ProjectView
 from adrkit.lint.run import lint_record
 from adrkit.lint.settings import LintSettings
+from adrkit.names import real_path
 from adrkit.record import Record
+from adrkit.repository import require_inside
 from adrkit.transaction import FileChange, apply_changes
 
 _ROUNDS = 5  # one fix may make room for another; none needs more than two
@@ -29,6 +31,7 @@ def fix_files(
     total = 0
     for path in paths:
         try:
+            require_inside(path, boundary_of(real_path(config.directory)))
             before = Document.read(path)
         except DocumentError:
             continue

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from adrkit.config import Config
+from adrkit.confine import boundary_of
 from adrkit.document import Document
 from adrkit.errors import DocumentError, NoRecords
 from adrkit.git import Git
@@ -35,10 +36,11 @@ from adrkit.lint.rules import BY_CODE, RULES
 from adrkit.lint.settings import LintSettings
 from adrkit.lint.waivers import Waiver, config_waivers, record_waivers
 from adrkit.model import Status
+from adrkit.names import file_number, real_path
 from adrkit.project_files import ProjectFiles
-from adrkit.record import Record, file_number
+from adrkit.record import Record
 from adrkit.renames import Followed, Renames
-from adrkit.repository import RecordRepository
+from adrkit.repository import RecordRepository, require_inside
 
 # Below this many records another process costs more than it saves (measured: about 250 ms).
 _PARALLEL_FROM = 250
@@ -113,6 +115,8 @@ def outcome_of(
     """``texts`` are texts that are being written; they count instead of what the disk holds."""
     try:
         text = texts.get(path) if texts else None
+        if text is None:
+            require_inside(path, boundary_of(real_path(project.directory)))
         document = Document.read(path) if text is None else Document.from_text(text, path)
     except DocumentError as error:
         finding = _placed("ADR001", str(error), path, Place(1, 1, 1, ""), settings)
@@ -164,14 +168,14 @@ def lint(
     Raises RecordsDirectoryMissing or NoRecords: nothing to check is not a pass.
     """
     paths = list(repository.paths) if repository.directory.is_dir() or not only else []
-    known = {path.resolve() for path in paths}
-    extra = [path for path in only if path.resolve() not in known]
+    known = {real_path(path) for path in paths}
+    extra = [path for path in only if real_path(path) not in known]
     paths += extra
     if not paths:
         raise NoRecords(repository.directory)
     project = view_of(config, settings, paths)
-    written = {path.resolve(): text for path, text in (texts or {}).items()}
-    held = {path: written[path.resolve()] for path in paths if path.resolve() in written}
+    written = {real_path(path): text for path, text in (texts or {}).items()}
+    held = {path: written[real_path(path)] for path in paths if real_path(path) in written}
     outcomes = list(_outcomes(paths, project, settings, processes, held))
     facts = [outcome.facts for outcome in outcomes if outcome.facts]
     findings = [finding for outcome in outcomes for finding in outcome.findings]
@@ -187,12 +191,12 @@ def lint(
     waivers = [waiver for outcome in outcomes for waiver in outcome.waivers]
     waivers += config_waivers(settings.waivers, config.source)
     kept, waived = _without_waived(findings, waivers, project, settings)
-    wanted = {path.resolve() for path in only}
+    wanted = {real_path(path) for path in only}
     if wanted:
-        kept = [finding for finding in kept if finding.path.resolve() in wanted]
+        kept = [finding for finding in kept if real_path(finding.path) in wanted]
     kept.sort(key=lambda finding: (str(finding.path), finding.line, finding.column, finding.code))
     unreadable = sum(
-        outcome.unreadable and (not wanted or path.resolve() in wanted)
+        outcome.unreadable and (not wanted or real_path(path) in wanted)
         for path, outcome in zip(paths, outcomes, strict=True)
     )
     return Report(tuple(kept), len(wanted) or len(paths), waived, unreadable, followed)
@@ -240,7 +244,7 @@ def _number_findings(
     repository: RecordRepository, git: Git | None, facts: Sequence[Facts], settings: LintSettings
 ) -> Iterator[Finding]:
     numbered = {fact.number: fact for fact in facts if fact.number is not None}
-    by_path = {fact.path.resolve(): fact for fact in facts}
+    by_path = {real_path(fact.path): fact for fact in facts}
     if not repository.directory.is_dir():
         return
     ledger = NumberLedger(repository, git)
@@ -248,7 +252,7 @@ def _number_findings(
     if "ADR107" in settings.enabled:
         for collision in ledger.collisions():
             other = f" on {collision.other_branch}" if collision.other_branch else ""
-            fact = by_path.get((root / collision.path).resolve()) or numbered.get(collision.number)
+            fact = by_path.get(real_path(root / collision.path)) or numbered.get(collision.number)
             if fact is not None:
                 message = f"number {collision.number:04d} is also {collision.other}{other}"
                 yield _placed("ADR107", message, fact.path, fact.place, settings)

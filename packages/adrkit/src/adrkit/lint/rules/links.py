@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from adrkit.document import LinkKind, Span
 from adrkit.lint.rule import Group, Problem, ProjectView, Severity
 from adrkit.model import ReferenceKind, Status
+from adrkit.names import real_path
 from adrkit.record import Record
 from adrkit.vocabulary import record_numbers
 
@@ -60,7 +61,7 @@ def leaves_project(path: Path, project: ProjectView) -> bool:
 
 def _relative(path: Path, project: ProjectView) -> str:
     try:
-        return path.resolve().relative_to(project.root.resolve()).as_posix()
+        return real_path(path).relative_to(real_path(project.root)).as_posix()
     except (ValueError, OSError):
         return path.as_posix()
 
