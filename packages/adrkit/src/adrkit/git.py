@@ -350,6 +350,25 @@ class Git:
         staged = self.run("diff-index", "--cached", *options, "HEAD", "--")
         return (*reversed(list(_read_changes(output))), *_read_changes(staged))
 
+    def first_days(self) -> dict[str, str]:
+        """The day (YYYY-MM-DD) on which each path first came in, under whatever name.
+
+        One pass over the history up to HEAD; empty before the first commit.
+        """
+        if self.head().commit is None:
+            return {}
+        listed = self.run("log", "--format=%H %as", "HEAD", "--").decode().splitlines()
+        days = dict(line.split(" ", 1) for line in listed)
+        output = self.run(
+            "log", "-m", "--topo-order", "--format=%x01%H", *_PLAIN, "-z", "--name-status",
+            "--diff-filter=AR", "-l1000", self._rename_option, "HEAD", "--",
+        )  # fmt: skip
+        found: dict[str, str] = {}
+        for change in reversed(list(_read_changes(output))):
+            day = days[change.commit]
+            found.setdefault(change.path, found.get(change.old_path or "", day))
+        return found
+
     @property
     def _rename_option(self) -> str:
         return "-M100%" if self.is_partial else "-M"

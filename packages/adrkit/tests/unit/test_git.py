@@ -122,3 +122,39 @@ def test_failed_command_carries_its_arguments_and_output(project: GitProject) ->
     assert caught.value.command[0] == "cat-file"
     assert caught.value.exit_code == 128
     assert "nothing" in caught.value.stderr
+
+
+def test_first_day_of_a_file_is_that_of_its_first_name(project: GitProject) -> None:
+    git = Git(project.root)
+    assert git.first_days() == {}
+    project.write("a.md", "one\n" * 9)
+    project("add", "-A")
+    project("commit", "-q", "-m", "first", "--date", "2020-01-02T12:00:00")
+    project("mv", "a.md", "b.md")
+    project("commit", "-q", "-m", "move", "--date", "2021-01-02T12:00:00")
+    project.write("c.md", "two\n" * 9)
+    project("add", "-A")
+    project("commit", "-q", "-m", "more", "--date", "2022-01-02T12:00:00")
+    days = git.first_days()
+    assert (days["b.md"], days["c.md"]) == ("2020-01-02", "2022-01-02")
+
+
+def test_clone_without_contents_and_with_a_dead_remote_neither_asks_nor_hangs(
+    project: GitProject, tmp_path: Path
+) -> None:
+    project.write("a.md", "one\n" * 9)
+    project.commit()
+    project("mv", "a.md", "b.md")
+    project.commit()
+    project("config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    project(
+        "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{project.root}", str(clone)
+    )
+    project("-C", str(clone), "remote", "set-url", "origin", "https://203.0.113.1/dead.git")
+    git = Git(clone)
+    assert git.is_partial
+    assert [change.path for change in git.moves(100) if change.status == "R"] == ["b.md"]
+    assert set(git.first_days()) == {"a.md", "b.md"}
+    with pytest.raises(GitCommandFailed):
+        git.run("cat-file", "blob", "HEAD:b.md")  # it would have to be fetched

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -118,18 +117,26 @@ def _taken(space: Workspace, directory: Path, sources: list[Record]) -> set[int]
 
 
 def _first_commit_dates(git: Git | None) -> Callable[[Path], str | None]:
-    """The day on which a file was first committed, under whatever name; None when unknown."""
+    """The day on which a file was first committed, under whatever name; None when unknown.
+
+    Where the history cannot be read (a partial clone whose remote is away), that is said once.
+    """
+    days: dict[str, str] | None = None
 
     def date_of(path: Path) -> str | None:
-        if git is None or not path.resolve().is_relative_to(git.root.resolve()):
+        nonlocal days
+        if git is None:
             return None
-        name = Path(os.path.relpath(path.resolve(), git.root.resolve())).as_posix()
+        if days is None:
+            try:
+                days = git.first_days()
+            except GitError as error:
+                warn(f"the history tells no dates: {error}")
+                days = {}
         try:
-            output = git.run("log", "--follow", "--diff-filter=A", "--format=%as", "--", name)
-        except GitError:
+            return days.get(git.relative(path))
+        except ValueError:  # outside of the work tree
             return None
-        lines = output.decode().split()
-        return lines[-1] if lines else None
 
     return date_of
 
