@@ -20,6 +20,7 @@ RETRY_BACKOFF_SECONDS = (1.0, 2.0, 4.0)
 RESULT_TTL_DAYS = 7
 DEADLINE_SECONDS = 60.0
 PROGRESS_ROWS = 1_000
+MAX_ROW_BYTES = 64 * 1024 * 1024
 QUOTA_PER_DAY = 5
 
 _LEASE_RENEWALS_PER_LEASE = 3
@@ -138,6 +139,9 @@ class Settings(NotificationSettings, BaseSettings):
     """How long to rest between two searches of storage for objects that no job refers to."""
     download_grace_seconds: float = Field(3600.0, ge=60)
     """How long an expired file outlives its last link (60 s), for downloads under way."""
+    orphan_grace_seconds: float | None = Field(None, ge=0)
+    """How long an object that no job refers to is left alone; unset means the download grace. After
+    a failover of waybill's database a person may hold a link to a file the database forgot."""
     job_retention_days: float = Field(90.0, gt=0)
     """How long the rows of jobs that are over are kept, counted from their last change."""
     monitor_seconds: float = Field(30.0, gt=0)
@@ -158,6 +162,10 @@ class Settings(NotificationSettings, BaseSettings):
     machine; Parquet and XLSX, which keep a processor busy in the worker, are read by one less. 1
     reads everything on one connection. Two more are used to keep the snapshot and to find where
     ranges end."""
+    max_row_bytes: int = Field(MAX_ROW_BYTES, ge=64 * 1024, le=1024 * 1024 * 1024)
+    """The largest row, all its columns together as PostgreSQL prints them; an export with a larger
+    one fails. Memory follows it: beside its 120 MiB a process needs up to 5 times as much for the
+    text formats, and 12 times for Parquet and XLSX."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
 

@@ -425,9 +425,23 @@ class ValueNotRepresentable(PermanentError):
 
 
 class FileTooLarge(PermanentError):
-    """A format has no way to write a file of this size."""
+    """A format, or storage, has no way to hold a file of this size."""
 
     code = "file_too_large"
+
+
+class RowTooLarge(PermanentError):
+    """A row is larger than may be held in memory. ``limit_bytes`` is what a row may have."""
+
+    code = "row_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"A row is larger than {limit_bytes} bytes as PostgreSQL prints it, and a row is held "
+            "in memory several times over. Leave its large column out, or raise "
+            "WAYBILL_MAX_ROW_BYTES together with the worker's memory."
+        )
 
 
 class StorageUnavailable(RetryableError):

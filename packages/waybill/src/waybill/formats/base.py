@@ -130,6 +130,10 @@ class Encoder(Protocol):
         """Return a counter, or ``None`` where only the whole file tells: then ``count_rows``."""
         return None
 
+    def check_rows(self, rows: int, options: FormatOptions) -> None:
+        """Raise ``FileTooLarge`` if a file cannot hold so many rows with these options."""
+        return
+
     def count_rows(self, file: BinaryIO, options: FormatOptions) -> int:
         """Return the rows of a finished file that can be read anywhere.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from pydantic import Field
 
 from waybill.catalog.plan import ExportPlan, FormatOptions
+from waybill.errors import FileTooLarge
 from waybill.formats.base import Encoder, FileFacts, check_labels
 
 if TYPE_CHECKING:
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 1_048_576
 """Of a sheet, the header included: a limit of Excel, which LibreOffice shares."""
+
+
+MOST_SHEETS: Final = 65_535 - 6
+"""A ZIP archive without ZIP64 has 65,535 entries, of which six tell of the sheets."""
+
+
+def too_many_sheets() -> FileTooLarge:
+    """Return the error of a file with more sheets than the format can hold."""
+    return FileTooLarge(
+        f"The file would have more than the {MOST_SHEETS} sheets that XLSX can hold. Ask for more "
+        "rows in a sheet (option sheet_rows), or request csv, ndjson or parquet."
+    )
 
 
 class XlsxOptions(FormatOptions):
@@ -47,6 +60,12 @@ class XlsxEncoder(Encoder):
             sheet_rows=options.sheet_rows,
             facts=facts,
         )
+
+    def check_rows(self, rows: int, options: FormatOptions) -> None:
+        read = XlsxOptions.model_validate(options, from_attributes=True)
+        # The header is a row of each sheet.
+        if -(-rows // (read.sheet_rows - 1)) > MOST_SHEETS:
+            raise too_many_sheets()
 
     def count_rows(self, file: BinaryIO, options: FormatOptions) -> int:
         from waybill.formats.xlsx_file import count_rows

@@ -17,6 +17,7 @@ from waybill.formats.arrow_types import TEXT
 from waybill.formats.base import FileFacts, UnreadableFile
 from waybill.formats.blocks import BlockEncoding
 from waybill.formats.statement import copy_values
+from waybill.formats.xlsx import MOST_SHEETS, too_many_sheets
 from waybill.formats.xlsx_cells import (
     cell_column,
     escape,
@@ -116,6 +117,8 @@ class XlsxEncoding(BlockEncoding):
     # -- sheets -------------------------------------------------------------------------------
 
     def _open_sheet(self) -> bytes:
+        if self._sheets >= MOST_SHEETS:
+            raise too_many_sheets()
         self._sheets += 1
         selected = ' tabSelected="1"' if self._sheets == 1 else ""
         widths = "".join(

@@ -27,6 +27,10 @@ EXPLANATIONS: dict[str, str] = {
         "The file would be larger than its format allows. "
         "Request fewer rows or columns, or CSV, NDJSON or Parquet."
     ),
+    "row_too_large": (
+        "A row is larger than this service can hold in memory. "
+        "Request the export without its large column, or ask your administrator to raise the limit."
+    ),
     "storage_unavailable": (
         "The file storage could not be reached, several times in a row. "
         "Request the export again in a few minutes."

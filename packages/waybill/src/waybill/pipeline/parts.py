@@ -17,6 +17,7 @@ from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
+from waybill.errors import FileTooLarge
 from waybill.run_control import POLL_SECONDS
 from waybill.storage.base import PartReceipt, Upload
 
@@ -24,6 +25,8 @@ MIB = 1024 * 1024
 _IN_FLIGHT = 2
 _ALONE_BYTES = 24 * MIB
 _ABANDON_SECONDS = 2.0
+MOST_PARTS = 10_000
+"""Of one upload, by S3."""
 # (first part number that is no longer in the step, factor). With 8 MiB as the first size the
 # 10,000 parts S3 allows hold 500*8 + 500*16 + 500*32 + 8,500*48 MiB = 425 GiB, and no part is
 # larger than 48 MiB, of which two at once still fit a worker of 200 MiB.
@@ -178,6 +181,11 @@ class PartWriter:
         return WrittenParts(receipts, self._written, self._whole.hexdigest())
 
     def _dispatch(self) -> None:
+        if self._number > MOST_PARTS:
+            raise FileTooLarge(
+                f"The file would have more than the {MOST_PARTS} parts that S3 takes. Raise "
+                "WAYBILL_PART_BYTES, ask for compression, or export fewer rows or columns."
+            )
         permits = _IN_FLIGHT if len(self._filling) > _ALONE_BYTES else 1
         self._wait_for_permits(permits)
         with self._state:

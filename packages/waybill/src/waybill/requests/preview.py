@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.catalog import ExportType
 from waybill.catalog.plan import ExportPlan, FormatOptions, ResolvedColumn
-from waybill.errors import DeadlineExceeded, RunError, SourceUnreadable
+from waybill.errors import DeadlineExceeded, FileTooLarge, InvalidOption, RunError, SourceUnreadable
 from waybill.formats import get_encoder, read_options
 from waybill.jobs.job import ExportStatus
 from waybill.jobs.reach import Reach
@@ -78,11 +78,14 @@ class ExportPreviewer:
 
         Raises:
             SourceUnreadable: the source refuses, or takes too long.
+            InvalidOption: the format cannot hold so many rows with these options.
         """
         rate = await self._rows_per_second(principal, request)
         async with self._turns:
             try:
                 return await asyncio.to_thread(self._read, principal, request, export_type, rate)
+            except FileTooLarge as exc:
+                raise InvalidOption("sheet_rows", str(exc)) from exc
             except RunError as exc:
                 log.warning("preview.failed", type=export_type.name, error=exc.code)
                 raise SourceUnreadable(exc.code) from exc
@@ -150,6 +153,8 @@ class ExportPreviewer:
                 limit=SAMPLE_ROWS,
             )
             rows = snapshot.count_rows(export_type, plan.where)
+            if rows.is_exact:
+                get_encoder(plan.format).check_rows(rows.rows, plan.options)
             began_at = time.monotonic()
             sample_rows, sample_bytes, frame_bytes = _measure(plan, snapshot)
             sample_seconds = max(time.monotonic() - began_at, 0.001)

@@ -25,9 +25,10 @@ from typing import Final
 import psycopg
 from psycopg import pq, sql
 
-from waybill.config import PROGRESS_ROWS
-from waybill.errors import RunError, SourceRejected, SourceUnavailable
+from waybill.config import MAX_ROW_BYTES, PROGRESS_ROWS
+from waybill.errors import RowTooLarge, RunError, SourceRejected, SourceUnavailable
 from waybill.run_control import POLL_SECONDS
+from waybill.source.arrivals import Arrivals
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.copy_messages import LONG_MESSAGE, Pauses, unframed
 
@@ -36,6 +37,9 @@ CHUNK_BYTES = 32 * 1024
 """Small on purpose: messages that stay in the processor's cache and in Python's own arenas cost
 half of what 256 KiB of them do (1,000,000 rows: 1.2 and 2.4 CPU s with CRLF put in)."""
 _CANCEL_SECONDS = 1.0
+_ALLOCATION_REFUSED: Final = b"invalid memory alloc request size"
+"""PostgreSQL's word, in any language, for a value above 1 GiB: an internal error by its code, which
+would be tried again."""
 _NOTHING_YET: Final = (0, b"")
 """What ``get_copy_data`` answers until more has arrived."""
 
@@ -91,11 +95,17 @@ class Session:
     """
 
     def __init__(
-        self, connection: psycopg.Connection[tuple[object, ...]], check: Callable[[], None]
+        self,
+        connection: psycopg.Connection[tuple[object, ...]],
+        check: Callable[[], None],
+        *,
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
+        self._max_row_bytes = max_row_bytes
         self._connection = connection
         self._pgconn = connection.pgconn
         self._check = check
+        self._arrivals = Arrivals(self._pgconn.socket)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pgconn.socket, selectors.EVENT_READ)
         self._copied_rows: int | None = None
@@ -158,6 +168,7 @@ class Session:
         # This loop is most of what a row costs here (0.3 µs), so it holds nothing that can wait.
         take = partial(self._pgconn.get_copy_data, 1)
         messages, filled, size, taken = list[bytes | memoryview](), 0, 0, 0
+        waited_at = before = -1
         while size >= 0:
             room = CHUNK_ROWS - len(messages)
             for size, message in islice(iter(take, _NOTHING_YET), room):
@@ -166,11 +177,20 @@ class Session:
                 messages.append(message)
                 filled += size
                 if filled >= CHUNK_BYTES:
+                    if size > self._max_row_bytes:
+                        raise RowTooLarge(self._max_row_bytes)
                     break
             else:
                 if len(messages) < CHUNK_ROWS:  # all that libpq has read is taken
                     if pauses is not None:
                         pauses.before_waiting(taken + filled)
+                    # libpq gives a row when it has all of it. What has arrived since the last one
+                    # is of a row that may never fit.
+                    received = self._arrivals.count()
+                    if taken + filled != waited_at:
+                        waited_at, before = taken + filled, received
+                    elif received - before > self._max_row_bytes:
+                        raise RowTooLarge(self._max_row_bytes)
                     self._wait_for_input()
                     continue
             if size >= 0:
@@ -192,6 +212,7 @@ class Session:
             with contextlib.suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
         self._selector.close()
+        self._arrivals.close()
         self._connection.close()
 
     def _run(self, query: sql.Composable, parameters: Sequence[str | None]) -> pq.abc.PGresult:
@@ -259,5 +280,9 @@ def _connection_lost() -> SourceUnavailable:
 
 def _failure(result: pq.abc.PGresult | None) -> RunError:
     state = None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
+    if result is not None and state == b"XX000":
+        message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+        if message.startswith(_ALLOCATION_REFUSED):
+            state = b"54000"
     # libpq makes a result without SQLSTATE when the connection breaks under it.
     return _connection_lost() if state is None else error_from_sqlstate(state.decode())

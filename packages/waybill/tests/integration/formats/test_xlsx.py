@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 
 from waybill.catalog.model import TableSource
-from waybill.errors import InvalidOption, ValueNotRepresentable
-from waybill.formats import UnreadableFile
+from waybill.errors import FileTooLarge, InvalidOption, ValueNotRepresentable
+from waybill.formats import UnreadableFile, get_encoder, read_options, xlsx_file
+from waybill.formats.xlsx import MOST_SHEETS
+from waybill.formats.zip_stream import ZipStream
 from waybill.results.unguard import restore_unguarded
 
 from ..readers import read_sheets, read_table
@@ -269,3 +271,30 @@ def _packed(data: bytes) -> list[tuple[str, int]]:
             for entry in archive.infolist()
             if entry.filename != "docProps/core.xml"
         ]
+
+
+def test_more_sheets_than_an_archive_holds_are_refused(
+    export: Any, run_sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_sql("CREATE TABLE t AS SELECT n AS id FROM generate_series(1, 8) AS n")
+    monkeypatch.setattr(xlsx_file, "MOST_SHEETS", 8)
+    exported = export(TABLE, "xlsx", options={"sheet_rows": 2})
+    assert len(openpyxl.load_workbook(io.BytesIO(exported.data)).sheetnames) == 8
+
+    run_sql("INSERT INTO t VALUES (9)")
+    with pytest.raises(FileTooLarge, match="sheet_rows"):
+        export(TABLE, "xlsx", options={"sheet_rows": 2})
+
+
+def test_sheets_and_what_tells_of_them_fill_an_archive_to_its_last_entry() -> None:
+    archive = ZipStream()
+    data = b"".join(archive.entry(str(number), b"") for number in range(MOST_SHEETS + 6))
+    with zipfile.ZipFile(io.BytesIO(data + archive.finish())) as read:
+        assert len(read.namelist()) == 65_535
+
+
+def test_number_of_rows_that_is_known_is_refused_before_a_row_is_read() -> None:
+    encoder, options = get_encoder("xlsx"), read_options("xlsx", {"sheet_rows": 3})
+    encoder.check_rows(2 * MOST_SHEETS, options)
+    with pytest.raises(FileTooLarge, match="sheet_rows"):
+        encoder.check_rows(2 * MOST_SHEETS + 1, options)

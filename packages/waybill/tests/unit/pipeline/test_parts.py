@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from waybill.errors import LeaseLost, StorageUnavailable
+from waybill.errors import FileTooLarge, LeaseLost, StorageUnavailable
 from waybill.pipeline.parts import MIB, PartSizes, PartWriter
 from waybill.storage.base import PartReceipt, StoredObject
 
@@ -145,3 +145,18 @@ def test_confirmed_parts_end_at_the_first_that_is_missing() -> None:
         writer.finish()
         writer._receipts = [r for r in writer._receipts if r.number != 2]
         assert [receipt.number for receipt in writer.confirmed()] == [1]
+
+
+def test_part_beyond_those_that_s3_takes_is_refused_with_the_remedy() -> None:
+    upload = MemoryUpload()
+    sizes = PartSizes(first_bytes=1)
+
+    def write(number: int) -> int:
+        with PartWriter(upload, go_on, sizes, first_number=number) as writer:
+            writer.write(b"x" * sizes.size(number))
+            return len(writer.finish().receipts)
+
+    assert write(10_000) == 1
+    with pytest.raises(FileTooLarge, match="WAYBILL_PART_BYTES"):
+        write(10_001)
+    assert 10_001 not in upload.parts
