@@ -44,12 +44,19 @@ class ManifestColumn(_Part):
 
 
 class ManifestSnapshot(_Part):
-    """``id`` is ``pg_current_snapshot()``; every row of the file was visible to it."""
+    """``id`` is ``pg_current_snapshot()``; every row of the file was visible to it.
+
+    Resumable exports also state which server it was taken on: PostgreSQL's ``system_identifier``
+    and ``timeline``, and when that server was started. A file's segments are all of one.
+    """
 
     id: str
     taken_at: datetime
     wal_lsn: str | None = None
     server_version: str | None = None
+    system_identifier: str | None = None
+    timeline: int | None = None
+    server_started_at: datetime | None = None
 
 
 class ManifestPart(_Part):

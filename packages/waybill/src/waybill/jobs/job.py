@@ -103,7 +103,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """One row of ``export_jobs``, as a value."""
+    """One row of ``export_jobs``, as a value, but for the manifest, which can be a thousand times
+    as large as the rest (``ExportRepository.find_manifest``)."""
 
     id: UUID
     export_type: str
@@ -132,7 +133,8 @@ class ExportJob:
     object_bytes: int | None = None
     object_etag: str | None = None
     sha256: str | None = None
-    manifest: dict[str, Any] | None = field(default=None, repr=False)
+    file_name: str | None = None
+    media_type: str | None = None
     error_code: str | None = None
     error_message: str | None = None
     error_cause: str | None = None

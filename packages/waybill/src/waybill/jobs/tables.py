@@ -60,7 +60,10 @@ export_jobs = Table(
     Column("object_bytes", BigInteger),
     Column("object_etag", Text),
     Column("sha256", Text),
+    # Read by itself, never with the row: of a file of 10,000 parts it is a megabyte.
     Column("manifest", JSONB),
+    Column("file_name", Text),
+    Column("media_type", Text),
     Column("error_code", Text),
     Column("error_message", Text),
     Column("error_cause", Text),

@@ -84,7 +84,9 @@ class FallbackMover:
 
     async def _move(self, job: ExportJob) -> bool:
         try:
-            stored = await asyncio.to_thread(self._copy, job)
+            stored = await asyncio.to_thread(
+                self._copy, job.object_key or "", await self._manifest(job)
+            )
         except (StorageCorrupted, FileNotFoundError) as exc:
             # The others are moved all the same; this one stays where it is, as it is.
             log.error(  # noqa: TRY400 - expected, and its class says it
@@ -98,8 +100,12 @@ class FallbackMover:
         # so it is left to those who clear objects away by what the row says.
         return False
 
-    def _copy(self, job: ExportJob) -> StoredObject:
-        key, manifest = job.object_key or "", Manifest.load(job.manifest or {})
+    async def _manifest(self, job: ExportJob) -> Manifest:
+        async with self._engine.connect() as connection:
+            document = await connection.scalar(select(jobs.c.manifest).where(jobs.c.id == job.id))
+        return Manifest.load(document or {})
+
+    def _copy(self, key: str, manifest: Manifest) -> StoredObject:
         stored = self._target.find(key)
         if stored is not None and not self._is_whole(key, manifest):
             # Of an attempt whose commit was never confirmed.

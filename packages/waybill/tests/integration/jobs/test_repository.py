@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
+
+from sqlalchemy import event
 
 from waybill.jobs.attempts import AttemptFailure, Cause
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
+from waybill.jobs.rows import JOB_COLUMNS
 
 from ..leased import claimed, result_of
 
@@ -171,3 +175,30 @@ async def test_purge_takes_what_is_long_over_and_nothing_that_has_an_object_or_m
         assert list(await repository.attempts_of(gone.id)) == []
     for kept in (queued, done, deleted_with_object):
         assert await repository.find(kept.id) is not None
+
+
+async def test_manifest_is_read_by_itself_and_by_nothing_else(
+    add: Add, repository: ExportRepository, leases: LeaseRepository
+) -> None:
+    said: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        said.append(statement)
+
+    job = await completed(add, leases, expires_in=timedelta(days=-2))
+    event.listen(repository.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        await repository.list_for("ann", limit=10)
+        await repository.find(job.id)
+        await repository.find_many([job.id])
+        assert await repository.expire(now=datetime.now(UTC), limit=10)
+        assert await repository.leftovers(expired_before=datetime.now(UTC), limit=10)
+        assert len(said) >= 5
+        assert not [statement for statement in said if "manifest" in statement]
+        # One of 10,000 parts is a megabyte; a page of a hundred such jobs would be a hundred.
+        assert "manifest" not in {column.name for column in JOB_COLUMNS}
+        assert await repository.find_manifest(job.id)
+        assert "manifest" in said[-1]
+    finally:
+        event.remove(repository.engine.sync_engine, "before_cursor_execute", note)
+    assert await repository.find_manifest(uuid4()) is None

@@ -27,7 +27,7 @@ JOB = ExportJob(
     object_key="exports/secret-key/data.csv",
     object_bytes=5_000_000,
     sha256="ab" * 32,
-    manifest={"columns": ["email"]},
+    file_name="users-20261124-6f1f3c1e.csv",
 )
 LINKS = ExportLinks("https://exports.example.com/")
 
