@@ -7,6 +7,7 @@ import dataclasses
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from waybill.bootstrap import Services
 from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.clock import SystemClock
 from waybill.config import Settings
+from waybill.local.faults.servers import Programs
 from waybill.local.sample import create_users
 from waybill.local.service_stack import RunningService, running_service, settings_of
 from waybill.local.stack import LocalStack
@@ -175,3 +177,24 @@ def running(
     with contextlib.ExitStack() as stack:
         service = stack.enter_context(running_service(local_stack, catalog=str(path)))
         yield RunningProcesses(service, dsn)
+
+
+@pytest.fixture(scope="session")
+def debian_programs() -> Programs:
+    """PostgreSQL 15 as Debian has it: with ICU, and with glibc's locales."""
+    directory = Path("/usr/lib/postgresql/15/bin")
+    if not (directory / "postgres").is_file() or shutil.which("localedef") is None:
+        reason = "needs PostgreSQL 15 and glibc's locales: apt-get install postgresql-15 locales"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Programs(directory)
+
+
+@pytest.fixture
+def server_directory() -> Iterator[Path]:
+    """A directory for servers of the test's own, which the account they run as can reach."""
+    directory = Path(tempfile.mkdtemp(prefix="waybill-servers-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)

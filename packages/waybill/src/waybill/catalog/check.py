@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import psycopg
 from psycopg import sql
 
+from waybill.catalog.check_order import check_order
 from waybill.catalog.check_rows import check_rows
 from waybill.catalog.connect import connect_read_only
 from waybill.catalog.findings import Finding, Severity
@@ -57,7 +58,7 @@ def _check_type(connection: Connection, export_type: ExportType, seconds: float)
     findings = list(_TypeCheck(connection, export_type, seconds).run())
     if any(finding.severity == "error" for finding in findings):
         return findings  # what follows would only say the same again
-    return [*findings, *check_rows(connection, export_type)]
+    return [*findings, *check_rows(connection, export_type), *check_order(connection, export_type)]
 
 
 class _TypeCheck:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 
 from waybill.catalog import ExportType
+from waybill.catalog.key_order import KeyOrder
 from waybill.catalog.plan import ExportPlan
 from waybill.config import Settings
 from waybill.errors import RunError, StorageUnavailable
-from waybill.formats import read_options
+from waybill.formats import get_encoder, read_options
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.jobs.job import ExportJob, Lease
 from waybill.log import get_logger
@@ -19,8 +20,9 @@ from waybill.pipeline.readers import Parallel, default_readers
 from waybill.requests.request import ExportRequest
 from waybill.results.object_keys import object_key
 from waybill.run.control import AttemptControl
-from waybill.run.resumable import can_resume, find_resumption, run_resumable
-from waybill.source.source import PostgresSnapshot, PostgresSource
+from waybill.run.resumable import run_resumable
+from waybill.run.resumption import can_resume, find_resumption
+from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
 from waybill.storage.base import Continuation, Storage
 
 log = get_logger(__name__)
@@ -107,14 +109,21 @@ class ExportProducer:
                 compression=request.compression,
             )
             continuation = storage.continuation
+            order = None
             if continuation is not None and can_resume(plan):
+                order = snapshot.key_order(export_type)
+                if not order.is_reliable:
+                    log.warning("export.order_unreliable", reason=order.reason())
+            if continuation is not None and order is not None and order.is_reliable:
                 completion = self._resume(
-                    job, lease, plan, snapshot, storage, continuation, control
+                    job, lease, plan, order, snapshot, storage, continuation, control
                 )
             else:
                 snapshot.check_key(export_type, plan.where)
                 expected = snapshot.count_rows(export_type, plan.where)
                 control.expect(expected.rows, is_exact=expected.is_exact)
+                if expected.is_exact:
+                    get_encoder(plan.format).check_rows(expected.rows, options)
                 completion = run_pipeline(
                     plan,
                     snapshot,
@@ -140,6 +149,7 @@ class ExportProducer:
         job: ExportJob,
         lease: Lease,
         plan: ExportPlan,
+        order: KeyOrder,
         snapshot: PostgresSnapshot,
         storage: Storage,
         continuation: Continuation,
@@ -147,8 +157,13 @@ class ExportProducer:
     ) -> Completion:
         snapshot.require_unique_key(plan.export_type)
         with CheckpointLog(self._settings.database_dsn, lease) as checkpoints:
-            resumption = find_resumption(plan, storage, continuation, checkpoints)
-            left = snapshot.count_rows(plan.export_type, resumption.plan.where)
+            resumption = find_resumption(
+                plan, order, snapshot, storage, continuation, checkpoints
+            )
+            if resumption.rows_left is not None:
+                left = RowCount(resumption.rows_left, is_exact=True)
+            else:
+                left = snapshot.count_rows(plan.export_type, plan.where)
             control.expect(resumption.place.rows + left.rows, is_exact=left.is_exact)
             return run_resumable(
                 resumption,

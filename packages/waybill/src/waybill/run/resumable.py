@@ -3,9 +3,8 @@
 Parts end at rows. Each part that storage confirmed is a checkpoint: the next attempt adopts the
 open upload, reads the rows behind the last key in a snapshot of its own, and writes the parts that
 follow. What it adopts it cannot read before the commit, so the committed object is read back once,
-every part's digest is compared and the whole's is taken. Whatever does not fit (another catalog,
-other options, an upload that is gone or holds other parts) is a reason to begin anew, in an upload
-under a key of its own: no file is ever mixed of two exports.
+every part's digest is compared and the whole's is taken. ``resumption`` says what can be gone on
+with.
 """
 
 from __future__ import annotations
@@ -13,17 +12,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-import psycopg
-
-from waybill import __version__
 from waybill.catalog.plan import ExportPlan
 from waybill.errors import (
     IncompleteExport,
@@ -37,9 +31,10 @@ from waybill.formats.base import ResumableEncoding
 from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, Place
 from waybill.log import get_logger
 from waybill.manifest import Manifest, ManifestSegment, ManifestSnapshot
-from waybill.pipeline.keyset import KeyLookup, rows_behind
+from waybill.pipeline.keyset import KeyLookup
 from waybill.pipeline.parts import PartSizes, PartWriter, WrittenParts
 from waybill.pipeline.pipeline import Completion, build_manifest, check_parts
+from waybill.run.resumption import Resumption
 from waybill.run_control import RunControl
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.libpq import CHUNK_ROWS
@@ -52,61 +47,6 @@ _GROUP_BYTES = 128 * 1024
 _ROOM_BYTES = 512 * 1024
 """A part is ended at a row once it has less room than this: four groups of rows. A longer row
 fills parts to their end; those that end inside it are no places to go on from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resumption:
-    """What an attempt has to do: ``plan`` is of the rows that are left, ``base`` what is there."""
-
-    plan: ExportPlan
-    fingerprint: str
-    base: Checkpoint | None = None
-
-    @property
-    def place(self) -> Place:
-        """Where to go on from; at no rows and no key when there is no base."""
-        return (self.base and self.base.place) or Place(0, ())
-
-
-def can_resume(plan: ExportPlan) -> bool:
-    """Return whether a file of this plan can be gone on with: its type wants it, its format can.
-    (A compressed one is not: its parts end inside of frames.)"""
-    return (
-        plan.export_type.consistency == "resumable"
-        and plan.compression is None
-        and isinstance(get_encoder(plan.format).open(plan), ResumableEncoding)
-    )
-
-
-def find_resumption(
-    plan: ExportPlan, storage: Storage, continuation: Continuation, checkpoints: CheckpointLog
-) -> Resumption:
-    """Return what is left to do; a checkpoint that does not fit is given up together with its
-    upload.
-
-    Raises:
-        LeaseLost: the job is somebody else's.
-        StorageUnavailable, StorageRejected: the upload could not be looked at.
-    """
-    fingerprint = _fingerprint(plan)
-    try:
-        found = checkpoints.load()
-        if found is None:
-            return Resumption(plan, fingerprint)
-        base = found.to_last_place()
-        reason = _misfit(found, base, fingerprint, continuation)
-        if base is not None and base.place is not None and reason is None:
-            log.info("export.resumed", rows=base.place.rows, parts=len(base.parts))
-            return Resumption(_behind(plan, base.place), fingerprint, base)
-        log.warning("checkpoint.discarded", reason=reason)
-        checkpoints.discard()
-    except psycopg.OperationalError as exc:
-        # Its own upload, under its own key, is never in the way of what stands there.
-        log.warning("checkpoint.not_read", error=type(exc).__name__)
-        return Resumption(plan, fingerprint)
-    with contextlib.suppress(RunError):  # else the sweep aborts it, at the latest with the job
-        storage.abort_upload(found.object_key, found.upload_id)
-    return Resumption(plan, fingerprint)
 
 
 def run_resumable(
@@ -157,7 +97,7 @@ def run_resumable(
     lookup = KeyLookup(source, plan, snapshot.export(), control.check)
     with lookup, opened as upload:
         recorder = _Recorder(
-            resumption, _stated(snapshot), upload, checkpoints, lookup, checkpoint_seconds
+            resumption, resumption.stated, upload, checkpoints, lookup, checkpoint_seconds
         )
         sizes = PartSizes(first_bytes=part_bytes + _ROOM_BYTES)
         writer = PartWriter(upload, control.check, sizes, first_number=len(adopted) + 1)
@@ -186,6 +126,13 @@ def run_resumable(
                 f"{encoding.rows - place.rows} rows were written where PostgreSQL sent "
                 f"{snapshot.copied_rows}."
             )
+        if resumption.rows_left not in (None, snapshot.copied_rows):
+            # Not to be gone on with by the next attempt either.
+            checkpoints.discard()
+            raise IncompleteExport(
+                f"{snapshot.copied_rows} rows were found behind the place to go on from, where "
+                f"{resumption.rows_left} are. An index may be damaged: REINDEX it."
+            )
         written = WrittenParts(adopted + new.receipts, adopted_bytes + new.bytes, new.sha256)
         check_parts(written)
         control.progress(encoding.rows, written.bytes)
@@ -196,7 +143,7 @@ def run_resumable(
             written = dataclasses.replace(written, sha256=whole)
     manifest = build_manifest(
         plan, snapshot, written, rows=encoding.rows, export_id=export_id, created_at=created_at
-    )
+    ).model_copy(update={"snapshot": resumption.stated})
     if base is not None:
         manifest = _with_segments(manifest, base, plan)
     return Completion(manifest, stored, storage.name, is_shared=upload.is_shared)
@@ -278,46 +225,6 @@ class _Recorder:
             self._recorded = end
 
 
-def _fingerprint(plan: ExportPlan) -> str:
-    """Return a digest of everything that decides the file's bytes, but for the data."""
-    facts = {
-        "version": __version__,
-        "format": plan.format,
-        "options": plan.options.model_dump(mode="json"),
-        "columns": [[c.name, c.header, c.type_name] for c in plan.columns],
-        "key": plan.export_type.key,
-        "statement": get_encoder(plan.format).open(plan).statement.as_string(None),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _misfit(
-    found: Checkpoint, base: Checkpoint | None, fingerprint: str, continuation: Continuation
-) -> str | None:
-    """Return why ``found`` cannot be gone on with, or ``None``."""
-    if found.fingerprint != fingerprint:
-        return "export_changed"
-    if base is None:
-        return "no_place"
-    held = continuation.list_parts(base.object_key, base.upload_id)
-    if held is None:
-        return "upload_gone"
-    for number, part in enumerate(base.parts, start=1):
-        there = held.get(number)
-        receipt = part.receipt
-        if there is None or receipt.number != number:
-            return "part_missing"
-        if (there.bytes, there.etag) != (receipt.bytes, receipt.etag):
-            return "part_differs"
-    return None
-
-
-def _behind(plan: ExportPlan, place: Place) -> ExportPlan:
-    limit = None if plan.limit is None else plan.limit - place.rows
-    where = rows_behind(plan.where, plan.export_type.key, place.key)
-    return dataclasses.replace(plan, where=where, limit=limit)
-
-
 def _read_back(
     storage: Storage, key: str, receipts: Sequence[PartReceipt], check: Callable[[], None]
 ) -> str:
@@ -343,16 +250,6 @@ def _read_back(
                 f"Part {receipt.number} of the committed object is not what was sent."
             )
     return whole.hexdigest()
-
-
-def _stated(snapshot: PostgresSnapshot) -> ManifestSnapshot:
-    facts = snapshot.facts
-    return ManifestSnapshot(
-        id=facts.id,
-        taken_at=facts.taken_at,
-        wal_lsn=facts.wal_lsn,
-        server_version=facts.server_version,
-    )
 
 
 def _with_segments(manifest: Manifest, base: Checkpoint, plan: ExportPlan) -> Manifest:

@@ -12,9 +12,11 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from waybill.catalog.key_order import KeyOrder, key_order_query, read_key_order
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.plan import ResolvedColumn
 from waybill.catalog.relation_sql import from_source, source_column
+from waybill.config import MAX_ROW_BYTES
 from waybill.errors import (
     ConfigurationError,
     KeyNotUnique,
@@ -50,6 +52,7 @@ class SourceSettings:
     connect_timeout_seconds: int = 5
     lock_timeout_seconds: float = 5.0
     statement_timeout_seconds: float = 0.0
+    max_row_bytes: int = MAX_ROW_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ class PostgresSource:
             SourceRejected: the server refuses the role or the database.
             ConfigurationError: the DSN is malformed.
         """
-        session = Session(self._connect(application_name), check)
+        session = Session(
+            self._connect(application_name), check, max_row_bytes=self._settings.max_row_bytes
+        )
         try:
             timeout = (
                 self._settings.statement_timeout_seconds
@@ -278,6 +283,35 @@ class PostgresSnapshot:
             return False
         key = json.dumps(export_type.key)
         return self._session.fetch(_KEY_INDEX, (source.schema, source.table, key)) == [("t",)]
+
+    def key_order(self, export_type: ExportType) -> KeyOrder:
+        """Return how far the order of a table's key can be relied on."""
+        source = export_type.source
+        if not isinstance(source, TableSource) or not export_type.key:
+            raise SourceRejected(f"Export type {export_type.name!r} reads no table by a key.")
+        version = self._session.fetch(
+            sql.SQL("SELECT pg_catalog.current_setting('server_version_num')")
+        )
+        query = key_order_query(source, export_type.key, int(version[0][0] or 0))
+        return read_key_order(self._session.fetch(query)[0][0])
+
+    def count_exactly(
+        self,
+        export_type: ExportType,
+        where: sql.Composable | None = None,
+        *,
+        of_which: sql.Composable | None = None,
+    ) -> tuple[int, int]:
+        """Return how many rows there are, and how many of them ``of_which`` chooses.
+
+        All rows are gone through, by whatever is quickest: no index has to find any.
+        """
+        ((rows, chosen),) = self._session.fetch(
+            sql.SQL("SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE {}) {}").format(
+                of_which or sql.SQL("true"), from_source(export_type.source, where)
+            )
+        )
+        return int(rows or 0), int(chosen or 0)
 
     def export(self) -> str:
         """Return a name by which other connections can share this snapshot while it is open."""

@@ -347,3 +347,20 @@ def test_1600_columns_are_those_of_one_reader(
     one = export(THINGS, key=("id",))
     assert export(THINGS, key=("id",), parallel=parallel).data == one.data
     assert many
+
+
+def test_row_that_no_range_reads_fails_the_export(
+    run_sql: RunSql, export: Export, parallel: Parallel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(run_sql, *KEYS["bigint"])
+    real = readers.rows_behind
+
+    def without_the_last(*arguments: Any, **options: Any) -> sql.Composable:
+        # What an index in another order does: the open end of the last range begins too late.
+        return sql.SQL("{} AND waybill_source.id <> {}").format(
+            real(*arguments, **options), sql.Literal(ROWS)
+        )
+
+    monkeypatch.setattr(readers, "rows_behind", without_the_last)
+    with pytest.raises(IncompleteExport, match=f"{ROWS - 1} rows of {ROWS}"):
+        export(THINGS, key=("id",), parallel=parallel)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from waybill.bootstrap import Services
+from waybill.errors import SourceUnavailable
 from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository
+from waybill.source.source import PostgresSnapshot
+from waybill.storage.base import PartReceipt
+from waybill.storage.directory.upload import DirectoryUpload
+from waybill.storage.s3.upload import S3Upload
 
 
 class SpoiledLeases(LeaseRepository):
@@ -81,3 +87,34 @@ def add(services: Services) -> Callable[..., Awaitable[ExportJob]]:
         return await services.repository.add(**(defaults | values))
 
     return add
+
+
+@pytest.fixture
+def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
+    """Have COPY break off behind so many rows, with a part stored; ``None`` for never."""
+    real = PostgresSnapshot.copy
+    limit: list[int | None] = [None]
+    stored = threading.Event()
+
+    def telling(real_write: Callable[..., PartReceipt]) -> Callable[..., PartReceipt]:
+        def write_part(*arguments: Any) -> PartReceipt:
+            receipt = real_write(*arguments)
+            stored.set()
+            return receipt
+
+        return write_part
+
+    def copy(self: PostgresSnapshot, statement: Any, **options: Any) -> Iterator[Any]:
+        rows = 0
+        stored.clear()
+        for chunk in real(self, statement, **options):
+            rows += chunk.rows
+            if limit[0] is not None and rows > limit[0]:
+                assert stored.wait(30)
+                raise SourceUnavailable("Broken off by the test.")
+            yield chunk
+
+    monkeypatch.setattr(PostgresSnapshot, "copy", copy)
+    for upload in (S3Upload, DirectoryUpload):
+        monkeypatch.setattr(upload, "write_part", telling(upload.write_part))
+    return lambda rows: limit.__setitem__(0, rows)

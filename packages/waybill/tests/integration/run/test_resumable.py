@@ -11,8 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from pydantic import HttpUrl
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog, Column, ExportType, TableSource
 from waybill.config import Settings
-from waybill.errors import SourceUnavailable
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.jobs.job import ExportJob, ExportStatus, Lease
 from waybill.local.faults.s3_proxy import S3Proxy
@@ -33,10 +31,7 @@ from waybill.manifest import Manifest, manifest_key
 from waybill.results.verify import verify_file
 from waybill.run import resumable
 from waybill.run.runner import Outcome
-from waybill.source.source import PostgresSnapshot
 from waybill.storage.base import PartReceipt
-from waybill.storage.directory.upload import DirectoryUpload
-from waybill.storage.s3.upload import S3Upload
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -80,37 +75,6 @@ def table(execute: Execute) -> None:
 
 
 @pytest.fixture
-def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Have COPY break off behind so many rows, with a part stored; ``None`` for never."""
-    real = PostgresSnapshot.copy
-    limit: list[int | None] = [None]
-    stored = threading.Event()
-
-    def telling(real_write: Callable[..., PartReceipt]) -> Callable[..., PartReceipt]:
-        def write_part(*arguments: Any) -> PartReceipt:
-            receipt = real_write(*arguments)
-            stored.set()
-            return receipt
-
-        return write_part
-
-    def copy(self: PostgresSnapshot, statement: Any, **options: Any) -> Iterator[Any]:
-        rows = 0
-        stored.clear()
-        for chunk in real(self, statement, **options):
-            rows += chunk.rows
-            if limit[0] is not None and rows > limit[0]:
-                assert stored.wait(30)
-                raise SourceUnavailable("Broken off by the test.")
-            yield chunk
-
-    monkeypatch.setattr(PostgresSnapshot, "copy", copy)
-    for upload in (S3Upload, DirectoryUpload):
-        monkeypatch.setattr(upload, "write_part", telling(upload.write_part))
-    return lambda rows: limit.__setitem__(0, rows)
-
-
-@pytest.fixture
 def broken(
     services: Services, add: Add, execute: Execute, break_off: Callable[[int | None], None]
 ) -> Callable[..., Awaitable[ExportJob]]:
@@ -140,7 +104,7 @@ async def finished(services: Services, job: ExportJob, tmp_path: Any) -> tuple[b
     assert (done.status, done.error_code) == (ExportStatus.COMPLETED, None)
     storage = services.storage_of(done)
     data = b"".join(storage.read(done.object_key or ""))
-    manifest = Manifest.load(done.manifest or {})
+    manifest = Manifest.load(await services.repository.find_manifest(job.id) or {})
     stored = b"".join(storage.read(manifest_key(done.object_key or "")))
     assert Manifest.from_json(stored.decode()) == manifest
     path = tmp_path / "file"
