@@ -14,7 +14,7 @@ SEED ?= 1
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos whole lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ faults: $(VENV)/.dev ## Run the fault table against real processes
 
 chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), then check every invariant
 	$(BIN)/python -m waybill.local.faults.chaos --minutes $(MINUTES) --seed $(SEED)
+
+whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=1), and hold each file against what was committed
+	$(BIN)/python -m waybill.local.faults.whole --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and records
 	$(BIN)/ruff check .

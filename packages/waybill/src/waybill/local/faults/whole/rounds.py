@@ -1,0 +1,261 @@
+"""Round after round: a random relation, its writer, and some exports of it, of which some are
+killed. The same seed gives the same relations, changes and orders to kill; not the same moments."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from sqlalchemy import text
+
+from waybill.bootstrap import Services
+from waybill.catalog import Catalog
+from waybill.catalog.model import Consistency
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.local.faults.servers import Programs, Server
+from waybill.local.faults.whole import attempts
+from waybill.local.faults.whole.judge import judge
+from waybill.local.faults.whole.kinds import KINDS
+from waybill.local.faults.whole.sources import Scenario
+from waybill.local.service_stack import settings_of
+from waybill.local.stack import LocalStack
+from waybill.manifest import Manifest
+from waybill.migrations.run import migrate
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+_SHAPES = ("table", "table", "table", "partitioned", "view", "materialized", "join", "inherited")
+_FORMATS = ("csv", "ndjson", "json")
+_ROWS = (0, 900, 6_000, 14_000)
+_EXPORTS = 4
+_ATTEMPT_SECONDS = 120.0
+_CLEAR = frozenset(
+    {"source_rejected", "source_unavailable", "incomplete_export", "key_not_unique",
+     "deadline_exceeded", "worker_lost"}
+)  # fmt: skip
+"""How an export may be refused: each says what happened. Any other code is a defect."""
+
+
+@dataclass
+class Tally:
+    """What became of all exports."""
+
+    exports: int = 0
+    completed: int = 0
+    refused: int = 0
+    wrong: int = 0
+    resumed: int = 0
+    killed: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return (
+            f"whole: {self.exports} exports, {self.completed} completed, {self.refused} refused, "
+            f"{self.wrong} wrong"
+        )
+
+
+def fuzz(
+    stack: LocalStack,
+    directory: Path,
+    *,
+    minutes: float,
+    seed: int,
+    console: Console,
+    plant: str | None = None,
+    rounds: int | None = None,
+) -> Tally:
+    """Run rounds on ``stack``'s services for so long (or so many ``rounds``); return the tally."""
+    attempts.prepare()
+    chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    tally = Tally()
+    until = time.monotonic() + minutes * 60
+    with _sources(stack, directory, console) as servers:
+        while time.monotonic() < until and (rounds is None or rounds > 0):
+            rounds = None if rounds is None else rounds - 1
+            server = chance.choice(servers)
+            kinds = [kind for kind in KINDS if kind.needs in {None, *server.has}]
+            with server.database() as dsn:
+                scenario = Scenario(
+                    dsn,
+                    chance.choice(kinds),
+                    chance.choice(_SHAPES),
+                    chance.choice(_ROWS),
+                    random.Random(chance.random()),  # noqa: S311
+                )
+                _Round(stack, scenario, chance, tally, console, plant, server.name).run()
+    console.print(
+        f"{tally.killed} attempts killed, {tally.resumed} files of several segments; refusals: "
+        f"{dict(tally.refusals)}"
+    )
+    return tally
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A server to export from, and what it has."""
+
+    name: str
+    admin_dsn: str
+    make_dsn: Any
+    has: tuple[str, ...] = ()
+    options: str = ""
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        name = f"whole_{secrets.token_hex(6)}"
+        with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} {self.options}".encode())
+        try:
+            yield self.make_dsn(name)
+        finally:
+            with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextlib.contextmanager
+def _sources(stack: LocalStack, directory: Path, console: Console) -> Iterator[list[_Source]]:
+    """The wheels' PostgreSQL, and Debian's with databases in ICU's and libc's order."""
+    own = _Source("PostgreSQL 18", stack.postgres.dsn(), stack.postgres.dsn)
+    if not (DEBIAN / "postgres").is_file():
+        console.print(f"Without ICU and libc: there is no PostgreSQL in {DEBIAN}.")
+        yield [own]
+        return
+    with Server(Programs(DEBIAN), directory / "debian") as server:
+        server.make("--locale=C.UTF-8", "--encoding=UTF8")
+        server.start()
+        icu = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C.UTF-8'"
+        yield [
+            own,
+            _Source("PostgreSQL 15, ICU", server.dsn(), server.dsn, ("icu",), icu),
+            _Source("PostgreSQL 15, libc", server.dsn(), server.dsn, ("icu",)),
+        ]
+
+
+class _Round:
+    """One relation, and the exports of it."""
+
+    def __init__(
+        self,
+        stack: LocalStack,
+        scenario: Scenario,
+        chance: random.Random,
+        tally: Tally,
+        console: Console,
+        plant: str | None,
+        server: str,
+    ) -> None:
+        self._scenario = scenario
+        self._chance = chance
+        self._tally = tally
+        self._console = console
+        self._plant = plant
+        self._name = f"{server}, {scenario.shape} of {scenario.rows}, {scenario.kind.name}"
+        self._stack = stack
+
+    def run(self) -> None:
+        """Make the relation, change it, and export it meanwhile."""
+        try:
+            self._scenario.make()
+        except psycopg.errors.FeatureNotSupported:
+            return  # no such key on a partitioned table
+        stopped = threading.Event()
+        writer = threading.Thread(target=self._scenario.run, args=(stopped,), daemon=True)
+        writer.start()
+        try:
+            asyncio.run(self._export())
+        finally:
+            stopped.set()
+            writer.join(60)
+        if self._scenario.problem is not None:
+            raise self._scenario.problem
+
+    async def _export(self) -> None:
+        database = f"service_{secrets.token_hex(6)}"
+        dsn = self._stack.postgres.create_database(database)
+        try:
+            migrate(settings_of(self._stack, database_url=dsn))
+            base = settings_of(self._stack, database_url=dsn, s3_prefix=database)
+            settings = attempts.settings_for(base.model_dump(), self._scenario.dsn)
+            for _ in range(_EXPORTS):
+                consistency: Consistency = "snapshot"
+                if self._scenario.may_resume and self._chance.random() < 0.7:
+                    consistency = "resumable"
+                export_type = self._scenario.export_type(consistency)
+                catalog = Catalog([export_type])
+                async with Services(settings, catalog=catalog) as services:
+                    await self._one(services, export_type)
+        finally:
+            self._stack.postgres.drop_database(database)
+
+    async def _one(self, services: Services, export_type: Any) -> None:
+        options = {"formula_guard": False}
+        chosen = self._chance.choice(_FORMATS)
+        job = await services.repository.add(
+            export_type="whole", format=chosen, requested_by="whole", tenant=None, max_attempts=5,
+            options={"format_options": options} if chosen == "csv" else {},
+        )  # fmt: skip
+        order = attempts.Order(services.settings.model_dump(), export_type, job.id, self._plant)
+        kills = self._chance.choice((0, 0, 1, 2))
+        while True:
+            found = await services.repository.find(job.id)
+            assert found is not None  # noqa: S101 - its row was added above
+            if found.status.is_finished:
+                break
+            process = attempts.start(order)
+            killed = kills > 0
+            await asyncio.to_thread(
+                process.join, self._chance.uniform(0.2, 2.5) if killed else _ATTEMPT_SECONDS
+            )
+            if process.is_alive():
+                self._tally.killed += killed
+                process.kill()
+                process.join()
+            kills -= 1
+            await _make_due(services)
+        await self._judge(services, found)
+
+    async def _judge(self, services: Services, job: ExportJob) -> None:
+        self._tally.exports += 1
+        if job.status is not ExportStatus.COMPLETED:
+            code = job.error_code or "none"
+            self._tally.refusals[code] += 1
+            if code in _CLEAR:
+                self._tally.refused += 1
+            else:
+                self._wrong(job, f"failed with {code}")
+            return
+        self._tally.completed += 1
+        data = b"".join(services.storage_of(job).read(job.object_key or ""))
+        manifest = Manifest.load(await services.repository.find_manifest(job.id) or {})
+        verdict = judge(data, manifest, self._scenario, list(self._scenario.states))
+        self._tally.resumed += verdict.segments > 1
+        if verdict.problem is not None:
+            self._wrong(job, verdict.problem)
+
+    def _wrong(self, job: ExportJob, problem: str) -> None:
+        self._tally.wrong += 1
+        self._console.print(f"WRONG: {self._name}: {job.format}: {problem}", style="red")
+
+
+async def _make_due(services: Services) -> None:
+    """Let what was killed be found at once, and what waits be due."""
+    async with services.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE export_jobs SET lease_expires_at = now() WHERE status = 'running'")
+        )
+    await services.sweeper._release_lost_workers()
+    async with services.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE export_jobs SET next_attempt_at = now() WHERE status = 'queued'")
+        )
