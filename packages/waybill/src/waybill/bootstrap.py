@@ -37,13 +37,14 @@ from waybill.requests.preview import ExportPreviewer
 from waybill.requests.quota import QuotaPolicy
 from waybill.requests.service import ExportService
 from waybill.requests.source_columns import SourceColumns
+from waybill.results.adoption import ResultAdoption
 from waybill.results.delivery import DownloadPolicy, ResultDelivery
 from waybill.run.identity import new_family
 from waybill.run.produce import ExportProducer
 from waybill.run.runner import ExportRunner
 from waybill.run.shutdown import ShutdownFlag
 from waybill.run.streams import ExportStreams
-from waybill.source.source import PostgresSource
+from waybill.source.source import PostgresSource, SourceSettings
 from waybill.storage.base import Storage
 from waybill.storage.registry import FALLBACK, create_storages
 from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
@@ -84,7 +85,9 @@ class Services:
         self.storages = create_storages(settings)
         self.storage = self.storages[settings.storage]
         self.audit = AuditLog(self.engine)
-        self.source = PostgresSource(settings.source_url)
+        self.source = PostgresSource(
+            settings.source_url, SourceSettings(max_row_bytes=settings.max_row_bytes)
+        )
         self.desk = AdmissionDesk(
             self.engine,
             audit=self.audit,
@@ -151,6 +154,11 @@ class Services:
             prefix=settings.s3_prefix,
             stale_upload_age=timedelta(hours=settings.stale_upload_hours),
             rest_seconds=settings.storage_sweep_seconds,
+            grace=timedelta(
+                seconds=settings.download_grace_seconds
+                if settings.orphan_grace_seconds is None
+                else settings.orphan_grace_seconds
+            ),
         )
         self.mover = FallbackMover(
             self.engine,
@@ -158,6 +166,13 @@ class Services:
             target=self.storage,
             download_grace=timedelta(seconds=settings.download_grace_seconds),
             rest_seconds=settings.storage_sweep_seconds,
+        )
+        self.adoption = ResultAdoption(
+            leases=self.leases,
+            storages=self.storages,
+            clock=self.clock,
+            prefix=settings.s3_prefix,
+            result_ttl=timedelta(days=settings.result_ttl_days),
         )
         self.sweeper = Sweeper(
             repository=self.repository,
@@ -167,6 +182,7 @@ class Services:
             orphans=self.orphans,
             mover=self.mover,
             desk=self.desk,
+            adoption=self.adoption,
             settings=settings,
         )
         self.monitor = ExportMonitor(
@@ -196,6 +212,7 @@ class Services:
                 settings=settings,
             ),
             storages=self.storages,
+            adoption=self.adoption,
             clock=self.clock,
             settings=settings,
             family=family,

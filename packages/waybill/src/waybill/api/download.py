@@ -109,12 +109,14 @@ async def _answer(
         return Response(status_code=304, headers=headers)
     if request.method == "HEAD":
         # Answered here even where GET redirects: the link is signed for GET alone.
+        await services.delivery.require_object(job, services.storage_of(job))
         return Response(
             headers={**headers, "Content-Length": str(size)}, media_type=_media_type(job)
         )
     if via == "redirect":
         link = await _link(job, services)
         if link is not None:
+            await services.delivery.require_object(job, services.storage_of(job))
             await services.delivery.begin_download(principal, job, how="redirect")
             return RedirectResponse(link, 307, headers={"Cache-Control": "no-store"})
     if selection.answer is Answer.RANGE_NOT_SATISFIABLE:
@@ -151,7 +153,10 @@ async def _stream(
     try:
         # The first chunk before the status line: a missing object must not begin as a 200.
         first = await asyncio.to_thread(next, chunks, b"")
-    except (FileNotFoundError, RunError) as exc:
+    except FileNotFoundError as exc:
+        await services.delivery.require_object(job, services.storage_of(job))
+        raise ResultUnreadable from exc
+    except RunError as exc:
         raise ResultUnreadable from exc
     if selection.answer is Answer.PART:
         whole = job.object_bytes or 0
@@ -180,11 +185,11 @@ def _headers(job: ExportJob) -> dict[str, str]:
 
 
 def _file_name(job: ExportJob) -> str:
-    return str((job.manifest or {}).get("file_name", f"{job.export_type}.{job.format}"))
+    return job.file_name or f"{job.export_type}.{job.format}"
 
 
 def _media_type(job: ExportJob) -> str:
-    return str((job.manifest or {}).get("media_type", "application/octet-stream"))
+    return job.media_type or "application/octet-stream"
 
 
 class ObjectResponse(Response):

@@ -8,9 +8,9 @@ disagree about who owns a job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +18,7 @@ from sqlalchemy import Update, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
+from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
 from waybill.jobs.explanations import explain
 from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
 from waybill.jobs.rows import (
@@ -47,6 +48,16 @@ class Result:
     sha256: str
     rows: int
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredLease:
+    """A lease that ran out ``over_for`` ago, and the key at which a resumable export continues."""
+
+    job: ExportJob
+    lease: Lease
+    checkpoint_key: str | None
+    over_for: timedelta
 
 
 class LeaseRepository:
@@ -165,6 +176,8 @@ class LeaseRepository:
                 object_bytes=result.object_bytes,
                 object_etag=result.object_etag,
                 manifest=result.manifest,
+                file_name=result.manifest.get("file_name"),
+                media_type=result.manifest.get("media_type"),
                 sha256=result.sha256,
             ),
             AttemptOutcome.COMPLETED,
@@ -233,15 +246,52 @@ class LeaseRepository:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else attempt_of(row)
 
+    async def find_expired(self, *, limit: int = 100) -> Sequence[ExpiredLease]:
+        """Return the leases that ``release_expired`` would end, longest over first."""
+        statement = (
+            select(
+                checkpoints.c.object_key.label("checkpoint_key"),
+                (func.now() - jobs.c.lease_expires_at).label("over_for"),
+                *JOB_COLUMNS,
+            )
+            .outerjoin(checkpoints, checkpoints.c.export_id == jobs.c.id)
+            .where(
+                jobs.c.status == ExportStatus.RUNNING.value,
+                jobs.c.lease_expires_at < func.now(),
+            )
+            .order_by(jobs.c.lease_expires_at)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [
+            ExpiredLease(
+                job_of({column.name: row[column] for column in JOB_COLUMNS}),
+                Lease(row[jobs.c.id], row[jobs.c.attempt], row[jobs.c.lease_token]),
+                row["checkpoint_key"],
+                row["over_for"],
+            )
+            for row in rows
+        ]
+
     async def release_expired(
-        self, failure: AttemptFailure, policy: RetryPolicy, *, limit: int = 100
+        self,
+        failure: AttemptFailure,
+        policy: RetryPolicy,
+        *,
+        limit: int = 100,
+        sparing: Collection[UUID] = (),
     ) -> Sequence[ExportJob]:
-        """End the attempts of workers that stopped renewing: retried, or failed when spent."""
+        """End the attempts of workers that stopped renewing: retried, or failed when spent.
+
+        Those under a token of ``sparing`` are left as they are.
+        """
         candidates = (
             select(*JOB_COLUMNS)
             .where(
                 jobs.c.status == ExportStatus.RUNNING.value,
                 jobs.c.lease_expires_at < func.now(),
+                jobs.c.lease_token.not_in(sparing),
             )
             .order_by(jobs.c.lease_expires_at)
             .limit(limit)

@@ -119,6 +119,14 @@ class ExportRepository:
             row = result.mappings().one_or_none()
             return None if row is None else job_of(row)
 
+    async def find_manifest(self, export_id: UUID) -> dict[str, Any] | None:
+        """Return the manifest of a job that has, or had, a file."""
+        async with self._engine.connect() as connection:
+            found: dict[str, Any] | None = await connection.scalar(
+                select(jobs.c.manifest).where(jobs.c.id == export_id)
+            )
+            return found
+
     async def find_many(self, export_ids: Collection[UUID]) -> Mapping[UUID, ExportJob]:
         """Return the jobs by id, in one statement; those that do not exist are missing."""
         statement = select(*JOB_COLUMNS).where(jobs.c.id.in_(export_ids))
@@ -182,6 +190,19 @@ class ExportRepository:
             if job is not None:
                 await tell((*self._listeners, *witnesses), connection, job)
             return job
+
+    async def mark_gone(self, job: ExportJob) -> ExportJob | None:
+        """Mark a completed job deleted whose object is gone, if its row still names that object."""
+        statement = move(ExportStatus.DELETED).where(
+            jobs.c.id == job.id,
+            jobs.c.storage == job.storage,
+            jobs.c.object_key == job.object_key,
+        )
+        async with self._engine.begin() as connection:
+            changed = await change(connection, statement)
+            if changed is not None:
+                await tell(self._listeners, connection, changed)
+            return changed
 
     # -- the queue ----------------------------------------------------------------------------
 

@@ -200,6 +200,14 @@ class ExportService:
             return changed
         return await self._admit(principal, Deed.DISCARD, job.id)
 
+    async def mark_gone(self, job: ExportJob) -> bool:
+        """Mark a completed job whose object is no longer where its row says; ``False`` where the
+        row has changed since ``job`` was read."""
+        changed = await self._repository.mark_gone(job)
+        if changed is not None:
+            log.error("export.object_gone", export_id=str(job.id), storage=job.storage)
+        return changed is not None
+
     async def _admit(self, principal: Principal, deed: Deed, export_id: UUID) -> ExportJob:
         job = await self._repository.find(export_id)
         job = self._access.admit(principal, deed, job, export_id)

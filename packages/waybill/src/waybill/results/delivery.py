@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.audit.audit import AuditAction, AuditLog
 from waybill.audit.audit_tables import export_downloads as downloads
-from waybill.errors import DownloadLimitReached, ExportGone
+from waybill.errors import DownloadLimitReached, ExportGone, ResultUnreadable, RunError
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.principal import Principal
 from waybill.requests.service import ExportService
+from waybill.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,30 @@ class ResultDelivery:
         await self._audit.record(
             principal, AuditAction.READ, export_id=job.id, export_type=job.export_type
         )
-        return job.manifest or {}
+        async with self._engine.connect() as connection:
+            found = await connection.scalar(select(jobs.c.manifest).where(jobs.c.id == job.id))
+        return dict(found or {})
+
+    async def require_object(self, job: ExportJob, storage: Storage) -> None:
+        """Make sure that a completed job's object is there; if it is gone, the job is marked so.
+
+        That happens where our database failed over and forgot that the file had been deleted, or
+        where somebody else deletes in the bucket.
+
+        Raises:
+            ExportGone: there is no such object.
+            ResultUnreadable: storage cannot tell, or the object has been moved meanwhile.
+        """
+        try:
+            if await asyncio.to_thread(storage.modified_at, job.object_key or "") is not None:
+                return
+            # A bucket that is gone, or that we may not see, answers like an object that is.
+            await asyncio.to_thread(storage.check)
+        except RunError as exc:
+            raise ResultUnreadable from exc
+        if not await self._exports.mark_gone(job):
+            raise ResultUnreadable
+        raise ExportGone(ExportStatus.DELETED.value)
 
     async def begin_download(self, principal: Principal, job: ExportJob, *, how: str) -> None:
         """Count and record a request for the file; after this, bytes or a link may leave.

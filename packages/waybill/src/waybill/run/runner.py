@@ -33,6 +33,7 @@ from waybill.log import get_logger
 from waybill.manifest import manifest_key
 from waybill.pipeline.pipeline import Completion
 from waybill.requests.request import ExportRequest
+from waybill.results.adoption import ResultAdoption, StorageUndecided
 from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat, trusted_until
 from waybill.run.identity import WorkerIdentity
@@ -63,6 +64,7 @@ class ExportRunner:
         catalog: what can be exported.
         producer: makes the bytes of one attempt.
         storages: where objects may lie, by the name the job's row keeps.
+        adoption: finds what a dead process had finished.
         clock: says when a file expires.
         settings: lease, heartbeat, deadline, retries.
         family: the name of this process's worker (``identity.new_family``).
@@ -76,6 +78,7 @@ class ExportRunner:
         catalog: Catalog,
         producer: ExportProducer,
         storages: Mapping[str, Storage],
+        adoption: ResultAdoption,
         clock: Clock,
         settings: Settings,
         family: str,
@@ -85,6 +88,7 @@ class ExportRunner:
         self._catalog = catalog
         self._producer = producer
         self._storages = storages
+        self._adoption = adoption
         self._clock = clock
         self._settings = settings
         self._family = family
@@ -149,7 +153,9 @@ class ExportRunner:
             holder, job, lease = held
             if not await WorkerIdentity.current(self._family).has_died(holder):
                 return
-        except DATABASE_ERRORS:
+            if await self._adoption.adopt(job, lease):
+                return
+        except (*DATABASE_ERRORS, StorageUndecided):
             return  # the lease runs out by itself
         log.warning("export.worker_lost", attempt=lease.attempt, worker=holder)
         progress = Progress(job.rows_done, job.bytes_done, job.rows_expected)

@@ -142,6 +142,11 @@ class Storage(Protocol):
         """Return the object's facts, or ``None``."""
         ...
 
+    def modified_at(self, key: str) -> datetime | None:
+        """Return when the object was committed, by the storage's clock; ``None`` if there is none.
+        Reads nothing of it."""
+        ...
+
     def delete(self, key: str) -> None:
         """Delete an object; deleting what is not there is no error."""
         ...

@@ -89,6 +89,10 @@ class ResultCleanup:
             try:
                 await asyncio.to_thread(storage.delete, manifest_key(job.object_key))
                 await asyncio.to_thread(storage.delete, job.object_key)
+                if await asyncio.to_thread(storage.modified_at, job.object_key) is not None:
+                    # It said yes and has it still: the row keeps the key until it is gone.
+                    log.warning("export.object_still_there", export_id=str(job.id), storage=name)
+                    return False
             except RunError as exc:
                 # Not lost: the row keeps the key, and the next sweep tries again.
                 log.warning(

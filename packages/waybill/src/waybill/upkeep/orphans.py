@@ -32,6 +32,9 @@ _LOOKUP_KEYS = 500
 class OrphanSweep:
     """Searches storage step by step; ``rest_seconds`` lie between two searches.
 
+    An object that was committed within ``grace`` is left for the next search: after a failover of
+    waybill's database somebody may be downloading what the database has forgotten.
+
     Keys that no attempt of waybill's could have written are left alone, and so are those of jobs
     that this database does not know: another service may share the bucket.
     """
@@ -45,6 +48,7 @@ class OrphanSweep:
         prefix: str,
         stale_upload_age: timedelta,
         rest_seconds: float,
+        grace: timedelta = timedelta(0),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
@@ -53,6 +57,7 @@ class OrphanSweep:
         self._prefix = prefix
         self._stale_upload_age = stale_upload_age
         self._rest_seconds = rest_seconds
+        self._grace = grace
         self._monotonic = monotonic
         self._search: Iterator[tuple[Storage, str]] | None = None
         self._next_search_at = 0.0
@@ -128,6 +133,13 @@ class OrphanSweep:
             for key in storage.list_keys(f"{self._prefix}/"):
                 yield storage, key
 
+    def _is_past_grace(self, storage: Storage, object_key: str) -> bool:
+        if not self._grace:
+            return True
+        committed_at = storage.modified_at(object_key)
+        # None: a manifest whose object is gone.
+        return committed_at is None or committed_at < self._clock.now() - self._grace
+
     async def _remove_orphans(self, found: Sequence[tuple[Storage, str]]) -> int:
         owned = [
             (storage, key, owner)
@@ -145,6 +157,8 @@ class OrphanSweep:
                 # Committed by a later attempt than the one it is named for, or about to be.
                 state.checkpoint_key,
             }:
+                if not await asyncio.to_thread(self._is_past_grace, storage, owner.object_key):
+                    continue
                 await asyncio.to_thread(storage.delete, key)
                 log.info("object.orphan_deleted", key=key)
                 removed += 1

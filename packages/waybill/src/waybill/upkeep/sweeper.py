@@ -5,6 +5,9 @@ Every method is idempotent and safe to run in several processes at once.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from uuid import UUID
+
 from waybill.config import Settings
 from waybill.errors import QueueUnavailable, WorkerLost
 from waybill.jobs.attempts import AttemptFailure, RetryPolicy
@@ -14,6 +17,7 @@ from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.log import get_logger
 from waybill.requests.admission import AdmissionDesk
+from waybill.results.adoption import ResultAdoption, StorageUndecided
 from waybill.upkeep.cleanup import ResultCleanup
 from waybill.upkeep.fallback import FallbackMover
 from waybill.upkeep.orphans import OrphanSweep
@@ -21,6 +25,8 @@ from waybill.upkeep.orphans import OrphanSweep
 log = get_logger(__name__)
 
 _BATCH = 500
+_UNDECIDED = timedelta(minutes=10)
+"""How long a last attempt waits for storage to say whether its file is whole."""
 _LOST = AttemptFailure.of(WorkerLost("The worker stopped renewing its lease."))
 
 
@@ -37,6 +43,7 @@ class Sweeper:
         orphans: OrphanSweep,
         mover: FallbackMover,
         desk: AdmissionDesk,
+        adoption: ResultAdoption,
         settings: Settings,
     ) -> None:
         self._repository = repository
@@ -46,6 +53,7 @@ class Sweeper:
         self._orphans = orphans
         self._mover = mover
         self._desk = desk
+        self._adoption = adoption
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
         self._settings = settings
 
@@ -69,7 +77,8 @@ class Sweeper:
         await self._orphans.step()
 
     async def _release_lost_workers(self) -> None:
-        released = await self._leases.release_expired(_LOST, self._retries)
+        spared = await self._adopt_finished()
+        released = await self._leases.release_expired(_LOST, self._retries, sparing=spared)
         for job in released:
             log.warning(
                 "export.worker_lost",
@@ -77,6 +86,22 @@ class Sweeper:
                 attempt=job.attempt,
                 dead_letter=job.status is ExportStatus.FAILED,
             )
+
+    async def _adopt_finished(self) -> list[UUID]:
+        """Complete the jobs whose file is whole though the row does not say so.
+
+        Returns the tokens of leases to leave for now: the attempt was the last and storage does
+        not answer, so that ending it could throw away a whole file.
+        """
+        spared = []
+        for each in await self._leases.find_expired():
+            try:
+                await self._adoption.adopt(each.job, each.lease, each.checkpoint_key)
+            except StorageUndecided:
+                is_spent = each.job.attempt >= each.job.max_attempts
+                if is_spent and each.over_for < _UNDECIDED:
+                    spared.append(each.lease.token)
+        return spared
 
     async def _publish_due(self) -> None:
         due = list(await self._repository.unannounced(limit=_BATCH))

@@ -38,6 +38,8 @@ SHORT = {
     "WAYBILL_PROGRESS_SECONDS": "0.25",
     "WAYBILL_REPUBLISH_AFTER_SECONDS": "2",
     "WAYBILL_STORAGE_SWEEP_SECONDS": "1",
+    # The invariants allow no orphan, and are checked within seconds.
+    "WAYBILL_ORPHAN_GRACE_SECONDS": "0",
     "WAYBILL_SHUTDOWN_GRACE_SECONDS": "1",
     "WAYBILL_DOWNLOAD": "stream",
     "WAYBILL_LOG_LEVEL": "INFO",

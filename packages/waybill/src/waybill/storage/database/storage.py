@@ -135,6 +135,15 @@ class DatabaseStorage:
             ).fetchone()
         return None if found is None else StoredObject(key, *found)
 
+    def modified_at(self, key: str) -> datetime | None:
+        with self._connection("look for an object") as connection:
+            found = connection.execute(
+                "SELECT completed_at FROM stored_objects"
+                " WHERE key = %s AND completed_at IS NOT NULL",
+                (key,),
+            ).fetchone()
+        return None if found is None else found[0]
+
     def delete(self, key: str) -> None:
         with self._connection("delete an object") as connection:
             connection.execute(

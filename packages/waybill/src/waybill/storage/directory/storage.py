@@ -121,6 +121,14 @@ class DirectoryStorage:
                 return None
         return StoredObject(key, size, digest)
 
+    def modified_at(self, key: str) -> datetime | None:
+        with translated("look for an object"):
+            try:
+                found = self._layout.object(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return datetime.fromtimestamp(found.st_mtime, UTC)
+
     def delete(self, key: str) -> None:
         self._claim()
         path = self._layout.object(key)

@@ -140,6 +140,17 @@ class S3Client:
                 raise
         return StoredObject(key, int(answer["ContentLength"]), etag_of(answer))
 
+    def modified_at(self, key: str) -> datetime | None:
+        with translated("look for an object"):
+            try:
+                answer = self.call("head_object", key)
+            except ClientError as exc:
+                if code_of(exc) in MISSING_CODES:
+                    return None
+                raise
+        found: datetime = answer["LastModified"]
+        return found
+
     def delete(self, key: str) -> None:
         with translated("delete an object"):
             try:

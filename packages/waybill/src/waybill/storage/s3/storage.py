@@ -102,6 +102,9 @@ class S3Storage:
     def find(self, key: str) -> StoredObject | None:
         return self.client.find(key)
 
+    def modified_at(self, key: str) -> datetime | None:
+        return self.client.modified_at(key)
+
     def delete(self, key: str) -> None:
         self.client.delete(key)
 
