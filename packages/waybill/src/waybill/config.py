@@ -164,8 +164,8 @@ class Settings(NotificationSettings, BaseSettings):
     ranges end."""
     max_row_bytes: int = Field(MAX_ROW_BYTES, ge=64 * 1024, le=1024 * 1024 * 1024)
     """The largest row, all its columns together as PostgreSQL prints them; an export with a larger
-    one fails. Memory follows it: beside its 120 MiB a process needs up to 5 times as much for the
-    text formats, and 12 times for Parquet and XLSX."""
+    one fails. Memory follows it: up to 4 times as much for the text formats, and 12 times for
+    Parquet and XLSX."""
     part_bytes: int = Field(8 * 1024 * 1024, ge=5 * 1024 * 1024)
     """S3 accepts no part but the last below 5 MiB."""
 

@@ -84,9 +84,7 @@ class FallbackMover:
 
     async def _move(self, job: ExportJob) -> bool:
         try:
-            stored = await asyncio.to_thread(
-                self._copy, job.object_key or "", await self._manifest(job)
-            )
+            stored = await asyncio.to_thread(self._copy, job, await self._manifest(job))
         except (StorageCorrupted, FileNotFoundError) as exc:
             # The others are moved all the same; this one stays where it is, as it is.
             log.error(  # noqa: TRY400 - expected, and its class says it
@@ -105,7 +103,8 @@ class FallbackMover:
             document = await connection.scalar(select(jobs.c.manifest).where(jobs.c.id == job.id))
         return Manifest.load(document or {})
 
-    def _copy(self, key: str, manifest: Manifest) -> StoredObject:
+    def _copy(self, job: ExportJob, manifest: Manifest) -> StoredObject:
+        key = job.object_key or ""
         stored = self._target.find(key)
         if stored is not None and not self._is_whole(key, manifest):
             # Of an attempt whose commit was never confirmed.

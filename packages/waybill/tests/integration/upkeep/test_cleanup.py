@@ -97,7 +97,7 @@ async def test_file_past_its_time_is_out_of_reach_at_once_and_deleted_after_the_
     forgotten = await services.repository.find(job.id)
     assert forgotten is not None
     assert forgotten.object_key is None
-    assert forgotten.manifest is not None  # what the file was can still be shown
+    assert await services.repository.find_manifest(job.id)  # what the file was can still be shown
 
 
 async def test_cleanup_twice_does_nothing_the_second_time(

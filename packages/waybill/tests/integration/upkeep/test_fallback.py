@@ -93,7 +93,7 @@ async def test_orphan_sweep_leaves_files_in_the_database_alone(
 async def test_move_killed_before_the_row_was_written_goes_on(
     services: Services, kept: ExportJob
 ) -> None:
-    await asyncio.to_thread(services.mover._copy, kept)
+    await asyncio.to_thread(services.mover._copy, kept, await services.mover._manifest(kept))
 
     assert await services.mover.step() == 1
     assert digest(services, await find(services, kept.id)) == kept.sha256
@@ -151,8 +151,8 @@ async def test_job_deleted_during_the_move_keeps_nothing(
 ) -> None:
     copy = services.mover._copy
 
-    def copy_then_delete(job: ExportJob) -> Any:
-        stored = copy(job)
+    def copy_then_delete(job: ExportJob, manifest: Any) -> Any:
+        stored = copy(job, manifest)
         asyncio.run_coroutine_threadsafe(services.repository.mark_deleted(job.id), loop).result(30)
         return stored
 

@@ -22,6 +22,7 @@ from sqlalchemy import text
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog
 from waybill.catalog.model import Consistency
+from waybill.config import Settings
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.local.faults.servers import Programs, Server
 from waybill.local.faults.whole import attempts
@@ -37,7 +38,8 @@ DEBIAN = Path("/usr/lib/postgresql/15/bin")
 _SHAPES = ("table", "table", "table", "partitioned", "view", "materialized", "join", "inherited")
 _FORMATS = ("csv", "ndjson", "json")
 _ROWS = (0, 900, 6_000, 14_000)
-_EXPORTS = 4
+_TURNS = 2
+_AT_ONCE = 2
 _ATTEMPT_SECONDS = 120.0
 _CLEAR = frozenset(
     {"source_rejected", "source_unavailable", "incomplete_export", "key_not_unique",
@@ -79,6 +81,11 @@ def fuzz(
     attempts.prepare()
     chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
     tally = Tally()
+    database = f"whole_{secrets.token_hex(6)}"
+    service = settings_of(
+        stack, database_url=stack.postgres.create_database(database), s3_prefix=database
+    )
+    migrate(service)
     until = time.monotonic() + minutes * 60
     with _sources(stack, directory, console) as servers:
         while time.monotonic() < until and (rounds is None or rounds > 0):
@@ -93,7 +100,7 @@ def fuzz(
                     chance.choice(_ROWS),
                     random.Random(chance.random()),  # noqa: S311
                 )
-                _Round(stack, scenario, chance, tally, console, plant, server.name).run()
+                _Round(service, scenario, chance, tally, console, plant, server.name).run()
     console.print(
         f"{tally.killed} attempts killed, {tally.resumed} files of several segments; refusals: "
         f"{dict(tally.refusals)}"
@@ -147,7 +154,7 @@ class _Round:
 
     def __init__(
         self,
-        stack: LocalStack,
+        service: Settings,
         scenario: Scenario,
         chance: random.Random,
         tally: Tally,
@@ -161,7 +168,7 @@ class _Round:
         self._console = console
         self._plant = plant
         self._name = f"{server}, {scenario.shape} of {scenario.rows}, {scenario.kind.name}"
-        self._stack = stack
+        self._service = service
 
     def run(self) -> None:
         """Make the relation, change it, and export it meanwhile."""
@@ -181,22 +188,14 @@ class _Round:
             raise self._scenario.problem
 
     async def _export(self) -> None:
-        database = f"service_{secrets.token_hex(6)}"
-        dsn = self._stack.postgres.create_database(database)
-        try:
-            migrate(settings_of(self._stack, database_url=dsn))
-            base = settings_of(self._stack, database_url=dsn, s3_prefix=database)
-            settings = attempts.settings_for(base.model_dump(), self._scenario.dsn)
-            for _ in range(_EXPORTS):
-                consistency: Consistency = "snapshot"
-                if self._scenario.may_resume and self._chance.random() < 0.7:
-                    consistency = "resumable"
-                export_type = self._scenario.export_type(consistency)
-                catalog = Catalog([export_type])
-                async with Services(settings, catalog=catalog) as services:
-                    await self._one(services, export_type)
-        finally:
-            self._stack.postgres.drop_database(database)
+        settings = attempts.settings_for(self._service.model_dump(), self._scenario.dsn)
+        for _ in range(_TURNS):
+            consistency: Consistency = "snapshot"
+            if self._scenario.may_resume and self._chance.random() < 0.7:
+                consistency = "resumable"
+            export_type = self._scenario.export_type(consistency)
+            async with Services(settings, catalog=Catalog([export_type])) as services:
+                await asyncio.gather(*(self._one(services, export_type) for _ in range(_AT_ONCE)))
 
     async def _one(self, services: Services, export_type: Any) -> None:
         options = {"formula_guard": False}
@@ -222,7 +221,7 @@ class _Round:
                 process.kill()
                 process.join()
             kills -= 1
-            await _make_due(services)
+            await _make_due(services, job)
         await self._judge(services, found)
 
     async def _judge(self, services: Services, job: ExportJob) -> None:
@@ -248,14 +247,20 @@ class _Round:
         self._console.print(f"WRONG: {self._name}: {job.format}: {problem}", style="red")
 
 
-async def _make_due(services: Services) -> None:
-    """Let what was killed be found at once, and what waits be due."""
+_EXPIRE = "UPDATE export_jobs SET lease_expires_at = now() WHERE status = 'running' AND id = :i"
+_HASTEN = "UPDATE export_jobs SET next_attempt_at = now() WHERE status = 'queued' AND id = :i"
+
+
+async def _make_due(services: Services, job: ExportJob) -> None:
+    """Let a job that was killed be found at once, and one that waits be due."""
     async with services.engine.begin() as connection:
         await connection.execute(
-            text("UPDATE export_jobs SET lease_expires_at = now() WHERE status = 'running'")
+            text(_EXPIRE),
+            {"i": job.id},
         )
-    await services.sweeper._release_lost_workers()
+    await services.sweeper.sweep()
     async with services.engine.begin() as connection:
         await connection.execute(
-            text("UPDATE export_jobs SET next_attempt_at = now() WHERE status = 'queued'")
+            text(_HASTEN),
+            {"i": job.id},
         )
