@@ -49,6 +49,9 @@ def test_parts_become_one_object_in_order(storage: Storage) -> None:
     assert (stored.key, stored.bytes) == ("a/b", len(first) + len(second))
     assert b"".join(storage.read("a/b")) == first + second
     assert storage.find("a/b") == stored
+    committed_at = storage.modified_at("a/b")
+    assert committed_at is not None
+    assert abs(datetime.now(UTC) - committed_at) < timedelta(minutes=10)
     assert [(r.number, r.bytes, r.sha256) for r in receipts] == [
         (1, FIVE_MIB, hashlib.sha256(first).hexdigest()),
         (2, len(second), hashlib.sha256(second).hexdigest()),
@@ -185,6 +188,7 @@ def test_delete_is_repeatable(storage: Storage) -> None:
     storage.delete("gone")
 
     assert storage.find("gone") is None
+    assert storage.modified_at("gone") is None
 
 
 def test_keys_are_listed_by_prefix(storage: Storage) -> None:

@@ -157,9 +157,7 @@ class ExportProducer:
     ) -> Completion:
         snapshot.require_unique_key(plan.export_type)
         with CheckpointLog(self._settings.database_dsn, lease) as checkpoints:
-            resumption = find_resumption(
-                plan, order, snapshot, storage, continuation, checkpoints
-            )
+            resumption = find_resumption(plan, order, snapshot, storage, continuation, checkpoints)
             if resumption.rows_left is not None:
                 left = RowCount(resumption.rows_left, is_exact=True)
             else:
