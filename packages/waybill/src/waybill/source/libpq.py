@@ -222,7 +222,12 @@ class Session:
             pq.ExecStatus.TUPLES_OK,
             pq.ExecStatus.COMMAND_OK,
         }:
-            raise _failure(result)
+            failure = _failure(result)
+            if isinstance(failure, SourceRejected):
+                # The connection is well, and the next statement may mend the transaction.
+                while self._next_result() is not None:
+                    pass
+            raise failure
         self._drain()
         return result
 

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Tally:
     resumed: int = 0
     killed: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
@@ -76,8 +77,13 @@ def fuzz(
     console: Console,
     plant: str | None = None,
     rounds: int | None = None,
+    shapes: Sequence[str] = _SHAPES,
+    sizes: Sequence[int] = _ROWS,
 ) -> Tally:
-    """Run rounds on ``stack``'s services for so long (or so many ``rounds``); return the tally."""
+    """Run rounds on ``stack``'s services for so long (or so many ``rounds``); return the tally.
+
+    ``plant`` is one of ``attempts.PLANTS``.
+    """
     attempts.prepare()
     chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
     tally = Tally()
@@ -96,8 +102,8 @@ def fuzz(
                 scenario = Scenario(
                     dsn,
                     chance.choice(kinds),
-                    chance.choice(_SHAPES),
-                    chance.choice(_ROWS),
+                    chance.choice(shapes),
+                    chance.choice(sizes),
                     random.Random(chance.random()),  # noqa: S311
                 )
                 _Round(service, scenario, chance, tally, console, plant, server.name).run()
@@ -191,7 +197,8 @@ class _Round:
         settings = attempts.settings_for(self._service.model_dump(), self._scenario.dsn)
         for _ in range(_TURNS):
             consistency: Consistency = "snapshot"
-            if self._scenario.may_resume and self._chance.random() < 0.7:
+            may_resume = self._scenario.may_resume and self._plant is None
+            if may_resume and self._chance.random() < 0.7:
                 consistency = "resumable"
             export_type = self._scenario.export_type(consistency)
             async with Services(settings, catalog=Catalog([export_type])) as services:
@@ -244,7 +251,9 @@ class _Round:
 
     def _wrong(self, job: ExportJob, problem: str) -> None:
         self._tally.wrong += 1
-        self._console.print(f"WRONG: {self._name}: {job.format}: {problem}", style="red")
+        finding = f"{self._name}: {job.format}: {problem}"
+        self._tally.findings.append(finding)
+        self._console.print(f"WRONG: {finding}", style="red", markup=False)
 
 
 _EXPIRE = "UPDATE export_jobs SET lease_expires_at = now() WHERE status = 'running' AND id = :i"

@@ -285,11 +285,11 @@ class Scenario:
     def _fill(
         self, connection: psycopg.Connection, table: str, numbers: Iterable[int], version: int
     ) -> None:
+        listed = ",".join(map(str, numbers))
         connection.execute(
             f"INSERT INTO {table} (n, v, note, {', '.join(self.key)}) SELECT n, v, {_NOTE},"
-            f" {self._values()} FROM (SELECT n, {version} AS v FROM unnest(%s::int[]) AS n)"
-            " AS wanted ORDER BY md5(n::text)".encode(),
-            (list(numbers),),
+            f" {self._values()} FROM (SELECT n, {version} AS v"
+            f" FROM unnest('{{{listed}}}'::int[]) AS n) AS wanted ORDER BY md5(n::text)".encode()
         )
 
     def _values(self) -> str:
