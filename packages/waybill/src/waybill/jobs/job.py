@@ -135,6 +135,8 @@ class ExportJob:
     sha256: str | None = None
     file_name: str | None = None
     media_type: str | None = None
+    file_columns: list[str] | None = None
+    """The columns of the source that the file holds."""
     error_code: str | None = None
     error_message: str | None = None
     error_cause: str | None = None

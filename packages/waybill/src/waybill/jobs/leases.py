@@ -178,6 +178,9 @@ class LeaseRepository:
                 manifest=result.manifest,
                 file_name=result.manifest.get("file_name"),
                 media_type=result.manifest.get("media_type"),
+                # Unknown is not the same as none: rights are decided by it.
+                file_columns=[each["name"] for each in result.manifest.get("columns", ())]
+                or null(),
                 sha256=result.sha256,
             ),
             AttemptOutcome.COMPLETED,

@@ -64,6 +64,7 @@ export_jobs = Table(
     Column("manifest", JSONB),
     Column("file_name", Text),
     Column("media_type", Text),
+    Column("file_columns", JSONB),
     Column("error_code", Text),
     Column("error_message", Text),
     Column("error_cause", Text),

@@ -246,9 +246,7 @@ def _personal_scopes(job: ExportJob, export_type: ExportType) -> Iterator[str]:
     """Give the scopes that a job's file needs: by the catalog when it was requested, and by today's
     for the columns that it holds."""
     request = _request(job)
-    held = (job.manifest or {}).get("columns")
-    columns = None if held is None else [column["name"] for column in held]
-    for need in request.needs(export_type, columns):
+    for need in request.needs(export_type, job.file_columns):
         yield need.scope
     if request.terms is not None:
         yield from request.terms.personal
