@@ -56,6 +56,12 @@ _MAY_MOVE: Final = re.compile(
 )
 
 
+_STALE_INDEX: Final = (
+    "an index is not in the order of its comparison. REINDEX it (`waybill check` names a collation "
+    "whose version changed); or set WAYBILL_SOURCE_READERS=1."
+)
+
+
 class RowReader(Protocol):
     """Gives the bytes of a plan's rows. For one thread; used as a context."""
 
@@ -301,9 +307,7 @@ class ManyReaders:
         rows, _ = self._snapshot.count_exactly(self._plan.export_type, self._plan.where)
         if rows != self._copied:
             raise IncompleteExport(
-                f"The ranges brought {self._copied} rows of {rows}: an index is not in the order "
-                "of its comparison. REINDEX it (`waybill check` names a collation whose version "
-                "changed); or set WAYBILL_SOURCE_READERS=1."
+                f"The ranges brought {self._copied} rows of {rows}: {_STALE_INDEX}"
             )
 
     def _read_alone(self) -> Iterator[bytes | bytearray]:
@@ -371,7 +375,9 @@ class ManyReaders:
                 self._put(taken, piece)
             copied = snapshot.copied_rows
             if copied is None or taken.expected not in (None, copied):
-                raise IncompleteExport(f"A range of {taken.expected} rows brought {copied}.")
+                raise IncompleteExport(
+                    f"A range of {taken.expected} rows brought {copied}: {_STALE_INDEX}"
+                )
             with self._state:
                 taken.copied = copied
                 self._state.notify_all()

@@ -188,7 +188,7 @@ async def test_manifest_is_read_by_itself_and_by_nothing_else(
     job = await completed(add, leases, expires_in=timedelta(days=-2))
     event.listen(repository.engine.sync_engine, "before_cursor_execute", note)
     try:
-        await repository.list_for("ann", limit=10)
+        await repository.list_within(ANN, limit=10)
         await repository.find(job.id)
         await repository.find_many([job.id])
         assert await repository.expire(now=datetime.now(UTC), limit=10)
