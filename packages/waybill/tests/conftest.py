@@ -103,6 +103,8 @@ def settings(local_stack: LocalStack, database: str) -> Settings:
         development_token="test-token",
         quota_per_day="unlimited",
         requests_burst=10_000,
+        address_requests_burst=100_000,
+        max_watchers_per_person=1_000,
         log_level="WARNING",
     )
 

@@ -93,6 +93,7 @@ class Services:
             audit=self.audit,
             max_attempts=settings.max_attempts,
             key_retention=timedelta(hours=settings.idempotency_hours),
+            max_keys=settings.max_idempotency_keys,
             outbox=self.notifications.outbox,
         )
         quotas = QuotaPolicy(self.catalog, settings.quota_per_day, settings.quota_roles)
@@ -183,6 +184,7 @@ class Services:
             mover=self.mover,
             desk=self.desk,
             adoption=self.adoption,
+            audit=self.audit,
             settings=settings,
         )
         self.monitor = ExportMonitor(

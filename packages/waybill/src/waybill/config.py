@@ -5,6 +5,7 @@ Every number that the decision records promise stands here, once, with its unit 
 
 from __future__ import annotations
 
+import ipaddress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -70,8 +71,30 @@ class Settings(NotificationSettings, BaseSettings):
     # -- the API ------------------------------------------------------------------------------
     development_token: SecretStr | None = None
     """A bearer token that stands for one local person with every right. Never in production."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    """Names that requests may be addressed to (``export.example.com,*.internal``); ``*`` takes all.
+    Others are answered with 421."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses and networks of proxies (``10.0.0.0/8,192.0.2.7``) whose ``X-Forwarded-For`` and
+    ``X-Forwarded-Proto`` are believed; nobody's by default."""
+    docs: bool = False
+    """Whether ``/docs``, a page to try the API out, is served. ``/openapi.json`` always is."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """A longer request is refused with 413."""
+    head_seconds: float = Field(10.0, gt=0)
+    """How long a request's head may take, from the connection or its first byte to its end."""
+    body_seconds: float = Field(10.0, gt=0)
+    """How long a request's body may take; a slower one is answered with 408."""
+    keep_alive_seconds: int = Field(5, ge=1)
+    """How long a connection may stay idle between two requests."""
+    max_connections: int = Field(10_000, ge=10)
+    """How many connections one API process holds; further ones are closed."""
+    max_connections_per_address: int = Field(1_000, ge=1)
+    """How many of them one IPv4 address or IPv6 /64 may hold; trusted proxies are not counted."""
+    address_requests_per_second: float = Field(100.0, gt=0)
+    """How fast one IPv4 address or IPv6 /64 may ask, whoever asks from there, per API process."""
+    address_requests_burst: int = Field(1_000, ge=1)
+    """How many of them may come at once."""
     presign_seconds: int = Field(60, ge=1, le=60)
     """How long a link to the file lives; every click mints its own."""
     download: Annotated[str, Field(pattern="^(redirect|stream)$")] = "redirect"
@@ -83,6 +106,10 @@ class Settings(NotificationSettings, BaseSettings):
     ranges count once."""
     max_watchers: int = Field(5_000, ge=1)
     """How many event streams one API process holds; beyond it clients are told to poll."""
+    max_watchers_per_person: int = Field(50, ge=1)
+    """How many of them one person may hold."""
+    max_watchers_per_address: int = Field(1_000, ge=1)
+    """How many of them may come from one IPv4 address or IPv6 /64."""
     event_heartbeat_seconds: float = Field(15.0, gt=0)
     """A comment is sent when nothing else was for this long: proxies cut silent connections, many
     of them after 60 s."""
@@ -96,6 +123,8 @@ class Settings(NotificationSettings, BaseSettings):
     """Quotas of roles, as JSON: ``{"analyst": 50, "batch": "unlimited"}``. They only raise."""
     idempotency_hours: float = Field(24.0, gt=0)
     """How long the answer to an ``Idempotency-Key`` is kept."""
+    max_idempotency_keys: int = Field(1_000, ge=1)
+    """How many keys of one person are remembered at a time; a new one beyond it is refused."""
     require_idempotency_key: bool = False
     """Whether a request without an ``Idempotency-Key`` is refused."""
     preview_timeout_seconds: float = Field(10.0, gt=0)
@@ -105,6 +134,8 @@ class Settings(NotificationSettings, BaseSettings):
     requests_burst: int = Field(100, ge=1)
     """How many of either may come at once: the quick first polls of small exports are welcome."""
 
+    max_streams_per_person: int = Field(2, ge=1)
+    """How many exports one person may have streamed at a time by one API process."""
     max_streams: int = Field(4, ge=1)
     """How many exports one API process streams at a time; beyond it clients are told to wait."""
     stream_max_rows: int = Field(1_000_000, ge=1)
@@ -144,6 +175,8 @@ class Settings(NotificationSettings, BaseSettings):
     a failover of waybill's database a person may hold a link to a file the database forgot."""
     job_retention_days: float = Field(90.0, gt=0)
     """How long the rows of jobs that are over are kept, counted from their last change."""
+    audit_retention_days: float = Field(400.0, ge=30)
+    """How long events of the audit trail are kept; the database deletes none younger than 30."""
     monitor_seconds: float = Field(30.0, gt=0)
     """How often the monitor looks for jobs that are stuck."""
     stuck_queued_seconds: float = Field(300.0, gt=0)
@@ -183,6 +216,20 @@ class Settings(NotificationSettings, BaseSettings):
     """DEBUG, INFO, WARNING or ERROR."""
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
+
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ipaddress.ip_network(each)  # its ValueError says what is wrong
+        return value
 
     @field_validator("retry_backoff_seconds", mode="before")
     @classmethod

@@ -11,6 +11,8 @@ is neither, because it may quote data, so it never leaves the log of the process
 
 from __future__ import annotations
 
+import math
+
 
 class WaybillError(Exception):
     """Root of every error this package raises on purpose."""
@@ -334,6 +336,34 @@ class TooManyStreams(RequestError):
         super().__init__(
             f"{limit} exports are being streamed at the moment, which is all there may be. Try "
             "again shortly, or request the export as a job."
+        )
+
+
+class TooManyOpen(RequestError):
+    """One person, or one network address, holds as many open streams as it may."""
+
+    code = "too_many_open"
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"{limit} streams of yours are open, which is all there may be at a time. Close one, "
+            "or poll the export instead."
+        )
+
+
+class TooManyIdempotencyKeys(RequestError):
+    """A person used more keys than are remembered for one."""
+
+    code = "too_many_idempotency_keys"
+
+    def __init__(self, limit: int, *, retry_after_seconds: float) -> None:
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"{limit} Idempotency-Keys of yours are remembered, which is all there may be. Repeat "
+            f"a request with its own key, or wait {_duration(math.ceil(retry_after_seconds))}."
         )
 
 

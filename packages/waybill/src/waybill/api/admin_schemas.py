@@ -151,6 +151,7 @@ class AuditEventDocument(BaseModel):
         description="The tenant of the export; null where you do not administer it."
     )
     export_owner: str | None = Field(description="Who requested the export; likewise.")
+    count: int = Field(1, description="How many refusals of strangers this sums up.")
 
     @classmethod
     def of(cls, event: AuditEvent) -> AuditEventDocument:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from waybill import __version__
 from waybill.api import (
     admin,
     audit,
+    docs,
     download,
     events,
     exports,
@@ -22,10 +24,15 @@ from waybill.api import (
     problems,
     stream,
 )
+from waybill.api.addresses import ForwardedHeaders, TrustedProxies
 from waybill.api.auth import Authenticator, create_authenticator
 from waybill.api.body_limit import BodyLimit
+from waybill.api.buckets import TokenBuckets
+from waybill.api.gate import Gate
 from waybill.api.rate_limit import RateLimiter
 from waybill.api.safe_headers import SafeHeaders
+from waybill.api.slots import Slots
+from waybill.audit.strangers import StrangerLog
 from waybill.bootstrap import Services
 
 _DESCRIPTION = """\
@@ -60,8 +67,12 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
             # Beside the first requests, not before them: whoever is away must not keep us from
             # saying so.
             warming = asyncio.create_task(services.warm_up(with_queue=True))
+            summing_up = asyncio.create_task(app.state.strangers.run())
             yield
             warming.cancel()
+            summing_up.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await summing_up
 
     app = FastAPI(
         title="waybill",
@@ -71,6 +82,9 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
         # Names that generated clients can bear.
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
+        # Theirs load programs from elsewhere; ours is ``api.docs``.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.services = services
     app.state.authenticator = authenticator or create_authenticator(services.settings)
@@ -78,10 +92,27 @@ def create_app(services: Services, *, authenticator: Authenticator | None = None
         per_second=services.settings.requests_per_second,
         burst=services.settings.requests_burst,
     )
-    app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    settings = services.settings
+    app.state.strangers = StrangerLog(services.audit)
+    app.state.watchers_of_person = Slots(settings.max_watchers_per_person)
+    app.state.watchers_of_address = Slots(settings.max_watchers_per_address)
+    app.state.streams_of_person = Slots(settings.max_streams_per_person)
+    # The last one added is met first.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
+    app.add_middleware(
+        Gate,
+        hosts=settings.allowed_hosts,
+        buckets=TokenBuckets(
+            per_second=settings.address_requests_per_second,
+            burst=settings.address_requests_burst,
+        ),
+    )
     app.add_middleware(SafeHeaders)
+    app.add_middleware(ForwardedHeaders, proxies=TrustedProxies(settings.trusted_proxies))
     problems.install(app)
     for module in (health, metrics, offer, exports, stream, events, download, admin, audit):
         app.include_router(module.router)
+    if settings.docs:
+        app.include_router(docs.router)
     openapi.install(app)
     return app

@@ -92,6 +92,10 @@ async def _authenticated(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
+    # Known already, where a body waits to be read (``api.body_limit``).
+    known: Principal | None = getattr(request.state, "authenticated", None)
+    if known is not None:
+        return known
     authenticator: Authenticator = request.app.state.authenticator
     return await authenticator.authenticate(
         request, credentials.credentials if credentials else None
@@ -111,6 +115,8 @@ async def _remembered(
     # Outside what an application overrides: the audit trail needs both whoever decides.
     bind_client(request.client.host if request.client else None)
     request.state.principal = principal
+    # Here, so that no route can be without it.
+    request.app.state.rate_limiter.take(principal, "poll")
     return principal
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
+from waybill.api.addresses import address_key
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument
@@ -84,11 +85,18 @@ def _progress_text(job: ExportJob, now: datetime) -> str:
 async def _watcher(
     export_id: UUID,
     # Asked for first: nobody watches who is nobody.
-    _principal: CurrentPrincipal,
+    principal: CurrentPrincipal,
+    request: Request,
     services: AppServices,
 ) -> AsyncIterator[Watcher]:
-    async with services.changes.watch(export_id) as watcher:
-        yield watcher
+    state = request.app.state
+    address = address_key(request.client.host if request.client else None)
+    with (
+        state.watchers_of_person.hold((principal.tenant, principal.subject)),
+        state.watchers_of_address.hold(address),
+    ):
+        async with services.changes.watch(export_id) as watcher:
+            yield watcher
 
 
 class EventStreamResponse(StreamingResponse):
@@ -115,7 +123,7 @@ class EventStreamResponse(StreamingResponse):
             },
         },
         204: {"description": "Over, and `Last-Event-ID` says that this is known: do not return."},
-        **problem_responses(401, 403, 404, 422, 503),
+        **problem_responses(401, 403, 404, 422, 429, 503),
     },
 )
 async def watch_export(

@@ -98,6 +98,7 @@ _EVENT = AuditEventDocument(
     code="redirect",
     export_id=_ID,
     export_type="users",
+    count=1,
     client="192.0.2.7",
     export_tenant="acme",
     export_owner="ann",

@@ -135,7 +135,6 @@ async def list_exports(
 @router.get(
     "/exports/{export_id}",
     summary="Look at an export",
-    dependencies=[Depends(limited("poll"))],
     responses={200: {"headers": POLLING_HEADERS}, **problem_responses(401, 403, 404, 429)},
 )
 async def get_export(

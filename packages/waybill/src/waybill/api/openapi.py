@@ -68,9 +68,9 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     everywhere = {500}
     if operation.get("security"):
-        everywhere |= {401, 403, 503}
+        everywhere |= {400, 401, 403, 429, 503}
     if operation.get("requestBody"):
-        everywhere |= {400, 413, 422}
+        everywhere |= {400, 408, 413, 422}
     if operation.get("parameters"):
         everywhere |= {422}
     # FastAPI describes its own validation error, which this API never answers with.

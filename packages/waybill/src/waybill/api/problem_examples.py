@@ -41,12 +41,19 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.SourceUnreadable("timed out"),
     errors.TooManyWatchers(),
     errors.TooManyStreams(4),
+    errors.TooManyOpen(20),
+    errors.TooManyIdempotencyKeys(1_000, retry_after_seconds=3_600),
     errors.StreamTooLarge(1_000_000),
     errors.ProtocolTooOld(),
 )
 
 _OTHERS: dict[int, tuple[tuple[str, str], ...]] = {
-    400: (("malformed_json", "The body is not JSON. Send a JSON object, or no body at all."),),
+    400: (
+        ("malformed_json", "The body is not JSON. Send a JSON object, or no body at all."),
+        ("ambiguous_header", "There are several headers Authorization. Send one."),
+    ),
+    408: (("body_too_slow", "The body did not arrive within 10 s."),),
+    421: (("misdirected_request", "This service does not answer for that host."),),
     413: (("body_too_large", "The body may be at most 65536 bytes long."),),
     416: (("range_not_satisfiable", "The file has 1048576 bytes; the range lies outside."),),
     412: (("precondition_failed", "The file is not the one that If-Match names."),),

@@ -18,6 +18,7 @@ from starlette.types import ExceptionHandler
 from waybill import errors
 from waybill.api.jwks import KeysUnavailable
 from waybill.api.refusals import record_refusal
+from waybill.api.safe_headers import SAFE_HEADERS
 from waybill.log import get_logger
 
 log = get_logger(__name__)
@@ -55,6 +56,8 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.SourceUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyWatchers: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyOpen: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyIdempotencyKeys: HTTPStatus.TOO_MANY_REQUESTS,
     errors.StreamTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ProtocolTooOld: HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
 }
@@ -88,7 +91,7 @@ def problem(
         **extensions,
     }
     # Here too, since what answers a defect stands outside the middleware.
-    headers = {"Cache-Control": "no-store", **(headers or {})}
+    headers = {"Cache-Control": "no-store", **SAFE_HEADERS, **(headers or {})}
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -100,7 +103,8 @@ def status_of(error: type[errors.RequestError]) -> HTTPStatus:
     return HTTPStatus.BAD_REQUEST
 
 
-async def _on_request_error(request: Request, exc: errors.RequestError) -> JSONResponse:
+async def answer_of(request: Request, exc: errors.RequestError) -> JSONResponse:
+    """Return the problem for ``exc``, and record it if it is a refusal."""
     await record_refusal(request, exc)
     known = getattr(exc, "known", None)
     extensions: dict[str, Any] = {} if known is None else {"known": list(known)}
@@ -203,7 +207,7 @@ async def _on_unexpected(request: Request, exc: Exception) -> JSONResponse:
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
     handlers: dict[type[Exception], ExceptionHandler] = {
-        errors.RequestError: _on_request_error,  # type: ignore[dict-item]
+        errors.RequestError: answer_of,  # type: ignore[dict-item]
         RequestValidationError: _on_invalid_request,  # type: ignore[dict-item]
         HTTPException: _on_http_exception,  # type: ignore[dict-item]
         # A connection refused, cut or not to be had in time; a wrong statement stays a 500.

@@ -2,37 +2,26 @@
 
 It protects the process that holds it, which is why it need not be shared: with several API
 processes each gives what it can spare. What must be exact across them is the quota, and that is
-counted in the database.
+counted in the database. What strangers may do is counted by their address, in ``api.gate``.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import Literal
 
 from fastapi import Request
 
 from waybill.api.auth import CurrentPrincipal
-from waybill.errors import TooManyRequests
+from waybill.api.buckets import TokenBuckets
 from waybill.principal import Principal
 
 Kind = Literal["poll", "request"]
 
-_MOST_BUCKETS: Final = 10_000
-"""Beyond it the bucket that was longest unused is forgotten, which makes it a full one."""
-
 
 class RateLimiter:
-    """Token buckets by principal and kind of request.
-
-    Args:
-        per_second: how fast a bucket fills.
-        burst: how much it holds.
-        monotonic: tells the time in seconds.
-    """
+    """Token buckets by principal and kind of request; see ``TokenBuckets``."""
 
     def __init__(
         self,
@@ -41,12 +30,7 @@ class RateLimiter:
         burst: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._monotonic = monotonic
-        self._per_second = per_second
-        self._burst = burst
-        self._buckets: OrderedDict[tuple[str | None, str, Kind], tuple[float, float]] = (
-            OrderedDict()
-        )
+        self._buckets = TokenBuckets(per_second=per_second, burst=burst, monotonic=monotonic)
 
     def take(self, principal: Principal, kind: Kind) -> None:
         """Take one token.
@@ -54,20 +38,7 @@ class RateLimiter:
         Raises:
             TooManyRequests: there is none; says when there will be one.
         """
-        key = (principal.tenant, principal.subject, kind)
-        now = self._monotonic()
-        tokens, filled_at = self._buckets.pop(key, (float(self._burst), now))
-        tokens = min(self._burst, tokens + (now - filled_at) * self._per_second)
-        enough = tokens >= 1
-        self._buckets[key] = (tokens - 1 if enough else tokens, now)
-        if len(self._buckets) > _MOST_BUCKETS:
-            self._buckets.popitem(last=False)
-        if not enough:
-            raise TooManyRequests(
-                per_second=self._per_second,
-                burst=self._burst,
-                retry_after_seconds=max(1, math.ceil((1 - tokens) / self._per_second)),
-            )
+        self._buckets.take((principal.tenant, principal.subject, kind))
 
 
 def limited(kind: Kind) -> Callable[[Request, CurrentPrincipal], Awaitable[None]]:

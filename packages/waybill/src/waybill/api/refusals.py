@@ -8,6 +8,7 @@ from fastapi import Request
 
 from waybill import errors
 from waybill.audit.audit import AuditAction, AuditLog, bind_client
+from waybill.audit.strangers import StrangerLog
 from waybill.principal import Principal
 
 # Somebody reached for what is not theirs, or for more than their share. What is merely malformed
@@ -27,6 +28,7 @@ REFUSALS: tuple[type[errors.RequestError], ...] = (
 ACTION_OF_ROUTE: dict[str, AuditAction] = {
     "request_export": AuditAction.REQUESTED,
     "stream_export": AuditAction.STREAMED,
+    "stream_export_by_body": AuditAction.STREAMED,
     "list_exports": AuditAction.LISTED,
     "get_catalog": AuditAction.LISTED,
     "download_export": AuditAction.DOWNLOADED,
@@ -49,11 +51,23 @@ async def record_refusal(request: Request, error: errors.RequestError) -> None:
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None and "authorization" not in request.headers:
         return  # nobody claimed to be anybody: a browser or a crawler, not an attempt
-    bind_client(request.client.host if request.client else None)
+    client = request.client.host if request.client else None
+    bind_client(client)
     route = request.scope.get("route")
+    action = ACTION_OF_ROUTE.get(getattr(route, "name", ""), AuditAction.READ)
+    if principal is None:
+        strangers: StrangerLog = request.app.state.strangers
+        await strangers.record(
+            action,
+            error.code,
+            client=client,
+            export_id=_export_id(request),
+            export_type=request.path_params.get("export_type"),
+        )
+        return
     await audit.record_refusal(
         principal,
-        ACTION_OF_ROUTE.get(getattr(route, "name", ""), AuditAction.READ),
+        action,
         error.code,
         export_id=_export_id(request),
         export_type=request.path_params.get("export_type"),

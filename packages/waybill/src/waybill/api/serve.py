@@ -9,7 +9,9 @@ import sys
 
 import uvicorn
 
+from waybill.api.addresses import TrustedProxies
 from waybill.api.app import create_app
+from waybill.api.http_protocol import ConnectionLimits, guarded_protocol
 from waybill.bootstrap import Services
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
@@ -36,9 +38,25 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Forwarded headers are the gate's business: uvicorn's own believes 127.0.0.1.
+        proxy_headers=False,
+        http=guarded_protocol(limits_of(settings)),
+        ws="none",
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=10,
     )
     _Server(config, services).run(sockets=[listener])
+
+
+def limits_of(settings: Settings) -> ConnectionLimits:
+    """Return the limits on connections that the settings name."""
+    return ConnectionLimits(
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        most=settings.max_connections,
+        most_per_address=settings.max_connections_per_address,
+        proxies=TrustedProxies(settings.trusted_proxies),
+    )
 
 
 class _Server(uvicorn.Server):

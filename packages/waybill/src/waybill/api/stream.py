@@ -8,6 +8,7 @@ status 18, httpx: ``RemoteProtocolError``). HTTP/1.0 has no chunks, hence no suc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Annotated, Any
 
@@ -17,14 +18,17 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.json_body import require_unambiguous_json
 from waybill.api.problems import AnswerBroken
 from waybill.api.rate_limit import limited
 from waybill.api.request_headers import quota_headers
 from waybill.api.request_schemas import ExportBody
 from waybill.api.responses import AppServices, api_base, problem_responses
+from waybill.bootstrap import Services
 from waybill.errors import InvalidOption, ProtocolTooOld, RunError, WorkerLost
 from waybill.formats import ENCODERS
 from waybill.log import get_logger
+from waybill.principal import Principal
 from waybill.requests.request import ExportRequest
 from waybill.run.streams import ExportStream
 from waybill.storage.disposition import content_disposition
@@ -38,36 +42,39 @@ _CLIENT_GONE = 499  # nginx's number for it; nobody reads it
 router = APIRouter(prefix="/api", tags=["exports"])
 
 
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file, while it is read. An answer that ends properly is whole; one "
+        "that broke off is not, and clients notice. `Link` names the export, which afterwards "
+        "says how many rows and bytes it had and their SHA-256.",
+        "headers": {
+            name: {"description": description, "schema": {"type": "string"}}
+            for name, description in (
+                ("Content-Disposition", "The name to save the file by."),
+                ("Link", "The export, with `rel=status`."),
+                ("RateLimit-Policy", "The quota, if there is one."),
+                ("RateLimit", "What is left of it, and when it next gains one."),
+            )
+        },
+        "content": {
+            encoder.media_type.partition(";")[0]: {
+                "schema": {"type": "string", "format": "binary"}
+                if encoder.name != "json"
+                else {"type": "array", "items": {"type": "object"}}
+            }
+            for encoder in ENCODERS.values()
+        },
+    },
+    **problem_responses(401, 403, 404, 422, 429, 503, 505),
+}
+
+
 @router.get(
     "/{export_type}/export/stream",
     summary="Stream an export",
     dependencies=[Depends(limited("request"))],
     response_class=Response,
-    responses={
-        200: {
-            "description": "The file, while it is read. An answer that ends properly is whole; one "
-            "that broke off is not, and clients notice. `Link` names the export, which afterwards "
-            "says how many rows and bytes it had and their SHA-256.",
-            "headers": {
-                name: {"description": description, "schema": {"type": "string"}}
-                for name, description in (
-                    ("Content-Disposition", "The name to save the file by."),
-                    ("Link", "The export, with `rel=status`."),
-                    ("RateLimit-Policy", "The quota, if there is one."),
-                    ("RateLimit", "What is left of it, and when it next gains one."),
-                )
-            },
-            "content": {
-                encoder.media_type.partition(";")[0]: {
-                    "schema": {"type": "string", "format": "binary"}
-                    if encoder.name != "json"
-                    else {"type": "array", "items": {"type": "object"}}
-                }
-                for encoder in ENCODERS.values()
-            },
-        },
-        **problem_responses(401, 403, 404, 422, 429, 503, 505),
-    },
+    responses=_RESPONSES,
 )
 async def stream_export(
     export_type: str,
@@ -101,6 +108,56 @@ async def stream_export(
     # In the order in which a requested export is checked: who, of what, and only then how.
     services.exports.find_type(principal, export_type)
     wanted = _read_query(export_type, format, columns, filters, since, options)
+    return await _stream(request, principal, services, wanted)
+
+
+@router.post(
+    "/{export_type}/export/stream",
+    summary="Stream an export, asked for by a body",
+    dependencies=[Depends(limited("request")), Depends(require_unambiguous_json)],
+    response_class=Response,
+    responses=_RESPONSES,
+)
+async def stream_export_by_body(
+    export_type: str,
+    request: Request,
+    principal: CurrentPrincipal,
+    services: AppServices,
+    body: ExportBody | None = None,
+) -> Response:
+    """As with GET. What is filtered for stands in the body, which no log of a proxy keeps."""
+    if request.scope.get("http_version") == "1.0":
+        raise ProtocolTooOld
+    services.exports.find_type(principal, export_type)
+    wanted = body or ExportBody()
+    if wanted.dry_run or wanted.compression is not None:
+        raise InvalidOption(
+            "dry_run" if wanted.dry_run else "compression", "a stream has none; leave it out"
+        )
+    return await _stream(request, principal, services, wanted.request(export_type))
+
+
+async def _stream(
+    request: Request, principal: Principal, services: Services, wanted: ExportRequest
+) -> Response:
+    slot = contextlib.ExitStack()
+    slot.enter_context(
+        request.app.state.streams_of_person.hold((principal.tenant, principal.subject))
+    )
+    try:
+        return await _open(request, principal, services, wanted, slot)
+    except BaseException:
+        slot.close()
+        raise
+
+
+async def _open(
+    request: Request,
+    principal: Principal,
+    services: Services,
+    wanted: ExportRequest,
+    slot: contextlib.ExitStack,
+) -> Response:
     gone = asyncio.create_task(_wait_until_gone(request.receive))
     opening = asyncio.create_task(services.streams.open(principal, wanted))
     try:
@@ -108,6 +165,7 @@ async def stream_export(
         if not opening.done():
             opening.cancel()
             await asyncio.wait({opening})
+            slot.close()
             return Response(status_code=_CLIENT_GONE)
         stream = await opening
     except BaseException:
@@ -117,6 +175,7 @@ async def stream_export(
     return ExportStreamResponse(
         stream,
         gone,
+        slot,
         headers={
             "Content-Type": stream.media_type,
             "Content-Disposition": content_disposition(stream.file_name),
@@ -132,8 +191,14 @@ class ExportStreamResponse(Response):
     """Sends an ``ExportStream`` and ends it, whatever happens."""
 
     def __init__(
-        self, stream: ExportStream, gone: asyncio.Task[None], *, headers: dict[str, str]
+        self,
+        stream: ExportStream,
+        gone: asyncio.Task[None],
+        slot: contextlib.ExitStack,
+        *,
+        headers: dict[str, str],
     ) -> None:
+        self._slot = slot
         self._stream = stream
         self._gone = gone
         self.status_code = 200
@@ -165,6 +230,7 @@ class ExportStreamResponse(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._gone.cancel()
+            self._slot.close()
             await asyncio.shield(self._stream.close(failure))
 
     async def _next(self) -> bytes | None:

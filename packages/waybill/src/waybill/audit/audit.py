@@ -16,12 +16,12 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select
+from sqlalchemy import and_, delete, func, insert, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -81,6 +81,8 @@ class AuditEvent:
     """The tenant of the export, for readers within whose reach it is."""
     export_owner: str | None = None
     """Who requested the export; likewise."""
+    count: int = 1
+    """How many refusals of strangers the event sums up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,51 @@ class AuditLog:
             )
         except (SQLAlchemyError, OSError) as exc:
             log.error("audit.not_recorded", action=action.value, error=type(exc).__name__)  # noqa: TRY400
+
+    async def record_strangers(
+        self,
+        action: AuditAction,
+        code: str,
+        *,
+        client: str | None,
+        count: int,
+        export_id: UUID | None = None,
+        export_type: str | None = None,
+    ) -> None:
+        """Append ``count`` refusals of nobody as one event; what cannot be written is logged."""
+        owned = select(jobs.c.tenant, jobs.c.requested_by).where(jobs.c.id == export_id)
+        statement = insert(events).values(
+            export_tenant=owned.with_only_columns(jobs.c.tenant).scalar_subquery(),
+            export_owner=owned.with_only_columns(jobs.c.requested_by).scalar_subquery(),
+            action=action.value,
+            outcome=AuditOutcome.REFUSED.value,
+            code=_cut(code),
+            export_id=export_id,
+            export_type=_cut(export_type),
+            client=client,
+            count=count,
+        )
+        try:
+            async with self._engine.begin() as own:
+                await own.execute(statement)
+        except (SQLAlchemyError, OSError) as exc:
+            log.error("audit.not_recorded", action=action.value, error=type(exc).__name__)  # noqa: TRY400
+
+    async def forget(self, older_than: timedelta, *, limit: int) -> int:
+        """Delete the oldest events past their time. Returns how many.
+
+        The table refuses every other deletion, and this one too for events younger than 30 days.
+        """
+        old = (
+            select(events.c.id)
+            .where(events.c.at < func.now() - older_than)
+            .order_by(events.c.id)
+            .limit(limit)
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(text("SET LOCAL waybill.forgets_audit_events = 'on'"))
+            result = await connection.execute(delete(events).where(events.c.id.in_(old)))
+        return result.rowcount
 
     def witness(
         self, actor: Principal, action: AuditAction, *, code: str | None = None

@@ -22,8 +22,9 @@ from waybill.metadata import metadata
 
 _TIMESTAMP = DateTime(timezone=True)
 
-# Append-only: a trigger refuses UPDATE, DELETE and TRUNCATE. Deliberately without a foreign key:
-# the trail outlives the jobs it tells of.
+# Append-only: triggers refuse UPDATE, TRUNCATE, and DELETE but of what is past its time (by
+# ``AuditLog.forget``), and of that what is younger than 30 days. Deliberately without a foreign
+# key: the trail outlives the jobs it tells of.
 audit_events = Table(
     "audit_events",
     metadata,
@@ -43,6 +44,8 @@ audit_events = Table(
     # Whose the export is. No owner: there was no such export.
     Column("export_tenant", Text),
     Column("export_owner", Text),
+    # How many refusals of strangers a row sums up; 1 otherwise.
+    Column("count", Integer, nullable=False, server_default="1"),
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
 )
 

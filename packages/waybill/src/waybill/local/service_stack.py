@@ -16,6 +16,17 @@ from waybill.local.services import ServiceProcesses
 from waybill.local.stack import LocalStack
 from waybill.migrations.run import migrate
 
+# One person, one address: bounds that tell people apart are for when they are asked for.
+_GENEROUS = {
+    "WAYBILL_REQUESTS_PER_SECOND": "1000",
+    "WAYBILL_ADDRESS_REQUESTS_PER_SECOND": "2000",
+    "WAYBILL_ADDRESS_REQUESTS_BURST": "10000",
+    "WAYBILL_MAX_CONNECTIONS_PER_ADDRESS": "10000",
+    "WAYBILL_MAX_WATCHERS_PER_PERSON": "5000",
+    "WAYBILL_MAX_WATCHERS_PER_ADDRESS": "5000",
+    "WAYBILL_MAX_STREAMS_PER_PERSON": "4",
+    "WAYBILL_DOCS": "true",
+}
 _TOKEN_FILE = "development-token"  # noqa: S105 - a file's name
 
 
@@ -62,7 +73,7 @@ def running_service(
         "WAYBILL_DEVELOPMENT_TOKEN": token,
         # A service of one developer's own: limits are for when they are asked for.
         "WAYBILL_QUOTA_PER_DAY": os.environ.get("WAYBILL_QUOTA_PER_DAY", "unlimited"),
-        "WAYBILL_REQUESTS_PER_SECOND": os.environ.get("WAYBILL_REQUESTS_PER_SECOND", "1000"),
+        **{name: os.environ.get(name, value) for name, value in _GENEROUS.items()},
     }
     migrate(settings_of(stack, catalog=catalog))
     processes = ServiceProcesses(

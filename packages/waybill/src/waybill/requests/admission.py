@@ -25,7 +25,7 @@ from waybill.jobs.tables import export_attempts as attempts
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.notify.outbox import NotificationOutbox
 from waybill.principal import Principal
-from waybill.requests.idempotency import find_answer, forget_keys, keep_answer
+from waybill.requests.idempotency import check_room, find_answer, forget_keys, keep_answer
 from waybill.requests.quota import QuotaBucket, QuotaState, peek, spend
 from waybill.requests.request import ExportRequest
 
@@ -67,6 +67,7 @@ class AdmissionDesk:
         audit: AuditLog,
         max_attempts: int,
         key_retention: timedelta,
+        max_keys: int,
         outbox: NotificationOutbox,
     ) -> None:
         self._outbox = outbox
@@ -74,6 +75,7 @@ class AdmissionDesk:
         self._audit = audit
         self._max_attempts = max_attempts
         self._key_retention = key_retention
+        self._max_keys = max_keys
 
     async def admit(
         self,
@@ -92,7 +94,7 @@ class AdmissionDesk:
             key: the idempotency key.
 
         Raises:
-            IdempotencyKeyInUse, IdempotencyKeyReused, QuotaExceeded
+            IdempotencyKeyInUse, IdempotencyKeyReused, TooManyIdempotencyKeys, QuotaExceeded
         """
         fingerprint = request.fingerprint()
         async with self._engine.begin() as connection:
@@ -105,6 +107,7 @@ class AdmissionDesk:
                     return Admission(
                         answer.job, answer.is_new, is_repeated=True, answered_at=answer.answered_at
                     )
+                await check_room(connection, principal, self._key_retention, most=self._max_keys)
             job = await _find_unfinished(connection, principal, fingerprint)
             is_new = job is None
             quota = None

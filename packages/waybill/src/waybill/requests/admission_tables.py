@@ -39,5 +39,11 @@ idempotency_keys = Table(
     UniqueConstraint("tenant", "requested_by", "key", name="uq_idempotency_keys_key"),
 )
 
+Index(
+    "ix_idempotency_keys_person",
+    idempotency_keys.c.tenant,
+    idempotency_keys.c.requested_by,
+    idempotency_keys.c.created_at,
+)
 Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
 Index("ix_idempotency_keys_export_id", idempotency_keys.c.export_id)

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from waybill.errors import IdempotencyKeyReused, InvalidHeader
+from waybill.errors import IdempotencyKeyReused, InvalidHeader, TooManyIdempotencyKeys
 from waybill.jobs.job import ExportJob
 from waybill.principal import Principal
 from waybill.requests.admission_tables import idempotency_keys as keys
@@ -81,6 +81,32 @@ async def find_answer(
     if row.fingerprint != fingerprint:
         raise IdempotencyKeyReused
     return Answer(_JOB.validate_python(row.answer), row.is_new, row.created_at)
+
+
+async def check_room(
+    connection: AsyncConnection, principal: Principal, retention: timedelta, *, most: int
+) -> None:
+    """See that a person who brings a new key has fewer than ``most``. Taken under their turn.
+
+    Raises:
+        TooManyIdempotencyKeys: they have not; says when the first of them is forgotten.
+    """
+    oldest_first = (
+        select(keys.c.created_at)
+        .where(
+            keys.c.requested_by == principal.subject,
+            keys.c.tenant == (principal.tenant or ""),
+            keys.c.created_at > func.now() - retention,
+        )
+        .order_by(keys.c.created_at.desc())
+        .offset(most - 1)
+        .limit(1)
+        .subquery()
+    )
+    wait = select(func.extract("epoch", oldest_first.c.created_at + retention - func.now()))
+    seconds = (await connection.execute(wait)).scalar_one_or_none()
+    if seconds is not None:
+        raise TooManyIdempotencyKeys(most, retry_after_seconds=max(1.0, float(seconds)))
 
 
 async def keep_answer(

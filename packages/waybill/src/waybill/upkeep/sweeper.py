@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from waybill.audit.audit import AuditLog
 from waybill.config import Settings
 from waybill.errors import QueueUnavailable, WorkerLost
 from waybill.jobs.attempts import AttemptFailure, RetryPolicy
@@ -44,6 +45,7 @@ class Sweeper:
         mover: FallbackMover,
         desk: AdmissionDesk,
         adoption: ResultAdoption,
+        audit: AuditLog,
         settings: Settings,
     ) -> None:
         self._repository = repository
@@ -54,6 +56,7 @@ class Sweeper:
         self._mover = mover
         self._desk = desk
         self._adoption = adoption
+        self._audit = audit
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
         self._settings = settings
 
@@ -68,6 +71,7 @@ class Sweeper:
         await self._cleanup.expire()
         await self._cleanup.purge()
         await self._desk.forget_keys()
+        await self._audit.forget(timedelta(days=self._settings.audit_retention_days), limit=_BATCH)
 
     async def sweep_storage(self) -> None:
         """Delete what is out of reach, move back what object storage could not take, and go on
