@@ -62,6 +62,8 @@ bench-adrkit: $(VENV)/.dev ## Measure adr over 1,000 records and 1,000 commits; 
 
 lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and Python)
 	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt
+	$(COMPILE) packages/waybill/pyproject.toml requirements/build.in -c requirements/demo.txt \
+		-o requirements/runtime.txt
 	$(LOCK) --all-extras requirements/build.in requirements/dev.in requirements/bench.in \
 		-c requirements/demo.txt -o requirements/dev.txt
 	$(COMPILE) packages/adrkit/pyproject.toml requirements/build.in -c requirements/demo.txt \
