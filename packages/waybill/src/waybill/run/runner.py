@@ -153,9 +153,13 @@ class ExportRunner:
             holder, job, lease = held
             if not await WorkerIdentity.current(self._family).has_died(holder):
                 return
-            if await self._adoption.adopt(job, lease):
-                return
-        except (*DATABASE_ERRORS, StorageUndecided):
+            try:
+                if await self._adoption.adopt(job, lease):
+                    return
+            except StorageUndecided:
+                if job.attempt >= job.max_attempts:
+                    return  # the last attempt's file may be whole: the sweeper asks again
+        except DATABASE_ERRORS:
             return  # the lease runs out by itself
         log.warning("export.worker_lost", attempt=lease.attempt, worker=holder)
         progress = Progress(job.rows_done, job.bytes_done, job.rows_expected)
