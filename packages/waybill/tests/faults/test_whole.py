@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from waybill.local.faults.whole.rounds import fuzz
 from waybill.local.stack import LocalStack
 
 
+@pytest.mark.xfail(strict=False, reason="until relations are locked before the snapshot is taken")
 def test_some_rounds_of_random_tables_find_no_file_that_is_wrong(
     fault_stack: LocalStack, server_directory: Path
 ) -> None:
