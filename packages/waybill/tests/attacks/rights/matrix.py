@@ -123,6 +123,7 @@ MATRIX: Final[dict[str, dict[str, str]]] = {
     "GET /api/catalog": _row("200"),
     "POST /api/{export_type}/export": _row("202", no_type="403", no_pii="403"),
     "GET /api/{export_type}/export/stream": _row("200", no_type="403", no_pii="403"),
+    "POST /api/{export_type}/export/stream": _row("200", no_type="403", no_pii="403"),
     "GET /api/exports": _row(f"200 {HIDDEN}", ann=f"200 {SHOWN}"),
     "GET /api/exports/{export_id}": _row("404", ann="200", admins="200"),
     "GET /api/exports/{export_id}/events": _file("200"),
