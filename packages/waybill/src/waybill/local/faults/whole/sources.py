@@ -68,6 +68,11 @@ class Scenario:
     def key(self) -> tuple[str, ...]:
         return self.kind.columns
 
+    @property
+    def most(self) -> int:
+        """Return the largest number that a row can have."""
+        return 4 * max(self.rows, 100)
+
     def export_type(self, consistency: Consistency) -> ExportType:
         """Return the relation as a catalog declares it."""
         source: TableSource | QuerySource = TableSource("public", self.exported)
@@ -115,7 +120,7 @@ class Scenario:
             # What numbers' keys are, without an index: the judge's own order.
             connection.execute(
                 f"CREATE TABLE judge AS SELECT n, {self._values()}"
-                f" FROM generate_series(1, {4 * self.rows}) AS n".encode()
+                f" FROM generate_series(1, {self.most}) AS n".encode()
             )
             self.states.append(self.read(connection))
 
@@ -174,7 +179,7 @@ class Scenario:
         return changes
 
     def _insert(self, connection: psycopg.Connection) -> None:
-        first = self.random.randrange(1, 4 * self.rows - 50)
+        first = self.random.randrange(1, self.most - 50)
         table = "child" if self.shape == "inherited" and self.random.random() < 0.5 else "t"
         connection.execute(
             f"INSERT INTO {table} (n, v, note, {', '.join(self.key)}) SELECT n, v, {_NOTE},"
