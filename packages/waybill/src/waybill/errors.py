@@ -422,12 +422,16 @@ class SourceUnavailable(RetryableError):
     """The source database cannot be reached, or dropped the connection."""
 
     code = "source_unavailable"
+    sqlstate: str = ""
+    """PostgreSQL's own code, where it gave one."""
 
 
 class SourceRejected(PermanentError):
     """The source database refuses the query (a missing table, column or right)."""
 
     code = "source_rejected"
+    sqlstate: str = ""
+    """PostgreSQL's own code, where it gave one."""
 
 
 class KeyNotUnique(PermanentError):

@@ -44,7 +44,9 @@ class ManifestColumn(_Part):
 
 
 class ManifestSnapshot(_Part):
-    """``id`` is ``pg_current_snapshot()``; every row of the file was visible to it.
+    """``id`` is ``pg_current_snapshot()`` (empty where the server does not tell); every row of the
+    file was visible to it. Read from a standby, ``taken_at`` is the primary's time up to which it
+    had replayed for certain, and ``lag_seconds`` how long before the reading that was.
 
     Resumable exports also state which server it was taken on: PostgreSQL's ``system_identifier``
     and ``timeline``, and when that server was started. A file's segments are all of one.
@@ -57,6 +59,7 @@ class ManifestSnapshot(_Part):
     system_identifier: str | None = None
     timeline: int | None = None
     server_started_at: datetime | None = None
+    lag_seconds: Annotated[float, Field(ge=0)] | None = None
 
 
 class ManifestPart(_Part):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import psycopg
 from psycopg import sql
 
+from waybill.catalog import foreign
 from waybill.catalog.check_order import check_order
 from waybill.catalog.check_rows import check_rows
 from waybill.catalog.connect import connect_read_only
@@ -20,6 +21,7 @@ from waybill.catalog.relations import (
     Relation,
     find_relation,
     list_relations,
+    list_schemas,
 )
 
 DATA_CHECK_SECONDS = 5.0
@@ -55,10 +57,17 @@ def check_catalog(
 
 
 def _check_type(connection: Connection, export_type: ExportType, seconds: float) -> list[Finding]:
-    findings = list(_TypeCheck(connection, export_type, seconds).run())
-    if any(finding.severity == "error" for finding in findings):
-        return findings  # what follows would only say the same again
-    return [*findings, *check_rows(connection, export_type), *check_order(connection, export_type)]
+    # As a run does: names without a schema are looked up where the type says, and nowhere else.
+    connection.execute(foreign.set_path(export_type.search_path))
+    try:
+        findings = list(_TypeCheck(connection, export_type, seconds).run())
+        if not any(finding.severity == "error" for finding in findings):
+            findings += check_rows(connection, export_type)
+            findings += check_order(connection, export_type)
+        return findings  # after an error, what follows would only say the same again
+    finally:
+        if not connection.broken:
+            connection.execute(foreign.set_path(()))
 
 
 class _TypeCheck:
@@ -71,6 +80,13 @@ class _TypeCheck:
 
     def run(self) -> Iterator[Finding]:
         source = self._type.source
+        known = list_schemas(self._connection) if self._type.search_path else []
+        for schema in self._type.search_path:
+            if schema not in known:
+                yield self._finding(
+                    "error", "schema_missing", f"There is no schema {schema!r} to search.",
+                    "Correct search_path; names are exact, capitals included.",
+                )  # fmt: skip
         if isinstance(source, QuerySource):
             yield from self._check_query(source)
         else:
@@ -154,7 +170,7 @@ class _TypeCheck:
                     )  # fmt: skip
 
     def _check_rights(self, relation: Relation) -> Iterator[Finding]:
-        row = self._connection.execute("SELECT current_user::text").fetchone()
+        row = self._connection.execute("SELECT current_user::pg_catalog.text").fetchone()
         role = quote_identifier(row[0]) if row else "CURRENT_USER"
         shown = sql_name(relation.source)
         if not relation.may_use_schema:
@@ -233,7 +249,11 @@ class _TypeCheck:
         return self._finding(
             "error", "query_refused",
             f"PostgreSQL refuses the query: {visible(exc.diag.message_primary or '')}{place}.",
-            exc.diag.message_hint or "Correct it; `psql` runs the same text.",
+            (
+                _QUALIFY
+                if exc.sqlstate in _NOT_FOUND
+                else exc.diag.message_hint or "Correct it; `psql` runs the same text."
+            ),
         )  # fmt: skip
 
     # -- data -----------------------------------------------------------------------------------
@@ -303,9 +323,10 @@ class _TypeCheck:
                 "Choose columns that are never NULL, or leave those rows out with a query.",
             )  # fmt: skip
         repeats = self._ask(
-            sql.SQL("SELECT EXISTS (SELECT FROM {} GROUP BY {} HAVING count(*) > 1)").format(
-                source, columns
-            )
+            sql.SQL(
+                "SELECT EXISTS (SELECT FROM {} GROUP BY {} "
+                "HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8)"
+            ).format(source, columns)
         )
         if repeats:
             yield self._finding(
@@ -375,6 +396,14 @@ class _TypeCheck:
             f"PostgreSQL cannot read the rows (SQLSTATE {exc.sqlstate}).",
             "Run the same SELECT with `psql` and the same role; it says more.",
         )  # fmt: skip
+
+
+_NOT_FOUND = frozenset({"42P01", "42883", "42704"})
+"""SQLSTATEs: undefined table, function (or operator), and type or other object."""
+_QUALIFY = (
+    "Write schemas in front of names: only pg_catalog is searched. Or name schemas to search in "
+    "the type's search_path."
+)
 
 
 def _raise_if_gone(connection: Connection, exc: psycopg.Error) -> None:

@@ -5,6 +5,7 @@ Each is put into a statement that returns nothing, so only its meaning is tried.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Final
@@ -12,11 +13,17 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from waybill.catalog.comparisons import (
+    Comparisons,
+    of_their_own,
+    operators_query,
+    read_operators,
+)
 from waybill.catalog.filters import Condition, Filter, FilterType, Value
 from waybill.catalog.findings import Finding
 from waybill.catalog.model import ExportType
 from waybill.catalog.names import visible
-from waybill.catalog.relation_sql import from_source
+from waybill.catalog.relation_sql import from_source, source_column
 from waybill.catalog.relations import Connection
 from waybill.catalog.where import where_clause
 
@@ -45,21 +52,44 @@ def check_rows(connection: Connection, export_type: ExportType) -> Iterator[Find
                 "error", name, "scope_refused", f"PostgreSQL refuses the scope: {problem}.",
                 "Name columns of the source alone, and compare them with values of their type.",
             )  # fmt: skip
+    compared = _comparisons(connection, export_type)
     for each in export_type.filters:
-        if problem := _refusal(connection, export_type, where_clause(conditions=_try(each))):
+        where = where_clause(conditions=_try(each), comparisons=compared)
+        if problem := _refusal(connection, export_type, where):
             yield Finding(
                 "error", name, "filter_refused",
                 f"PostgreSQL cannot filter by {each.name!r}: {problem}.",
                 "Correct the filter's column or type; for an enum, list its values.",
             )  # fmt: skip
     if export_type.since:
-        where = where_clause(since=(export_type.since, _SOME_TIME))
+        where = where_clause(since=(export_type.since, _SOME_TIME), comparisons=compared)
         if problem := _refusal(connection, export_type, where):
             yield Finding(
                 "error", name, "since_refused",
                 f"PostgreSQL cannot compare {export_type.since!r} with a time: {problem}.",
                 "Name a timestamptz column of the source.",
             )  # fmt: skip
+
+
+def _comparisons(connection: Connection, export_type: ExportType) -> dict[str, Comparisons]:
+    """Return how the columns compare that are filtered by, as a run has it."""
+    names = {each.column_name for each in export_type.filters} | {export_type.since} - {""}
+    types: dict[str, int] = {}
+    for name in names:
+        statement = sql.SQL("SELECT {} {} LIMIT 0").format(
+            source_column(name), from_source(export_type.source)
+        )
+        # A column that is missing is told by what is tried with it.
+        with contextlib.suppress(psycopg.errors.UndefinedColumn), connection.transaction():
+            cursor = connection.execute(statement, prepare=True)
+            # The description has domains taken off.
+            for column in cursor.description or ():
+                types[name] = column.type_code
+    theirs = of_their_own(types.values())
+    if not theirs:
+        return {}
+    found = read_operators(connection.execute(operators_query(theirs)).fetchall())
+    return {name: found[oid] for name, oid in types.items() if oid in found}
 
 
 def _try(each: Filter) -> tuple[Condition, ...]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from waybill.catalog import foreign
 from waybill.errors import ConfigurationError, SourceRejected, SourceUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 5
 LOCK_TIMEOUT_SECONDS = 5
+
+# Each statement sees what is committed when it runs: what holds the longest is a question of
+# seconds, and nobody's vacuum waits for it.
+_BEGIN = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
 
 _DSN_FORM = "postgresql://user:password@host:5432/database"
 
@@ -41,7 +48,7 @@ _PASSING = (
 def connect_read_only(
     dsn: str, *, statement_timeout_seconds: float
 ) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """Open one ``READ ONLY`` transaction that ends with the block.
+    """Open one ``READ ONLY`` transaction that ends with the block, and the connection with it.
 
     Raises:
         ConfigurationError: the DSN is malformed, or the server refuses it for good.
@@ -55,16 +62,20 @@ def connect_read_only(
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             client_encoding="UTF8",
             application_name="waybill catalog",
+            # BEGIN is ours, so that nothing runs before it.
+            autocommit=True,
+            prepare_threshold=None,
         )
     except psycopg.OperationalError as exc:
         raise _refusal(str(exc), dsn, server) from exc
     try:
-        with connection:
-            connection.read_only = True
+        with contextlib.closing(connection):
             connection.execute(
-                "SELECT set_config('statement_timeout', %s, true),"
-                " set_config('lock_timeout', %s, true)",
-                [f"{statement_timeout_seconds * 1000:.0f}", f"{LOCK_TIMEOUT_SECONDS * 1000}"],
+                foreign.opening(
+                    _BEGIN,
+                    lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
+                    statement_timeout_seconds=statement_timeout_seconds,
+                )
             )
             yield connection
     except psycopg.Error as exc:

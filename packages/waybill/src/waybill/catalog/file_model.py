@@ -189,6 +189,11 @@ class ExportTable(_Model):
         description="How long ago the caller may have signed in (the token's auth_time), to "
         "request and to download; any time ago when left out.",
     )
+    search_path: _Key = Field(
+        default=[],
+        description="Schemas, behind pg_catalog, for names without one in the query, the scope and "
+        "the functions they or a view call; none when left out.",
+    )
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:

@@ -83,7 +83,9 @@ def inspect_database(dsn: str, schemas: Collection[str] | None = None) -> Inspec
     with connect_read_only(dsn, statement_timeout_seconds=INSPECT_TIMEOUT_SECONDS) as connection:
         if schemas:
             _check_schemas(connection, schemas)
-        row = connection.execute("SELECT current_database()::text, current_user::text").fetchone()
+        row = connection.execute(
+            "SELECT pg_catalog.current_database()::pg_catalog.text, current_user::pg_catalog.text"
+        ).fetchone()
         relations = list_relations(connection, schemas or None)
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return propose(str(row[0]), str(row[1]), relations)

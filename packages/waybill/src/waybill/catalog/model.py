@@ -20,6 +20,8 @@ Quota = int | Literal["unlimited"]
 PERSONAL_DATA_SCOPE = "exports:pii"
 """What ``pii = true`` on a column asks of the caller."""
 
+_NOT_SEARCHABLE = frozenset({"", "$user", "pg_catalog", "pg_temp"})
+
 # An export type's name is a path segment (`POST /api/users/export`) and part of a file name.
 # The reserved names are the API's own first segments.
 RESERVED_NAMES = frozenset({"exports", "audit", "admin"})
@@ -85,6 +87,9 @@ class ExportType:
     incremental exports (a point in time, of type ``timestamptz``), ``since_pii`` as ``Filter.pii``;
     ``quota`` gives the type a count of its own; ``requires_recent_login_seconds`` is how long ago
     the caller may have signed in.
+
+    ``search_path`` are the schemas, behind ``pg_catalog``, in which names without a schema are
+    looked up: those of the query and the scope, and of the functions that they and views call.
     """
 
     name: str
@@ -102,6 +107,7 @@ class ExportType:
     consistency: Consistency = "snapshot"
     requires_recent_login_seconds: int | None = None
     since_pii: str | None = None
+    search_path: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -115,6 +121,7 @@ class ExportType:
             ("column label", [c.header for c in self.columns]),
             ("key column", list(self.key)),
             ("filter", [f.name for f in self.filters]),
+            ("search_path schema", list(self.search_path)),
         ):
             twice = {n for n in names if names.count(n) > 1}
             if twice:
@@ -134,6 +141,12 @@ class ExportType:
                 'ordered by it (order = "key"): an export goes on behind the last key it wrote. '
                 'Declare the key, or leave consistency at "snapshot".'
             )
+        for schema in self.search_path:
+            if schema in _NOT_SEARCHABLE:
+                raise ConfigurationError(
+                    f"Export type {self.name!r}: search_path cannot hold {schema!r}. Name schemas; "
+                    "pg_catalog always comes first."
+                )
         recent = self.requires_recent_login_seconds
         if recent is not None and recent < 1:
             raise ConfigurationError(

@@ -148,6 +148,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             # A key that is refused for another reason is told once.
             consistency="snapshot" if problems else table.consistency,
             requires_recent_login_seconds=table.requires_recent_login_seconds,
+            search_path=() if problems else tuple(table.search_path),
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))

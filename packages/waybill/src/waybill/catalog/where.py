@@ -12,23 +12,17 @@ fast with a subselect but estimated blindly, and the estimate is what progress s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from psycopg import sql
 
+from waybill.catalog.comparisons import BUILTIN, Comparisons
 from waybill.catalog.filters import Condition, Value
 from waybill.catalog.relation_sql import source_column
 from waybill.catalog.scope import Parameter, RowScope
 
-_COMPARISONS = {
-    "eq": sql.SQL("="),
-    "ne": sql.SQL("IS DISTINCT FROM"),  # a row whose value is NULL is not equal either
-    "lt": sql.SQL("<"),
-    "lte": sql.SQL("<="),
-    "gt": sql.SQL(">"),
-    "gte": sql.SQL(">="),
-}
+_MEANINGS = {"eq": "=", "ne": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 
 def where_clause(
@@ -37,6 +31,7 @@ def where_clause(
     principal: dict[Parameter, str | None] | None = None,
     conditions: Sequence[Condition] = (),
     since: tuple[str, datetime] | None = None,
+    comparisons: Mapping[str, Comparisons] | None = None,
 ) -> sql.Composable | None:
     """Return what stands behind WHERE; ``None`` for all rows.
 
@@ -46,10 +41,15 @@ def where_clause(
             equals nothing.
         conditions: the caller's.
         since: a timestamptz column, and the instant from which on rows are wanted.
+        comparisons: how the columns compare whose types are not PostgreSQL's own.
     """
-    parts = [_comparison(condition) for condition in conditions]
+    known = comparisons or {}
+    parts = [_comparison(each, known.get(each.column, BUILTIN)) for each in conditions]
     if since is not None:
-        parts.append(sql.SQL("{} >= {}").format(source_column(since[0]), sql.Literal(since[1])))
+        at_least = known.get(since[0], BUILTIN).operator(">=")
+        parts.append(
+            sql.SQL("{} {} {}").format(source_column(since[0]), at_least, sql.Literal(since[1]))
+        )
     if scope is not None:
         parts.insert(0, _scope(scope, principal or {}))
     return sql.SQL(" AND ").join(parts) if parts else None
@@ -67,22 +67,35 @@ def _scope(scope: RowScope, principal: dict[Parameter, str | None]) -> sql.Compo
     return sql.Composed([*pieces, sql.SQL("\n)")])
 
 
-def _comparison(condition: Condition) -> sql.Composable:
+def _comparison(condition: Condition, compared: Comparisons) -> sql.Composable:
     column, value = source_column(condition.column), condition.value
     if condition.operator == "is_null":
         return sql.SQL("{} IS NULL" if value else "{} IS NOT NULL").format(column)
+    # Never IN, LIKE or IS DISTINCT FROM: those look for their operators in the search path.
     if isinstance(value, tuple):
-        values = sql.SQL(", ").join(map(_constant, value))
-        return sql.SQL("{} IN ({})").format(column, values)
+        return sql.SQL("{} {} ANY ({})").format(column, compared.operator("="), _array(value))
     if condition.operator == "prefix":
-        return sql.SQL("{} LIKE {}").format(column, sql.Literal(_like_prefix(str(value))))
-    comparison = _COMPARISONS[condition.operator]
-    return sql.SQL("{} {} {}").format(column, comparison, _constant(value))
+        pattern = sql.Literal(_like_prefix(str(value)))
+        return sql.SQL("{} {} {}").format(column, compared.operator("~~"), pattern)
+    operator = compared.operator(_MEANINGS[condition.operator])
+    comparison = sql.SQL("{} {} {}").format(column, operator, _constant(value))
+    if condition.operator == "ne":  # a row whose value is NULL is not equal either
+        return sql.SQL("({}) IS NOT TRUE").format(comparison)
+    return comparison
 
 
 def _constant(value: Value) -> sql.Literal:
     # A text is left untyped, so it works for varchar, citext, enums and domains and their indexes.
     return sql.Literal(value)
+
+
+def _array(values: tuple[Value, ...]) -> sql.Composable:
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) < len(values):
+        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(_constant, values)))
+    # Untyped as well: PostgreSQL's own text of an array, every element quoted.
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return sql.Literal("{" + ",".join(f'"{text}"' for text in quoted) + "}")
 
 
 def _like_prefix(text: str) -> str:

@@ -15,7 +15,8 @@ def follow_the_index(snapshot: PostgresSnapshot) -> None:
     snapshot.fetch(
         sql.SQL(
             "SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_settings "
-            "WHERE name IN ('enable_sort', 'enable_incremental_sort')"
+            "WHERE name OPERATOR(pg_catalog.=) ANY "
+            "('{enable_sort,enable_incremental_sort}'::pg_catalog.text[])"
         )
     )
 
@@ -28,12 +29,12 @@ def is_index_in_order(snapshot: PostgresSnapshot, export_type: ExportType) -> bo
     columns = [source_column(name) for name in export_type.key]
     joined = sql.SQL(", ").join(columns)
     walk = sql.SQL(
-        "SELECT 1 FROM (SELECT ({columns}) > ({before}) AS ascends {source}"
+        "SELECT 1 FROM (SELECT {ascends} AS ascends {source}"
         " WINDOW along AS (ORDER BY {columns})) AS walk WHERE NOT ascends LIMIT 1"
     ).format(
         columns=joined,
-        before=sql.SQL(", ").join(
-            sql.SQL("pg_catalog.lag({}) OVER along").format(column) for column in columns
+        ascends=snapshot.key_comparisons(export_type).greater(
+            [sql.SQL("pg_catalog.lag({}) OVER along").format(column) for column in columns]
         ),
         source=from_source(export_type.source),
     )

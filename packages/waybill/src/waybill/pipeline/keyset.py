@@ -13,29 +13,27 @@ from typing import Self
 
 from psycopg import sql
 
+from waybill.catalog.comparisons import KeyComparisons
 from waybill.catalog.plan import ExportPlan
 from waybill.catalog.relation_sql import from_source, source_column
-from waybill.source.source import PostgresSnapshot, PostgresSource
+from waybill.source.source import PostgresSnapshot, PostgresSource, SharedSnapshot
 
 _AND = sql.SQL(" AND ")
 _CURSOR = sql.Identifier("waybill_keys")
 
 
 def rows_behind(
-    where: sql.Composable | None, names: Sequence[str], key: Sequence[str]
+    where: sql.Composable | None, order: KeyComparisons, key: Sequence[str]
 ) -> sql.Composable:
-    """Return ``where`` narrowed to the rows behind ``key`` in the order of the columns ``names``.
-
-    A comparison of rows, which one index over the columns answers as a range.
-    """
-    return _narrowed(where, sql.SQL("{} > {}").format(_columns(names), _values(key)))
+    """Return ``where`` narrowed to the rows behind ``key`` in the source's order."""
+    return _narrowed(where, order.behind(key))
 
 
 def rows_up_to(
-    where: sql.Composable | None, names: Sequence[str], key: Sequence[str]
+    where: sql.Composable | None, order: KeyComparisons, key: Sequence[str]
 ) -> sql.Composable:
     """Return ``where`` narrowed to the rows before and at ``key``; see ``rows_behind``."""
-    return _narrowed(where, sql.SQL("{} <= {}").format(_columns(names), _values(key)))
+    return _narrowed(where, order.up_to(key))
 
 
 def _narrowed(where: sql.Composable | None, condition: sql.Composable) -> sql.Composable:
@@ -49,16 +47,23 @@ class KeyLookup:
 
     Args:
         source: where the rows come from.
-        plan: which rows, in which order.
-        exported: the snapshot, as ``PostgresSnapshot.export`` named it.
+        plan: which rows.
+        order: how they follow each other (``PostgresSnapshot.key_comparisons``).
+        exported: the snapshot (``PostgresSnapshot.export``).
         check: called while waiting.
     """
 
     def __init__(
-        self, source: PostgresSource, plan: ExportPlan, exported: str, check: Callable[[], None]
+        self,
+        source: PostgresSource,
+        plan: ExportPlan,
+        order: KeyComparisons,
+        exported: SharedSnapshot,
+        check: Callable[[], None],
     ) -> None:
         self._source = source
         self._plan = plan
+        self._order = order
         self._exported = exported
         self._check = check
         self._stack = contextlib.ExitStack()
@@ -99,10 +104,12 @@ class KeyLookup:
         if not found:
             return None
         key = tuple(text or "" for text in found[0])
-        same = sql.SQL("{} = {}").format(_columns(self._plan.export_type.key), _values(key))
+        same = self._order.at(key)
         again = self._fetch(
             sql.SQL("SELECT 1 {}").format(from_source(self._plan.export_type.source, same))
         )
+        if self._snapshot is not None:
+            self._snapshot.prove_unmoved()
         return key if len(again) == 1 else None
 
     def _declare(self) -> None:
@@ -128,11 +135,3 @@ class KeyLookup:
                 )
             )
         return self._snapshot.fetch(query)
-
-
-def _columns(names: Sequence[str]) -> sql.Composable:
-    return sql.SQL("({})").format(sql.SQL(", ").join(map(source_column, names)))
-
-
-def _values(key: Sequence[str]) -> sql.Composable:
-    return sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, key)))

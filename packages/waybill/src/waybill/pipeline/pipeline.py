@@ -175,6 +175,7 @@ def build_manifest(
             taken_at=facts.taken_at,
             wal_lsn=facts.wal_lsn,
             server_version=facts.server_version,
+            lag_seconds=facts.lag_seconds,
         ),
         rows=rows,
         bytes=written.bytes,

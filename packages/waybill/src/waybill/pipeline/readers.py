@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from waybill.catalog.comparisons import KeyComparisons
 from waybill.catalog.plan import ExportPlan
 from waybill.config import PROGRESS_ROWS
 from waybill.errors import IncompleteExport, RunError, SourceUnavailable
@@ -33,7 +34,7 @@ from waybill.pipeline.keyset import KeyLookup, rows_behind, rows_up_to
 from waybill.run_control import POLL_SECONDS
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.processors import count_processors
-from waybill.source.source import PostgresSnapshot, PostgresSource
+from waybill.source.source import PostgresSnapshot, PostgresSource, SharedSnapshot
 
 log = get_logger(__name__)
 
@@ -242,7 +243,8 @@ class ManyReaders:
         self._check = check
         self._parallel = parallel
         self._exported = snapshot.export()
-        self._ranges = _RangeSequence(plan, self._exported, parallel, self._check_stopped)
+        order = snapshot.key_comparisons(plan.export_type)
+        self._ranges = _RangeSequence(plan, order, self._exported, parallel, self._check_stopped)
         self._in_order: deque[_Range] = deque()
         self._held = 0
         self._all_taken = False
@@ -427,10 +429,16 @@ class _RangeSequence:
     """Cuts a plan into ranges of about ``range_bytes`` of output, by the width of rows so far."""
 
     def __init__(
-        self, plan: ExportPlan, exported: str, parallel: Parallel, check: Callable[[], None]
+        self,
+        plan: ExportPlan,
+        order: KeyComparisons,
+        exported: SharedSnapshot,
+        parallel: Parallel,
+        check: Callable[[], None],
     ) -> None:
         self._plan = plan
-        self._lookup = KeyLookup(parallel.source, plan, exported, check)
+        self._order = order
+        self._lookup = KeyLookup(parallel.source, plan, order, exported, check)
         self._range_bytes = parallel.range_bytes
         self._rows = parallel.first_rows
         self._seen_rows = 0
@@ -446,10 +454,9 @@ class _RangeSequence:
         if self._seen_rows:
             width = max(1, self._seen_bytes // self._seen_rows)
             self._rows = max(1, self._range_bytes // width)
-        names = self._plan.export_type.key
         is_first, where = not self._row, self._plan.where
         if not is_first:
-            where = rows_behind(where, names, self._last)
+            where = rows_behind(where, self._order, self._last)
         self._row += self._rows
         try:
             key = self._lookup.find(self._row)
@@ -462,7 +469,7 @@ class _RangeSequence:
             self.close()
             return _Range(dataclasses.replace(self._plan, where=where), is_first, None)
         self._last = key
-        where = rows_up_to(where, names, key)
+        where = rows_up_to(where, self._order, key)
         return _Range(dataclasses.replace(self._plan, where=where), is_first, self._rows)
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.principal import Principal
 from waybill.requests.request import ExportRequest
-from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
+from waybill.source.source import PostgresSnapshot, PostgresSource, Reads, RowCount
 
 log = get_logger(__name__)
 
@@ -140,6 +140,7 @@ class ExportPreviewer:
             check,
             application_name="waybill preview",
             statement_timeout_seconds=self._timeout_seconds,
+            reads=Reads(export_type, request.columns),
         ) as snapshot:
             plan = ExportPlan(
                 # A sample in the order of the key could mean sorting everything first.
@@ -148,7 +149,9 @@ class ExportPreviewer:
                 request.format,
                 read_options(request.format, request.format_options),
                 where=request.where(
-                    export_type, {"tenant": principal.tenant, "subject": principal.subject}
+                    export_type,
+                    {"tenant": principal.tenant, "subject": principal.subject},
+                    snapshot.comparisons(export_type),
                 ),
                 limit=SAMPLE_ROWS,
             )

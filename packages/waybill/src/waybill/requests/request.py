@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from psycopg import sql
 
 from waybill.catalog import Column, ExportType
+from waybill.catalog.comparisons import Comparisons
 from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
 from waybill.catalog.plan import FormatOptions
 from waybill.catalog.scope import Parameter
@@ -117,9 +118,17 @@ class ExportRequest:
         return options
 
     def where(
-        self, export_type: ExportType, principal: dict[Parameter, str | None]
+        self,
+        export_type: ExportType,
+        principal: dict[Parameter, str | None],
+        comparisons: Mapping[str, Comparisons] | None = None,
     ) -> sql.Composable | None:
         """Return the condition on the source's rows, the type's row scope included.
+
+        Args:
+            export_type: the type.
+            principal: who asks.
+            comparisons: how the source's columns compare (``PostgresSnapshot.comparisons``).
 
         Raises:
             UnknownFilter, InvalidFilter, InvalidOption: the catalog has changed since.
@@ -130,6 +139,7 @@ class ExportRequest:
             principal=principal,
             conditions=read_filters(export_type.filters, self.filters, export_type.name),
             since=(export_type.since, since) if since else None,
+            comparisons=comparisons,
         )
 
     def needs(

@@ -22,7 +22,7 @@ from waybill.results.object_keys import object_key
 from waybill.run.control import AttemptControl
 from waybill.run.resumable import run_resumable
 from waybill.run.resumption import can_resume, find_resumption
-from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
+from waybill.source.source import PostgresSnapshot, PostgresSource, Reads, RowCount
 from waybill.storage.base import Continuation, Storage
 
 log = get_logger(__name__)
@@ -97,6 +97,7 @@ class ExportProducer:
             application_name=f"waybill export {job.id}",
             # The server stops by itself should this process die without closing its socket.
             statement_timeout_seconds=control.seconds_left() + 1,
+            reads=Reads(export_type, columns),
         ) as snapshot:
             plan = ExportPlan(
                 export_type,
@@ -104,7 +105,9 @@ class ExportProducer:
                 request.format,
                 options,
                 where=request.where(
-                    export_type, {"tenant": job.tenant, "subject": job.requested_by}
+                    export_type,
+                    {"tenant": job.tenant, "subject": job.requested_by},
+                    snapshot.comparisons(export_type),
                 ),
                 compression=request.compression,
             )

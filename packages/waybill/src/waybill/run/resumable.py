@@ -94,7 +94,8 @@ def run_resumable(
         if base
         else continuation.begin_upload(key, content_type=encoder.media_type)
     )
-    lookup = KeyLookup(source, plan, snapshot.export(), control.check)
+    order = snapshot.key_comparisons(plan.export_type)
+    lookup = KeyLookup(source, plan, order, snapshot.export(), control.check)
     with lookup, opened as upload:
         recorder = _Recorder(
             resumption, resumption.stated, upload, checkpoints, lookup, checkpoint_seconds

@@ -175,16 +175,16 @@ def _behind(
     anew: Resumption, base: Checkpoint, place: Place, snapshot: PostgresSnapshot
 ) -> Resumption:
     plan = anew.plan
-    names = plan.export_type.key
+    compared = snapshot.key_comparisons(plan.export_type)
     rows, up_to_place = snapshot.count_exactly(
-        plan.export_type, plan.where, of_which=rows_up_to(None, names, place.key)
+        plan.export_type, plan.where, of_which=rows_up_to(None, compared, place.key)
     )
     limit = None if plan.limit is None else plan.limit - place.rows
     left = rows - up_to_place
     return dataclasses.replace(
         anew,
         plan=dataclasses.replace(
-            plan, where=rows_behind(plan.where, names, place.key), limit=limit
+            plan, where=rows_behind(plan.where, compared, place.key), limit=limit
         ),
         base=base,
         rows_left=left if limit is None else min(left, limit),
@@ -198,6 +198,7 @@ def _stated(snapshot: PostgresSnapshot) -> ManifestSnapshot:
         taken_at=facts.taken_at,
         wal_lsn=facts.wal_lsn,
         server_version=facts.server_version,
+        lag_seconds=facts.lag_seconds,
         system_identifier=server.system_identifier,
         timeline=server.timeline,
         server_started_at=server.started_at,

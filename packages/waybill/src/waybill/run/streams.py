@@ -48,7 +48,7 @@ from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat, trusted_until
 from waybill.run.identity import WorkerIdentity
 from waybill.run_control import POLL_SECONDS
-from waybill.source.source import PostgresSource
+from waybill.source.source import PostgresSource, Reads
 
 log = get_logger(__name__)
 
@@ -331,6 +331,7 @@ class _Reader:
             self.control.check,
             application_name=f"waybill stream {self.export_id}",
             statement_timeout_seconds=self.control.seconds_left() + 1,
+            reads=Reads(export_type, request.columns),
         ) as snapshot:
             plan = ExportPlan(
                 export_type,
@@ -338,7 +339,9 @@ class _Reader:
                 request.format,
                 read_options(request.format, request.format_options),
                 where=request.where(
-                    export_type, {"tenant": principal.tenant, "subject": principal.subject}
+                    export_type,
+                    {"tenant": principal.tenant, "subject": principal.subject},
+                    snapshot.comparisons(export_type),
                 ),
             )
             snapshot.check_key(export_type, plan.where)

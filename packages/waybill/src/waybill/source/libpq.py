@@ -40,6 +40,8 @@ _CANCEL_SECONDS = 1.0
 _ALLOCATION_REFUSED: Final = b"invalid memory alloc request size"
 """PostgreSQL's word, in any language, for a value above 1 GiB: an internal error by its code, which
 would be tried again."""
+LOCK_NOT_AVAILABLE: Final = "55P03"
+_SAVEPOINT: Final = sql.Identifier("waybill_attempt")
 _NOTHING_YET: Final = (0, b"")
 """What ``get_copy_data`` answers until more has arrived."""
 
@@ -50,9 +52,14 @@ _RETRYABLE_CODES = frozenset({"55P03", "25P03", "25P04"})
 
 _REMEDIES = {
     "42501": "Grant SELECT on the source (and USAGE on its schema) to the export role.",
-    "42P01": "A table is missing: correct the catalog or restore the table.",
+    "42P01": "A table is missing: correct the catalog or restore the table. A query, a scope and "
+    "the functions they call name their schemas, or have them in the type's search_path.",
+    "3F000": "A schema is missing: correct the catalog or restore the schema.",
     "42703": "A column is missing: correct the catalog or restore the column.",
-    "42883": "A column's type has no ordering or no such function: choose another key.",
+    "42883": "A column's type has no ordering (choose another key), or a function or operator is "
+    "missing: those of other schemas than pg_catalog need the type's search_path.",
+    "42704": "A type or a collation is missing: those of other schemas than pg_catalog need the "
+    "type's search_path.",
     # PostgreSQL checks this itself on the way out, for a SQL_ASCII database too.
     "22021": "A text is not valid UTF-8, or not valid in the database's encoding: repair the data.",
     "22P05": "A text has no UTF-8 form: repair the data, or leave the column out.",
@@ -75,7 +82,9 @@ def error_from_sqlstate(sqlstate: str) -> RunError:
     is_retryable = sqlstate.startswith(_RETRYABLE_CLASSES) or sqlstate in _RETRYABLE_CODES
     kind = SourceUnavailable if is_retryable else SourceRejected
     verb = "could not finish" if is_retryable else "refused"
-    return kind(f"PostgreSQL {verb} the export's statement: {sqlstate} {name}. {remedy}")
+    error = kind(f"PostgreSQL {verb} the export's statement: {sqlstate} {name}. {remedy}")
+    error.sqlstate = sqlstate
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +137,50 @@ class Session:
         self, query: sql.Composable, parameters: Sequence[str | None] = ()
     ) -> list[tuple[str | None, ...]]:
         """Run a statement with ``$1``… and return its rows as PostgreSQL's text."""
-        result = self._run(query, parameters)
-        return [
-            tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
-            for row in range(result.ntuples)
-        ]
+        return _rows(self._run(query, parameters))
+
+    def script(self, statements: sql.Composable) -> list[tuple[str | None, ...]]:
+        """Run statements of our own, joined by ``;``, in one message; return the rows of the last
+        that has any. What fails leaves the transaction to be rolled back."""
+        self._send(lambda: self._pgconn.send_query(statements.as_bytes(self._connection)))
+        rows: list[tuple[str | None, ...]] = []
+        failed: pq.abc.PGresult | None = None
+        while (result := self._next_result()) is not None:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                failed = result
+            elif result.status == pq.ExecStatus.TUPLES_OK:
+                rows = _rows(result)
+        if failed is not None:
+            raise _failure(failed)
+        return rows
+
+    def attempt(
+        self, query: sql.Composable, *, is_ours: bool = True
+    ) -> list[tuple[str | None, ...]] | None:
+        """Run a query whose refusal the transaction is to survive; ``None`` if it was refused.
+
+        Args:
+            query: one statement.
+            is_ours: whether nothing of an operator's text is in it: then it goes in one message.
+
+        Raises:
+            SourceUnavailable: the connection broke, or another session's lock was in the way.
+        """
+        save = sql.SQL("SAVEPOINT {}").format(_SAVEPOINT)
+        release = sql.SQL("RELEASE SAVEPOINT {}").format(_SAVEPOINT)
+        try:
+            if is_ours:
+                return self.script(sql.SQL("; ").join([save, query, release]))
+            self.script(save)
+            rows = self.fetch(query)
+            self.script(release)
+        except (SourceRejected, SourceUnavailable) as exc:
+            is_broken = self._pgconn.transaction_status != pq.TransactionStatus.INERROR
+            if is_broken or exc.sqlstate == LOCK_NOT_AVAILABLE:
+                raise
+            self.script(sql.SQL("ROLLBACK TO SAVEPOINT {}").format(_SAVEPOINT))
+            return None
+        return rows
 
     def describe(self, query: sql.Composable) -> list[Field]:
         """Run a statement and return its columns."""
@@ -154,7 +202,7 @@ class Session:
             self.fetch(LONG_MESSAGE)
             self._is_buffer_long = True
         self._copied_rows = None
-        self._send(statement, ())
+        self._send_one(statement, ())
         started = self._next_result()
         if started is None or started.status != pq.ExecStatus.COPY_OUT:
             raise _failure(started)
@@ -216,26 +264,29 @@ class Session:
         self._connection.close()
 
     def _run(self, query: sql.Composable, parameters: Sequence[str | None]) -> pq.abc.PGresult:
-        self._send(query, parameters)
+        self._send_one(query, parameters)
         result = self._next_result()
         if result is None or result.status not in {
             pq.ExecStatus.TUPLES_OK,
             pq.ExecStatus.COMMAND_OK,
         }:
             failure = _failure(result)
-            if isinstance(failure, SourceRejected):
-                # The connection is well, and the next statement may mend the transaction.
-                while self._next_result() is not None:
-                    pass
+            # The connection may be well, and the next statement mend the transaction.
+            while self._next_result() is not None:
+                pass
             raise failure
         self._drain()
         return result
 
-    def _send(self, query: sql.Composable, parameters: Sequence[str | None]) -> None:
+    def _send_one(self, query: sql.Composable, parameters: Sequence[str | None]) -> None:
         values = [None if value is None else value.encode() for value in parameters]
+        text = query.as_bytes(self._connection)
+        # The extended protocol, which takes one statement and no second after a ``;``.
+        self._send(lambda: self._pgconn.send_query_params(text, values))
+
+    def _send(self, send: Callable[[], None]) -> None:
         try:
-            # The extended protocol, which takes one statement and no second after a ``;``.
-            self._pgconn.send_query_params(query.as_bytes(self._connection), values)
+            send()
             while self._pgconn.flush():
                 self._selector.modify(
                     self._pgconn.socket, selectors.EVENT_READ | selectors.EVENT_WRITE
@@ -270,6 +321,13 @@ class Session:
 def is_same_machine(own_host: str, server_host: str) -> bool:
     """Whether the addresses of a connection's two ends are of one machine."""
     return own_host == server_host or ipaddress.ip_address(server_host).is_loopback
+
+
+def _rows(result: pq.abc.PGresult) -> list[tuple[str | None, ...]]:
+    return [
+        tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
+        for row in range(result.ntuples)
+    ]
 
 
 def _text(value: bytes | None) -> str | None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from waybill.catalog import foreign
+from waybill.catalog.comparisons import (
+    BUILTIN,
+    Comparisons,
+    KeyComparisons,
+    of_their_own,
+    operators_query,
+    read_operators,
+)
 from waybill.catalog.key_order import KeyOrder, key_order_query, read_key_order
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.plan import ResolvedColumn
 from waybill.catalog.relation_sql import from_source, source_column
-from waybill.config import MAX_ROW_BYTES
 from waybill.errors import (
     ConfigurationError,
     KeyNotUnique,
@@ -24,46 +31,34 @@ from waybill.errors import (
     SourceUnavailable,
 )
 from waybill.source.copy_chunk import CopyChunk
+from waybill.source.keys import KEY_INDEX, UNIQUE_INDEX
 from waybill.source.libpq import Session, error_from_sqlstate
+from waybill.source.opening import (
+    Opened,
+    Opening,
+    SharedSnapshot,
+    SnapshotFacts,
+    SourceSettings,
+)
+from waybill.source.reads import Reads
+from waybill.source.witness import Witness
+
+__all__ = [
+    "PostgresSnapshot",
+    "PostgresSource",
+    "Reads",
+    "RowCount",
+    "SharedSnapshot",
+    "SnapshotFacts",
+    "SourceSettings",
+]
+
+_BEGIN = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 EXACT_COUNT_ROWS = 200_000
 EXACT_COUNT_COST = 50_000.0
 """Count before exporting only what counts in some tens of milliseconds: at most this many rows and
 this planner's cost by EXPLAIN. Beyond it the planner's estimate serves and says that it is one."""
-
-_SESSION_SETTINGS = {
-    # What makes a value's text depend on the data alone and not on the server's configuration.
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "iso_8601",
-    "extra_float_digits": "1",  # the shortest text that reads back as the same float
-    "bytea_output": "hex",
-    # A sequential scan would else begin where another one is, and the order would vary.
-    "synchronize_seqscans": "off",
-    # Compiling pays off for arithmetic, not for printing; with 1,600 columns it costs seconds.
-    "jit": "off",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
-    """Bounds for the source connection. ``statement_timeout_seconds`` 0 means none."""
-
-    connect_timeout_seconds: int = 5
-    lock_timeout_seconds: float = 5.0
-    statement_timeout_seconds: float = 0.0
-    max_row_bytes: int = MAX_ROW_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotFacts:
-    """What the manifest says of the snapshot: ``pg_current_snapshot()``, the server's time when it
-    was taken, the WAL position (``None`` where the role may not ask)."""
-
-    id: str
-    taken_at: datetime
-    wal_lsn: str | None
-    server_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +83,39 @@ class PostgresSource:
         *,
         application_name: str = "waybill export",
         statement_timeout_seconds: float | None = None,
-        exported: str | None = None,
+        reads: Reads | None = None,
+        exported: SharedSnapshot | None = None,
     ) -> Iterator[PostgresSnapshot]:
         """Connect and hold one snapshot for the block; the connection closes with it.
 
-        ``check`` is called while waiting for PostgreSQL and stops the wait by raising. ``exported``
-        is another connection's snapshot to share (``PostgresSnapshot.export``).
+        Args:
+            check: called while waiting for PostgreSQL; stops the wait by raising.
+            application_name: by which the server's administrators know the session.
+            statement_timeout_seconds: 0 means none; ``None`` takes the source's own.
+            reads: what will be read, whose relations are locked before the snapshot is taken.
+                Without it a change of theirs is noticed when they have been read.
+            exported: another connection's snapshot to take part in (``PostgresSnapshot.export``).
 
         Raises:
-            SourceUnavailable: no connection, or it broke.
+            SourceUnavailable: no connection, or it broke, or another session's lock was in the way
+                for too long.
             SourceRejected: the server refuses the role or the database.
             ConfigurationError: the DSN is malformed.
         """
-        session = Session(
-            self._connect(application_name), check, max_row_bytes=self._settings.max_row_bytes
+        timeout = (
+            self._settings.statement_timeout_seconds
+            if statement_timeout_seconds is None
+            else statement_timeout_seconds
         )
-        try:
-            timeout = (
-                self._settings.statement_timeout_seconds
-                if statement_timeout_seconds is None
-                else statement_timeout_seconds
-            )
-            yield PostgresSnapshot(session, _begin(session, self._settings, timeout, exported))
-        finally:
-            session.close()
+
+        def connect(name: str) -> closing[Session]:
+            most = self._settings.max_row_bytes
+            return closing(Session(self._connect(name), check, max_row_bytes=most))
+
+        with connect(application_name) as session:
+            reads = exported.reads if exported else reads
+            opening = Opening(_BEGIN, session, connect, self._settings, timeout, reads, exported)
+            yield PostgresSnapshot(session, opening.run(), reads, connect)
 
     def _connect(self, application_name: str) -> psycopg.Connection[tuple[object, ...]]:
         try:
@@ -144,9 +148,18 @@ class PostgresSource:
 class PostgresSnapshot:
     """The source as it was at one instant. Not thread-safe."""
 
-    def __init__(self, session: Session, facts: SnapshotFacts) -> None:
+    def __init__(
+        self,
+        session: Session,
+        opened: Opened,
+        reads: Reads | None,
+        connect: Callable[[str], closing[Session]],
+    ) -> None:
         self._session = session
-        self.facts = facts
+        self._reads = reads
+        self._witness = Witness(session, opened.locked, connect, is_strict=reads is not None)
+        self._types: dict[ExportType, dict[str, int]] = {}
+        self.facts = opened.facts
 
     @property
     def copied_rows(self) -> int | None:
@@ -166,11 +179,8 @@ class PostgresSnapshot:
         Raises:
             SourceRejected: the relation, a column or a key column does not exist.
         """
-        found = (
-            self._table_columns(export_type.source)
-            if isinstance(export_type.source, TableSource)
-            else self._query_columns(export_type)
-        )
+        found = self._columns(export_type)
+        self._types[export_type] = {column.name: column.base_type_oid for column in found}
         wanted = tuple(columns) or export_type.columns or tuple(Column(c.name) for c in found)
         by_name = {column.name: column for column in found}
         names = [column.name for column in found]
@@ -249,7 +259,8 @@ class PostgresSnapshot:
         duplicate = self._session.fetch(
             sql.SQL(
                 "SELECT 1 {source} GROUP BY {parts} "
-                "HAVING pg_catalog.count(*) > 1 OR {nulls} LIMIT 1"
+                "HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8 OR {nulls} "
+                "LIMIT 1"
             ).format(
                 source=from_source(export_type.source, where),
                 parts=sql.SQL(", ").join(parts),
@@ -281,8 +292,7 @@ class PostgresSnapshot:
         source = export_type.source
         if not isinstance(source, TableSource) or not export_type.key:
             return False
-        key = json.dumps(export_type.key)
-        return self._session.fetch(_KEY_INDEX, (source.schema, source.table, key)) == [("t",)]
+        return self._has_index(KEY_INDEX, export_type, source)
 
     def key_order(self, export_type: ExportType) -> KeyOrder:
         """Return how far the order of a table's key can be relied on."""
@@ -293,7 +303,7 @@ class PostgresSnapshot:
             sql.SQL("SELECT pg_catalog.current_setting('server_version_num')")
         )
         query = key_order_query(source, export_type.key, int(version[0][0] or 0))
-        return read_key_order(self._session.fetch(query)[0][0])
+        return read_key_order(self._ask(query)[0][0])
 
     def count_exactly(
         self,
@@ -313,20 +323,54 @@ class PostgresSnapshot:
         )
         return int(rows or 0), int(chosen or 0)
 
-    def export(self) -> str:
-        """Return a name by which other connections can share this snapshot while it is open."""
-        return self._session.fetch(sql.SQL("SELECT pg_catalog.pg_export_snapshot()"))[0][0] or ""
+    def comparisons(self, export_type: ExportType) -> dict[str, Comparisons]:
+        """Return how the source's columns compare whose types are not PostgreSQL's own."""
+        types = self._type_oids(export_type)
+        theirs = of_their_own(types.values())
+        found = read_operators(self._ask(operators_query(theirs))) if theirs else {}
+        return {name: found[oid] for name, oid in types.items() if oid in found}
+
+    def key_comparisons(self, export_type: ExportType) -> KeyComparisons:
+        """Return how the rows of a type follow each other."""
+        known = self.comparisons(export_type)
+        key = export_type.key
+        return KeyComparisons(key, tuple(known.get(name, BUILTIN) for name in key))
+
+    def export(self) -> SharedSnapshot:
+        """Return what other connections need to share this snapshot while it is open."""
+        name = self._session.fetch(sql.SQL("SELECT pg_catalog.pg_export_snapshot()"))[0][0] or ""
+        return SharedSnapshot(name, self.facts, self._reads, self._witness.locked)
 
     def fetch(self, query: sql.Composable) -> list[tuple[str | None, ...]]:
         """Run a query of this snapshot and return its rows as PostgreSQL's text."""
         return self._session.fetch(query)
 
     def copy(self, statement: sql.Composable, *, is_large: bool = False) -> Iterator[CopyChunk]:
-        """Run a COPY of this snapshot; see ``Session.copy``."""
-        return self._session.copy(statement, is_large=is_large)
+        """Run a COPY of this snapshot; see ``Session.copy``.
+
+        Raises:
+            IncompleteExport: a relation was replaced between the snapshot and the COPY.
+        """
+        yield from self._session.copy(statement, is_large=is_large)
+        self._witness.check()
+
+    def prove_unmoved(self) -> None:
+        """Make sure that what was read until now is what the snapshot shows, and not the new
+        content of a relation that was replaced meanwhile.
+
+        Raises:
+            IncompleteExport: it was replaced.
+        """
+        self._witness.check()
+
+    def _columns(self, export_type: ExportType) -> list[ResolvedColumn]:
+        source = export_type.source
+        if isinstance(source, TableSource):
+            return self._table_columns(source)
+        return self._query_columns(export_type)
 
     def _table_columns(self, table: TableSource) -> list[ResolvedColumn]:
-        rows = self._session.fetch(_TABLE_COLUMNS, (table.schema, table.table))
+        rows = self._ask(_TABLE_COLUMNS, (table.schema, table.table))
         if not rows:
             raise SourceRejected(
                 f"There is no table or view {table.table!r} in schema {table.schema!r}. Correct "
@@ -354,7 +398,8 @@ class PostgresSnapshot:
         type_names = self._session.fetch(
             sql.SQL(
                 "SELECT pg_catalog.format_type(t.oid, t.modifier) "
-                "FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS t (oid, modifier, n) "
+                "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), "
+                "pg_catalog.unnest($2::pg_catalog.int4[])) WITH ORDINALITY AS t (oid, modifier, n) "
                 "ORDER BY t.n"
             ),
             (
@@ -377,57 +422,34 @@ class PostgresSnapshot:
         source = export_type.source
         if not isinstance(source, TableSource):
             return False
-        key = json.dumps(export_type.key)
-        return self._session.fetch(_UNIQUE_INDEX, (source.schema, source.table, key)) == [("t",)]
+        return self._has_index(UNIQUE_INDEX, export_type, source)
 
+    def _has_index(
+        self, query: sql.Composable, export_type: ExportType, table: TableSource
+    ) -> bool:
+        types = self._type_oids(export_type)
+        key = json.dumps([{"name": name, "type": types.get(name, 0)} for name in export_type.key])
+        return self._ask(query, (table.schema, table.table, key)) == [("t",)]
 
-def _begin(
-    session: Session,
-    settings: SourceSettings,
-    timeout_seconds: float,
-    exported: str | None = None,
-) -> SnapshotFacts:
-    values = {
-        **_SESSION_SETTINGS,
-        "lock_timeout": str(round(settings.lock_timeout_seconds * 1000)),
-        "statement_timeout": str(round(timeout_seconds * 1000)),
-    }
-    # Settings unknown to an old server are left out (``jit`` came with PostgreSQL 11). What the
-    # role may ask is asked here, since a refusal inside the transaction would end it.
-    answers = session.fetch(
-        sql.SQL("""
-        SELECT has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
-           AND has_function_privilege('pg_catalog.pg_last_wal_replay_lsn()', 'EXECUTE'),
-               pg_catalog.set_config(w.name, w.value, false)
-        FROM json_each_text($1::json) AS w (name, value)
-        WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL"""),
-        (json.dumps(values),),
-    )
-    may_read_lsn = answers[0][0] == "t"
-    session.fetch(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-    if exported is not None:
-        session.fetch(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported)))
-    # The first query takes the snapshot.
-    lsn = (
-        sql.SQL(
-            "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
-            "ELSE pg_current_wal_lsn() END)::text"
-        )
-        if may_read_lsn
-        else sql.SQL("NULL::text")
-    )
-    identity, taken_at, wal_lsn, version = session.fetch(
-        sql.SQL(
-            "SELECT pg_current_snapshot()::text, to_json(statement_timestamp()) #>> '{{}}', {lsn}, "
-            "current_setting('server_version')"
-        ).format(lsn=lsn)
-    )[0]
-    return SnapshotFacts(
-        id=identity or "",
-        taken_at=datetime.fromisoformat(taken_at or ""),
-        wal_lsn=wal_lsn,
-        server_version=version or "",
-    )
+    def _ask(
+        self, query: sql.Composable, parameters: Sequence[str | None] = ()
+    ) -> list[tuple[str | None, ...]]:
+        """Run a question of ours to the system's catalog; nothing of theirs is searched for it."""
+        theirs = self._reads.export_type.search_path if self._reads else ()
+        if not theirs:
+            return self._session.fetch(query, parameters)
+        self._session.script(foreign.set_path(()))
+        rows = self._session.fetch(query, parameters)
+        self._session.script(foreign.set_path(theirs))
+        return rows
+
+    def _type_oids(self, export_type: ExportType) -> dict[str, int]:
+        """Return the source's columns' types, domains taken off."""
+        types = self._types.get(export_type)
+        if types is None:
+            types = {column.name: column.base_type_oid for column in self._columns(export_type)}
+            self._types[export_type] = types
+        return types
 
 
 def _address(dsn: str) -> str:
@@ -441,69 +463,23 @@ _TABLE_COLUMNS = sql.SQL("""
     SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod),
            base.oid, pg_catalog.format_type(base.oid, base.modifier), a.attnotnull
     FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute AS a
-           ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND NOT a.attisdropped
+          AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2
     LEFT JOIN LATERAL (
         WITH RECURSIVE stripped (oid, typtype, typbasetype, modifier, basemodifier) AS (
             SELECT t.oid, t.typtype, t.typbasetype, a.atttypmod, t.typtypmod
-            FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid
+            FROM pg_catalog.pg_type AS t WHERE t.oid OPERATOR(pg_catalog.=) a.atttypid
             UNION ALL
             SELECT t.oid, t.typtype, t.typbasetype, s.basemodifier, t.typtypmod
-            FROM pg_catalog.pg_type AS t JOIN stripped AS s ON s.typbasetype = t.oid
-            WHERE s.typtype = 'd'
-        ) SELECT s.oid, s.modifier FROM stripped AS s WHERE s.typtype <> 'd'
+            FROM pg_catalog.pg_type AS t
+            JOIN stripped AS s ON s.typbasetype OPERATOR(pg_catalog.=) t.oid
+            WHERE s.typtype OPERATOR(pg_catalog.=) 'd'
+        ) SELECT s.oid, s.modifier FROM stripped AS s
+        WHERE s.typtype OPERATOR(pg_catalog.<>) 'd'
     ) AS base ON true
-    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2
+      AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY (
+          '{r,p,v,m,f}'::pg_catalog.text[])
     ORDER BY a.attnum""")
-
-# A unique index proves the key when all its columns are NOT NULL and in the key. It must be valid,
-# whole (no predicate), over plain columns, enforced at once, a real unique index and not an
-# exclusion (WITHOUT OVERLAPS), and its table must have no inheritance children, which an index of
-# the parent does not cover. A partitioned table's index does cover its partitions.
-_UNIQUE_INDEX = sql.SQL("""
-    SELECT EXISTS (
-        SELECT 1
-        FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid
-        WHERE n.nspname = $1 AND c.relname = $2
-          AND i.indisunique AND i.indisvalid AND i.indimmediate AND NOT i.indisexclusion
-          AND i.indpred IS NULL AND i.indexprs IS NULL
-          AND (c.relkind = 'p' OR NOT c.relhassubclass)
-          AND NOT EXISTS (
-              SELECT 1
-              FROM generate_series(0, i.indnkeyatts - 1) AS position
-              JOIN pg_catalog.pg_attribute AS a
-                ON a.attrelid = c.oid AND a.attnum = i.indkey[position]
-              WHERE NOT a.attnotnull
-                 OR NOT a.attname = ANY (ARRAY(SELECT json_array_elements_text($3::json)))))""")
-
-# An index that gives the rows in the order of ORDER BY key, so that a range of it is a range of the
-# index: the key's columns in front, ascending, NULLs last, in the column's own collation and the
-# type's default order.
-_KEY_INDEX = sql.SQL("""
-    SELECT EXISTS (
-        SELECT 1
-        FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid
-        JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
-        JOIN pg_catalog.pg_am AS m ON m.oid = x.relam
-        WHERE n.nspname = $1 AND c.relname = $2
-          AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
-          AND (c.relkind = 'p' OR NOT c.relhassubclass)
-          AND m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-          AND i.indnkeyatts >= json_array_length($3::json)
-          AND NOT EXISTS (
-              SELECT 1
-              FROM json_array_elements_text($3::json) WITH ORDINALITY AS k (name, n)
-              WHERE NOT EXISTS (
-                  SELECT 1
-                  FROM pg_catalog.pg_attribute AS a
-                  JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[k.n::int - 1]
-                  WHERE a.attrelid = c.oid AND a.attname = k.name AND a.attnotnull
-                    AND a.attnum = i.indkey[k.n::int - 1]
-                    AND i.indoption[k.n::int - 1] = 0
-                    AND i.indcollation[k.n::int - 1] = a.attcollation
-                    AND o.opcdefault)))""")

@@ -37,7 +37,7 @@ def catalog() -> Catalog:
         filters = [{ name = "id", type = "integer" }]
 
         [exports.odd]
-        query = "SELECT * FROM odd_values"
+        query = "SELECT * FROM public.odd_values"
         key = "id"
 
         [exports.slow]

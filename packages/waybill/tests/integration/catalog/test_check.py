@@ -178,12 +178,12 @@ def test_row_level_security_that_hides_rows_is_a_warning(reader: str, execute: E
 @pytest.mark.parametrize(
     "text",
     [
-        "SELECT id, email FROM users",
-        "SELECT id, email FROM users -- the end",
-        "SELECT id, email FROM users; /* the end */",
-        "WITH u AS (SELECT * FROM users) SELECT * FROM u",
+        "SELECT id, email FROM public.users",
+        "SELECT id, email FROM public.users -- the end",
+        "SELECT id, email FROM public.users; /* the end */",
+        "WITH u AS (SELECT * FROM public.users) SELECT * FROM u",
         "VALUES (1), (2)",
-        "TABLE users",
+        "TABLE public.users",
         "(SELECT 1 AS id) UNION (SELECT 2) ORDER BY 1 LIMIT 1",
         "SELECT '%s {}' AS id, 5 % 3 AS email",
         "SELECT $$;--$$ AS id",
@@ -197,23 +197,27 @@ def test_query_with_any_ending_is_accepted(dsn: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("export_type", "code", "says"),
     [
-        (_query("SELECT nothing FROM users"), "query_refused", 'column "nothing" does not exist'),
-        (_query("SELECT id\nFROM users\nWHERE x"), "query_refused", "line 3 of the query"),
+        (
+            _query("SELECT nothing FROM public.users"),
+            "query_refused",
+            'column "nothing" does not exist',
+        ),
+        (_query("SELECT id\nFROM public.users\nWHERE x"), "query_refused", "line 3 of the query"),
         (_query("SELECT * FROM nowhere"), "query_refused", 'relation "nowhere"'),
         (_query("SELECT FROM FROM"), "query_refused", "syntax error"),
         (_query("SELECT $1"), "query_refused", "$1"),
         (
-            _query("WITH d AS (DELETE FROM users RETURNING id) SELECT * FROM d"),
+            _query("WITH d AS (DELETE FROM public.users RETURNING id) SELECT * FROM d"),
             "query_refused",
             "top level",
         ),
-        (_query("SELECT * FROM users FOR UPDATE"), "query_writes", "write or lock"),
+        (_query("SELECT * FROM public.users FOR UPDATE"), "query_writes", "write or lock"),
         (_query("SELECT 1 AS a, 2 AS a"), "column_ambiguous", "'a'"),
-        (_query("SELECT id FROM users", columns=("email",)), "column_missing", "'email'"),
-        (_query("SELECT id FROM users", key=("email",)), "key_column_missing", "'email'"),
-        (_query("SELECT team FROM users", key=("team",)), "key_not_unique", "not unique"),
+        (_query("SELECT id FROM public.users", columns=("email",)), "column_missing", "'email'"),
+        (_query("SELECT id FROM public.users", key=("email",)), "key_column_missing", "'email'"),
+        (_query("SELECT team FROM public.users", key=("team",)), "key_not_unique", "not unique"),
         (_query("SELECT NULL::int AS a", key=("a",)), "key_null", "NULL"),
-        (_query("SELECT id / 0 AS a FROM users", key=("a",)), "unreadable", "22012"),
+        (_query("SELECT id / 0 AS a FROM public.users", key=("a",)), "unreadable", "22012"),
     ],
 )
 def test_query_that_does_not_hold_is_an_error(

@@ -260,7 +260,9 @@ def test_since_takes_rows_from_that_instant_on(
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "ndjson"])
 @pytest.mark.parametrize(
-    "source", [THINGS, QuerySource("SELECT * FROM things -- all of them")], ids=["table", "query"]
+    "source",
+    [THINGS, QuerySource("SELECT * FROM public.things -- all of them")],
+    ids=["table", "query"],
 )
 def test_plan_with_rows_chosen_writes_those_rows(
     things: psycopg.Connection[tuple[Any, ...]],

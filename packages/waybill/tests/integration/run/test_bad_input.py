@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -16,8 +17,8 @@ from waybill.source.source import PostgresSnapshot
 Add = Callable[..., Awaitable[ExportJob]]
 
 
-@pytest.mark.parametrize("moment", ["copy", "count_rows"])
-async def test_column_dropped_during_an_export_waits_or_is_named(
+@pytest.mark.parametrize("moment", ["copy", "count_rows", "resolve"])
+async def test_column_dropped_during_an_export_waits(
     services: Services, add: Add, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     dropped: list[bool] = []
@@ -47,13 +48,42 @@ async def test_column_dropped_during_an_export_waits_or_is_named(
     monkeypatch.setattr(PostgresSnapshot, moment, during if moment == "copy" else before)
     job = await add()
     outcome = await services.runner.run(job.id)
+    # The lock on the table, older than the snapshot: whoever wants to change its shape waits.
+    assert (dropped, outcome) == ([False], Outcome.COMPLETED)
+
+
+async def test_table_that_is_dropped_between_request_and_run_is_named(
+    services: Services, add: Add
+) -> None:
+    job = await add()
+    with psycopg.connect(services.settings.database_dsn, autocommit=True) as connection:
+        connection.execute("DROP TABLE users")
+
+    assert await services.runner.run(job.id) is Outcome.FAILED
+
     (attempt,) = await services.repository.attempts_of(job.id)
-    if moment == "copy":
-        # The snapshot's lock on the table: whoever wants to change its shape waits for the end.
-        assert (dropped, outcome) == ([False], Outcome.COMPLETED)
-    else:
-        # Between the look at the columns and the reading: PostgreSQL refuses the statement.
-        assert (dropped, outcome) == ([True], Outcome.FAILED)
-        assert attempt.error_code == "source_rejected"
-        assert "42703" in (attempt.message or "")
-        assert list(services.storages["s3"].list_keys(services.settings.s3_prefix)) == []
+    assert attempt.error_code == "source_rejected"
+    assert "no table or view 'users'" in (attempt.message or "")
+    assert list(services.storages["s3"].list_keys(services.settings.s3_prefix)) == []
+
+
+async def test_job_waits_for_a_table_that_is_being_replaced(services: Services, add: Add) -> None:
+    """The producer says what it reads, so that the lock comes before the snapshot."""
+    with psycopg.connect(services.settings.database_dsn) as other:
+        (rows,) = other.execute("SELECT count(*) FROM users").fetchone() or (0,)
+        other.execute("CREATE TEMP TABLE kept AS TABLE users")
+        other.execute("TRUNCATE users")
+        other.execute("INSERT INTO users SELECT * FROM kept")
+        job = await add()
+        running = asyncio.create_task(services.runner.run(job.id))
+        async with asyncio.timeout(30):
+            while not other.execute(  # noqa: ASYNC110 - in another process
+                "SELECT 1 FROM pg_locks WHERE NOT granted"
+            ).fetchall():
+                await asyncio.sleep(0.05)
+        other.commit()
+        assert await running is Outcome.COMPLETED
+
+    done = await services.repository.find(job.id)
+    assert done is not None
+    assert done.rows_done == rows > 0

@@ -50,7 +50,7 @@ def test_declared_columns_resolve_to_types_in_their_order(snapshot: Any, run_sql
     columns = snapshot().resolve(things(columns=(Column("at", "When"), Column("id"))))
 
     assert [(c.name, c.header, c.type_name, c.nullable) for c in columns] == [
-        ("at", "When", "moment", True),
+        ("at", "When", "public.moment", True),
         ("id", "id", "bigint", False),
     ]
     assert columns[0].base_type_oid == 1184
@@ -191,11 +191,11 @@ def test_session_cannot_write(snapshot: Any, run_sql: Any) -> None:
     run_sql("CREATE TABLE t (id int)")
     run_sql(
         "CREATE FUNCTION sneak() RETURNS int LANGUAGE plpgsql AS "
-        "$$ BEGIN INSERT INTO t VALUES (1); RETURN 1; END $$"
+        "$$ BEGIN INSERT INTO public.t VALUES (1); RETURN 1; END $$"
     )
 
     with pytest.raises(SourceRejected, match="25006 ReadOnlySqlTransaction"):
-        snapshot().check_key(things(QuerySource("SELECT sneak() AS id"), key=("id",)))
+        snapshot().check_key(things(QuerySource("SELECT public.sneak() AS id"), key=("id",)))
 
 
 # -- faults -----------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_server_of_the_tests_is_beside_them(snapshot: Any) -> None:
 
 def test_data_in_an_error_of_postgresql_never_reach_ours(snapshot: Any, run_sql: Any) -> None:
     run_sql("CREATE TABLE t AS SELECT 'private-datum' AS a")
-    query = QuerySource("SELECT a::int AS a FROM t")
+    query = QuerySource("SELECT a::int AS a FROM public.t")
 
     with pytest.raises(SourceRejected) as caught:
         snapshot().check_key(things(query, key=("a",)))

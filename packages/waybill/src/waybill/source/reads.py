@@ -1,0 +1,142 @@
+"""What a snapshot is going to read, said before it is taken: its relations can be locked first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from waybill.catalog.model import Column, ExportType, TableSource
+from waybill.catalog.query import scan
+from waybill.catalog.relation_sql import from_source, source_column
+from waybill.catalog.where import where_clause
+
+_NAMES_RELATIONS: Final = re.compile(r"SELECT|TABLE", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """An export type, as what PostgreSQL has to lock for it. ``columns`` are those that will be
+    read, if not the type's."""
+
+    export_type: ExportType
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def table(self) -> TableSource | None:
+        """The table whose lock covers all that is read, if it is a table; ``None`` for a query, or
+        where a row scope brings relations of its own."""
+        source, scope = self.export_type.source, self.export_type.scope
+        if not isinstance(source, TableSource):
+            return None
+        if scope is not None and any(
+            _NAMES_RELATIONS.fullmatch(token.text) for token in scan(scope.sql, "scope")
+        ):
+            return None
+        return source
+
+    def planned(self) -> sql.Composed:
+        """Return an EXPLAIN that plans all that any export of the type reads.
+
+        The scope stands beside the columns and not behind WHERE, where its values would let the
+        planner leave partitions out that other values need.
+        """
+        kind = self.export_type
+        columns = self.columns or kind.columns
+        names = dict.fromkeys([*(column.name for column in columns), *kind.key])
+        wanted: list[sql.Composable] = [source_column(name) for name in names]
+        if not columns:
+            wanted = [sql.SQL("*")]
+        scope = where_clause(scope=kind.scope, principal={})
+        if scope is not None:
+            wanted.append(scope)
+        return sql.SQL("EXPLAIN (COSTS OFF) SELECT {} {}").format(
+            sql.SQL(", ").join(wanted), from_source(kind.source)
+        )
+
+
+def lock(table: TableSource) -> sql.Composed:
+    """Return the statement that waits for whoever changes a table, its children included, and
+    lets nobody begin to, but for adding and removing rows."""
+    return sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(
+        sql.Identifier(table.schema, table.table)
+    )
+
+
+# -- what is locked ------------------------------------------------------------------------------
+
+LOCKED: Final = sql.SQL("""
+    SELECT l.relation::pg_catalog.text
+    FROM pg_catalog.pg_locks AS l
+    JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database
+    WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+      AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted
+      AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+      AND l.relation::pg_catalog.int8 OPERATOR(pg_catalog.>=) 16384""")
+"""The user's relations (indexes as well) that this session has locked, by OID."""
+
+_STATES: Final = sql.SQL("""
+    SELECT c.oid::pg_catalog.text, c.relkind::pg_catalog.text,
+           n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+           pg_catalog.concat_ws(' ', c.relfilenode, c.xmin, n.xmin,
+               ARRAY(SELECT r.xmin FROM pg_catalog.pg_rewrite AS r
+                     WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid ORDER BY r.oid),
+               ARRAY(SELECT (h.inhparent, h.xmin)::pg_catalog.text FROM pg_catalog.pg_inherits AS h
+                     WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid ORDER BY h.inhseqno))
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.oid OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.oid[])""")
+
+
+@dataclass(frozen=True, slots=True)
+class RelationState:
+    """A relation as a snapshot has it: two of them are equal if nobody changed it in between (its
+    file, columns, name, schema, rules, parents; rows do not count)."""
+
+    kind: str
+    schema: str
+    name: str
+    versions: str
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether it is no index, sequence or TOAST table."""
+        return self.kind in {"r", "p", "m", "v", "f"}
+
+
+def states_query(oids: frozenset[str]) -> sql.Composed:
+    """Return the query for ``read_states``."""
+    return _STATES.format(sql.Literal("{" + ",".join(sorted(oids)) + "}"))
+
+
+_UNMOVED: Final = sql.SQL("""
+    SELECT pg_catalog.count(*)
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE c.oid OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.oid[])
+      AND (pg_catalog.pg_relation_filenode(c.oid::pg_catalog.regclass)
+           OPERATOR(pg_catalog.=) c.relfilenode) IS NOT FALSE
+      AND c.oid::pg_catalog.regclass::pg_catalog.text OPERATOR(pg_catalog.=)
+          pg_catalog.concat(pg_catalog.quote_ident(n.nspname::pg_catalog.text), '.',
+                            pg_catalog.quote_ident(c.relname::pg_catalog.text))
+      AND (c.relispartition
+           OR pg_catalog.pg_partition_root(c.oid::pg_catalog.regclass)::pg_catalog.oid
+              IS NULL
+           OR c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY (
+               '{{p,I}}'::pg_catalog.text[]))""")
+
+
+def unmoved_query(oids: frozenset[str]) -> sql.Composed:
+    """Return the query that counts those relations which the snapshot has by the file, name and
+    parent that they have now."""
+    return _UNMOVED.format(sql.Literal("{" + ",".join(sorted(oids)) + "}"))
+
+
+def read_states(rows: list[tuple[str | None, ...]]) -> dict[str, RelationState]:
+    """Return relations' states by OID."""
+    return {
+        oid or "": RelationState(kind or "", schema or "", name or "", versions or "")
+        for oid, kind, schema, name, versions in rows
+    }

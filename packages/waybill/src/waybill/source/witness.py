@@ -1,0 +1,99 @@
+"""Who looks, after rows were read, whether they came from relations that the snapshot knows.
+
+Locks are taken before the snapshot where that can be. What a function hides, a schema that was
+renamed or a partition that was attached in between is locked by the COPY itself, and thus after the
+snapshot: then it may have been replaced in between, and its rows be none of the snapshot's. So
+whatever is locked now and was not then is compared: as the snapshot has it, and as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
+
+from psycopg import sql
+
+from waybill.catalog import foreign
+from waybill.errors import IncompleteExport, SourceUnavailable
+from waybill.source.libpq import Session
+from waybill.source.reads import LOCKED, RelationState, read_states, states_query, unmoved_query
+
+_BEGIN: Final = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+_TIMEOUT_SECONDS: Final = 5.0
+
+
+class Witness:
+    """Compares the relations of one session. For one thread.
+
+    Args:
+        session: the snapshot's.
+        locked: what was locked before the snapshot was taken.
+        connect: makes another connection, which sees what is.
+        is_strict: whether what cannot be looked at is to fail; else, where nothing was locked
+            beforehand, this session's own caches will do.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        locked: frozenset[str],
+        connect: Callable[[str], AbstractContextManager[Session]],
+        *,
+        is_strict: bool,
+    ) -> None:
+        self._session = session
+        self._connect = connect
+        self._is_strict = is_strict
+        self.locked = locked
+
+    def check(self) -> None:
+        """Look at what was locked since.
+
+        Raises:
+            IncompleteExport: a relation is not what the snapshot has under its name.
+            SourceUnavailable: no connection to look by.
+        """
+        now = {oid or "" for (oid,) in self._session.attempt(LOCKED) or ()}
+        late = frozenset(now - self.locked)
+        if not late:
+            return
+        query = states_query(late)
+        then = read_states(self._session.fetch(query))
+        try:
+            with self._connect("waybill witness") as other:
+                other.script(
+                    foreign.opening(
+                        _BEGIN,
+                        lock_timeout_seconds=_TIMEOUT_SECONDS,
+                        statement_timeout_seconds=_TIMEOUT_SECONDS,
+                    )
+                )
+                is_now = read_states(other.fetch(query))
+        except SourceUnavailable:
+            # No connection to spare.
+            moved = self._session.fetch(unmoved_query(late)) != [(str(len(late)),)]
+            if self._is_strict or moved:
+                raise
+            self.locked |= late
+            return
+        for oid, state in is_now.items():
+            if state.holds_rows and then.get(oid) != state and self._has_rows(then.get(oid), state):
+                raise IncompleteExport(
+                    f"The relation {state.schema}.{state.name} was replaced or changed while the "
+                    "export began (TRUNCATE, ALTER, RENAME, REFRESH, ATTACH or the like). It is "
+                    "tried again."
+                )
+        self.locked |= late
+
+    def _has_rows(self, then: RelationState | None, now: RelationState) -> bool:
+        """Whether a changed relation gave rows: one that is newer than the snapshot, a partition
+        that was added, gave none unless they came frozen."""
+        if then is not None or now.kind == "v":
+            return True
+        found = self._session.attempt(
+            sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(
+                sql.Identifier(now.schema, now.name)
+            )
+        )
+        return found != [("f",)]
