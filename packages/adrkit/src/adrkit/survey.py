@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from adrkit.checks import Check, read_checks
 from adrkit.checks.kinds.config import ConfigCheck
 from adrkit.checks.kinds.dependency import DependencyCheck
 from adrkit.checks.kinds.setting import SettingCheck
-from adrkit.checks.requirements import within
 from adrkit.globs import matches_any
 from adrkit.governance import governing_many, readings
 from adrkit.model import Status
@@ -137,13 +136,17 @@ def _contradiction(first: object, second: object) -> tuple[str, str] | None:
         same = (first.file, first.attribute) == (second.file, second.attribute)
         return _of_values(f"{first.attribute} in {first.file}", first, second) if same else None
     if isinstance(first, ConfigCheck) and isinstance(second, ConfigCheck):
-        same = (first.file, first.pointer) == (second.file, second.pointer)
+        same = (first.file, first.document, first.pointer) == (
+            second.file,
+            second.document,
+            second.pointer,
+        )
         return _of_values(f"{first.pointer} of {first.file}", first, second) if same else None
     return None
 
 
 def _of_dependencies(first: DependencyCheck, second: DependencyCheck) -> tuple[str, str] | None:
-    if first.package != second.package:
+    if canonicalize_name(first.package) != canonicalize_name(second.package):
         return None
     if first.scope and second.scope and first.scope != second.scope:
         return None
@@ -152,15 +155,9 @@ def _of_dependencies(first: DependencyCheck, second: DependencyCheck) -> tuple[s
     if first.absent != second.absent:
         return first.package, "one wants it, the other forbids it"
     one, other = first.version, second.version
-    if one is not None and other is not None and not _overlap(one, other):
+    if one is not None and other is not None and not first.overlaps(one, other):
         return first.package, f"{one} and {other} have no version in common"
     return None
-
-
-def _overlap(first: SpecifierSet, second: SpecifierSet) -> bool:
-    both = SpecifierSet(f"{first},{second}" if str(first) and str(second) else f"{first}{second}")
-    # Nothing lies within an empty set of versions: whatever is asked of it holds.
-    return not within(both, SpecifierSet("==0.dev0"))
 
 
 def _of_values(
@@ -201,7 +198,7 @@ def _subjects(files: ProjectFiles, record: Record) -> set[str]:
         if not isinstance(check, Check):
             continue
         if isinstance(check.spec, DependencyCheck):
-            found.add(f"package {check.spec.package}")
+            found.add(f"package {canonicalize_name(check.spec.package)}")
         elif isinstance(check.spec, SettingCheck | ConfigCheck):
             found.add(check.spec.file)
     return found

@@ -1,4 +1,4 @@
-"""TOML, YAML, JSON and INI files as plain values."""
+"""TOML, YAML, JSON, INI and ``.env`` files as plain values."""
 
 from __future__ import annotations
 
@@ -6,28 +6,46 @@ import configparser
 import json
 import tomllib
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
+from adrkit.checks.env_files import parse_env
 from adrkit.checks.verdict import CannotEvaluate, Evidence
+from adrkit.checks.yaml_documents import chosen_document
 
 FORMATS: Mapping[str, str] = {
     ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".ini": "ini", ".cfg": "ini",
+    ".env": "env",
 }  # fmt: skip
 
 
-def parse_data(path: str, data: bytes, format: str) -> Any:
-    """Raises CannotEvaluate for what does not parse."""
+def format_of(path: str) -> str:
+    """The format that a file's name tells, "" for none; ``.env.local`` is an ``.env`` file."""
+    file = PurePosixPath(path)
+    if file.name == ".env" or file.name.startswith(".env."):
+        return "env"
+    return FORMATS.get(file.suffix.casefold(), "")
+
+
+def parse_data(path: str, data: bytes, format: str, document: str | int | None = None) -> Any:
+    """``document`` chooses one of a YAML stream.
+
+    Raises CannotEvaluate for what does not parse, and as ``chosen_document``.
+    """
     try:
         text = data.decode("utf-8-sig")
+        if "\0" in text:
+            raise CannotEvaluate(f"{path} is not UTF-8 text: it holds zero bytes", Evidence(path))
         if format == "toml":
             return tomllib.loads(text)
         if format == "yaml":
-            return yaml.load(text, Loader=_TolerantLoader)  # noqa: S506 - a safe loader
+            documents = list(yaml.load_all(text, Loader=_TolerantLoader))
+            return chosen_document(path, documents, document)
         if format == "json":
             return json.loads(text, object_pairs_hook=_without_duplicates)
-        return _parse_ini(text)
+        return parse_env(text) if format == "env" else _parse_ini(text)
     except UnicodeDecodeError as error:
         raise CannotEvaluate(f"{path} is not UTF-8", Evidence(path)) from error
     except (ValueError, yaml.YAMLError, configparser.Error, RecursionError) as error:

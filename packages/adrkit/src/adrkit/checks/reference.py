@@ -23,8 +23,14 @@ EXAMPLES: Mapping[str, str] = {
         'name = "the domain does no I/O"\nfiles = ["src/orders/domain/**"]\n'
         'modules = ["boto3", "sqlalchemy"]'
     ),
-    "dependency": 'package = "celery"\nversion = ">=5.4,<6"',
-    "config": 'file = "deploy/values.yaml"\npointer = "/replicas"\noperator = ">="\nvalue = 2',
+    "dependency": (
+        'package = "celery"\nversion = ">=5.4,<6"\n\n[[dependency]]\npackage = "react"\n'
+        'version = "^18.2"\nscope = "project"\nfiles = ["web/package.json"]'
+    ),
+    "config": (
+        'file = "deploy/shop.yaml"\ndocument = "Deployment/web"\npointer = "/spec/replicas"\n'
+        'operator = ">="\nvalue = 2'
+    ),
     "setting": (
         'file = "src/orders/config.py"\nattribute = "Settings.max_attempts"\n'
         'operator = "=="\nvalue = 3'

@@ -70,6 +70,15 @@ class CheckTable:
             raise self.problem(f"`{key}` is longer than {MAX_TEXT} characters", key)
         return value
 
+    def find_text_or_index(self, key: str) -> str | int | None:
+        """A string, or a whole number from 0."""
+        value = self._take(key, required=False)
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 0:
+                raise self.problem(f"`{key}` counts from 0", key)
+            return value
+        return None if value is None else self._checked_text(key, value)
+
     def texts(self, key: str, *, required: bool = True) -> tuple[str, ...]:
         """A string or an array of strings; empty only when not ``required`` and not there."""
         value = self._take(key, required)

@@ -76,7 +76,7 @@ def test_dependency_without_a_declaration_that_can_be_read_is_missing(
 ) -> None:
     block = "[[dependency]]\npackage = 'django'\nstate = 'absent'"
     assert check.verdict(block) == "missing"
-    write("pyproject.toml", "[tool.poetry.dependencies]\ndjango = '^5'\n")
+    write("pyproject.toml", "[tool.ruff]\nline-length = 100\n")
     assert check.verdict(block) == "missing"
     write("pyproject.toml", "[project]\ndynamic = ['dependencies']\n")
     assert check.verdict(block) == "error"
