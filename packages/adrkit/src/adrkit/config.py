@@ -29,6 +29,9 @@ DEFAULT_DIRECTORIES = (
 
 CONFIG_FILES = ("adrkit.toml", ".adrkit.toml")
 
+#: Names of all files that settings are looked for in.
+SETTINGS_FILES = (*CONFIG_FILES, "pyproject.toml", ".adr-dir")
+
 #: Tables that other parts of adrkit read themselves, through ``Config.table``.
 TABLES = ("lint", "audit", "check", "index", "graph", "site", "export", "import", "lsp", "mcp")
 

@@ -241,10 +241,12 @@ def _supersede(repository: RecordRepository, texts: _Texts, item: Assigned) -> A
             if older is None or older.path is None:
                 left.append(f"ADR-{number:04d} is not there")
                 continue
-            mended = Record(texts.document(older.path, older))
+            mended = Record(texts.document(older.path, older), older.reading)
             if item.number in mended.superseded_by:
                 continue
-            numbered = Record.from_text(item.record.document.text, item.new_path)
+            numbered = Record.from_text(
+                item.record.document.text, item.new_path, item.record.reading
+            )
             check_supersession(repository, mended, numbered, force=False)
         except (LifecycleError, AmbiguousNumber) as error:
             left.append(str(error))

@@ -134,7 +134,7 @@ SECTION_NAMES: Mapping[str, SectionName] = {
 }
 
 
-def named_section(heading: Heading, reading: Reading = DEFAULT_READING) -> SectionName | None:
+def named_section(heading: Heading, reading: Reading) -> SectionName | None:
     """By heading text alone: case, emphasis and MADR 2's ``<!-- optional -->`` do not matter."""
     text = plain(re.sub(r"<!--.*?-->", "", heading.text)).rstrip(":").casefold()
     return reading.section_names.get(text) or SECTION_NAMES.get(text)

@@ -9,7 +9,6 @@ from adrkit.dialects.base import (
     ReadsMetadata,
     Successor,
     has_bold_status,
-    named_section,
     read_consequences,
     table_alternatives,
 )
@@ -58,7 +57,7 @@ class HouseDialect(ReadsMetadata):
             s for s in document.sections if self.section_name(s.heading) is SectionName.RELATED
         ]
         if not sections:
-            return _related_section(document, line)
+            return self._related_section(document, line)
         section = sections[0]
         items = [i for i in Document.within(document.list_items, section.body) if i.depth == 0]
         for item in items:
@@ -76,21 +75,19 @@ class HouseDialect(ReadsMetadata):
             return [document.insert_after_line(last, line)]
         return [document.insert_after_line(section.line, "", line)]
 
+    def _related_section(self, document: Document, line: str) -> list[Edit]:
+        """A Related section before the appendix, else at the end of the record."""
+        eol = document.source.eol
+        for section in document.sections:
+            if self.section_name(section.heading) is SectionName.APPENDIX:
+                text = f"## Related{eol}{eol}{line}{eol}{eol}"
+                return [Edit(Span(section.span.start, section.span.start), text)]
+        end = len(document.text)
+        text = f"{eol}## Related{eol}{eol}{line}"
+        if document.text.endswith(("\n", "\r")):
+            return [Edit(Span(end, end), text + eol)]
+        return [Edit(Span(end, end), eol + text)]
+
 
 # Ways in which people write that there is nothing to link.
 _NOTHING = {"-", "–", "—", "none", "none.", "n/a", "n/a."}
-
-
-def _related_section(document: Document, line: str) -> list[Edit]:
-    """A Related section before the appendix, else at the end of the record."""
-    for section in document.sections:
-        if named_section(section.heading) is SectionName.APPENDIX:
-            eol = document.source.eol
-            text = f"## Related{eol}{eol}{line}{eol}{eol}"
-            return [Edit(Span(section.span.start, section.span.start), text)]
-    eol = document.source.eol
-    end = len(document.text)
-    text = f"{eol}## Related{eol}{eol}{line}"
-    if document.text.endswith(("\n", "\r")):
-        return [Edit(Span(end, end), text + eol)]
-    return [Edit(Span(end, end), eol + text)]

@@ -38,6 +38,7 @@ from adrkit.lint.waivers import Waiver, config_waivers, record_waivers
 from adrkit.model import Status
 from adrkit.names import file_number, real_path
 from adrkit.project_files import ProjectFiles
+from adrkit.reading import Reading
 from adrkit.record import Record
 from adrkit.renames import Followed, Renames
 from adrkit.repository import RecordRepository, require_inside
@@ -135,7 +136,7 @@ def view_of(config: Config, settings: LintSettings, paths: Iterable[Path]) -> Pr
     by_number: dict[int, Path] = {}
     for path in paths:
         named = file_number(path)
-        number = named[0] if named else _title_number(path)
+        number = named[0] if named else _title_number(path, config.reading)
         if number is not None:
             by_number.setdefault(number, path)
     return ProjectView(
@@ -144,9 +145,9 @@ def view_of(config: Config, settings: LintSettings, paths: Iterable[Path]) -> Pr
     )  # fmt: skip
 
 
-def _title_number(path: Path) -> int | None:
+def _title_number(path: Path, reading: Reading) -> int | None:
     try:
-        return Record.read(path).number
+        return Record.read(path, reading).number
     except DocumentError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tempfile
 from collections import Counter
@@ -20,11 +21,13 @@ from adrkit.checks import (
 )
 from adrkit.checks.check import Check
 from adrkit.checks.run import CheckRun
+from adrkit.config import SETTINGS_FILES
 from adrkit.errors import UnrelatedHistories
 from adrkit.git import Git
 from adrkit.globs import is_glob, matches_any
 from adrkit.governance import Governance, governing_many, readings
 from adrkit.model import Status
+from adrkit.reading import Reading
 from adrkit.record import Record
 from adrkit.renames import Renames
 from adrkit.review.diff import messages, read_diff
@@ -210,8 +213,15 @@ class _Review:
             except UnicodeDecodeError:
                 continue
             path = self.head.snapshot.top / name.partition(":")[2]
-            found.append(Record.from_text(text, path))
+            found.append(Record.from_text(text, path, self._base_reading))
         return tuple(found)
+
+    @cached_property
+    def _base_reading(self) -> Reading:
+        """The base's own words, which the diff may have taken away together with a check."""
+        changed = {posixpath.basename(file.old_path) for file in self.files}
+        side = self.head if changed.isdisjoint(SETTINGS_FILES) else self.base
+        return side.snapshot.config.reading
 
     def _removed(self) -> Iterator[ReviewFinding]:
         after = {record.number: record for record in self.head.snapshot.records if record.number}
