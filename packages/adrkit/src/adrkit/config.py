@@ -4,28 +4,24 @@ In each directory from the starting point up to the repository's root (a ``.git`
 file system's, the first of these counts: ``adrkit.toml``, ``.adrkit.toml``, ``pyproject.toml``
 with a ``[tool.adrkit]`` table, ``.adr-dir`` (adr-tools). Without any, the root is the directory
 that holds ``.git``, else the starting point, and the first existing of DEFAULT_DIRECTORIES is the
-records directory.
+records directory. ``directories`` names several; which of them is meant then depends on where one
+stands (``adrkit.areas``).
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adrkit.areas import DEFAULT_DIRECTORIES, expanded, in_view, owner
 from adrkit.confine import boundary_of, confined
 from adrkit.dialects.metadata import KEYS, spelled
-from adrkit.errors import ConfigError, PathOutside
+from adrkit.errors import ConfigError, PathOutside, SeveralDirectories
 from adrkit.model import SectionName, Status
 from adrkit.reading import DEFAULT_READING, Reading
-
-#: Where projects keep their records, most usual first; the first is also what `adr init` makes.
-DEFAULT_DIRECTORIES = (
-    "docs/adr", "doc/adr", "docs/adrs", "docs/decisions", "docs/architecture/decisions",
-    "doc/architecture/decisions", "docs/architecture/adr", "adr", "decisions",
-)  # fmt: skip
 
 CONFIG_FILES = ("adrkit.toml", ".adrkit.toml")
 
@@ -37,7 +33,7 @@ TABLES = ("lint", "audit", "check", "index", "graph", "site", "export", "import"
 
 #: Tables of words, each with what it means: how the records are to be read.
 _READING = ("statuses", "headings", "fields")
-_KEYS = {"directory", "template", "exclude", "citations", *_READING, *TABLES}
+_KEYS = {"directory", "directories", "template", "exclude", "citations", *_READING, *TABLES}
 _DEFAULT_CITATIONS = ("**/*",)
 
 
@@ -49,6 +45,8 @@ class Config:
     patterns, relative to the records directory, of Markdown files that are no records.
     ``citations`` are glob patterns, relative to the root, of the files that may cite records.
     ``reading`` holds the project's own words (``statuses``, ``headings``, ``fields``).
+    ``directories`` are all of a project that has several, ``directory`` is the one of them that
+    is worked on.
     """
 
     root: Path
@@ -59,6 +57,11 @@ class Config:
     citations: tuple[str, ...] = _DEFAULT_CITATIONS
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reading: Reading = DEFAULT_READING
+    directories: tuple[Path, ...] = ()
+
+    def owns(self, path: Path) -> bool:
+        """Whether a number in the file ``path`` (absolute) is one of ``directory``'s."""
+        return owner(self.directories, path) in (None, self.directory)
 
     @property
     def boundary(self) -> Path:
@@ -84,18 +87,30 @@ class Config:
 def load_config(start: Path, *, directory: Path | None = None) -> Config:
     """Settings for ``start`` (a directory). ``directory``, relative to it, overrides theirs.
 
-    Raises ConfigError when a settings file does not parse or holds an unknown key.
+    Raises ConfigError when a settings file does not parse or holds an unknown key, and
+    SeveralDirectories where one stands in none of several.
     """
     start = start.resolve()
     config = _find(start)
     if directory is None:
-        return _kept_inside(config)
+        config = _kept_inside(config)
+        if not config.directories:
+            return config
+        found = owner(config.directories, start)
+        if found is None:
+            raise SeveralDirectories(config.directories, config.root)
+        return replace(config, directory=found)
     chosen = (start / directory).resolve()
     root = config.root if chosen.is_relative_to(config.root) else chosen
-    return Config(
-        root, chosen, config.source, config.template, config.exclude, config.citations,
-        config.tables, config.reading,
-    )  # fmt: skip
+    return replace(config, root=root, directory=chosen)
+
+
+def directories_in_view(start: Path) -> tuple[Path, ...]:
+    """The records directories that a command which only reads looks at from ``start``; empty for
+    a project that has one. Raises ConfigError."""
+    start = start.resolve()
+    config = _kept_inside(_find(start))
+    return in_view(config.directories, start) if config.directories else ()
 
 
 def _kept_inside(config: Config) -> Config:
@@ -103,7 +118,8 @@ def _kept_inside(config: Config) -> Config:
 
     Raises ConfigError; a directory given with --dir is the user's own word and is not asked.
     """
-    for name, path in (("directory", config.directory), ("template", config.template)):
+    named = [("directory", config.directory), ("template", config.template)]
+    for name, path in (*named, *(("directories", path) for path in config.directories)):
         if path is not None:
             config.inside(name, path)
     return config
@@ -169,6 +185,7 @@ def _from_table(path: Path, table: object) -> Config:
         )
     root = path.parent
     directory = _string(path, table, "directory")
+    directories = _directories(path, table)
     template = _string(path, table, "template")
     if template is not None and not (root / template).is_file():
         raise ConfigError(
@@ -184,14 +201,43 @@ def _from_table(path: Path, table: object) -> Config:
         tables[name] = value
     return Config(
         root,
-        (root / directory).resolve() if directory is not None else _default_directory(root),
+        (root / directory).resolve()
+        if directory is not None
+        else directories[0]
+        if directories
+        else _default_directory(root),
         path,
         root / template if template is not None else None,
         _strings(path, table, "exclude", ()),
         _strings(path, table, "citations", _DEFAULT_CITATIONS),
         tables,
         _reading(path, table),
+        directories,
     )
+
+
+def _directories(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
+    patterns = _strings(path, table, "directories", ())
+    if patterns and "directory" in table:
+        raise ConfigError(
+            path, "both 'directory' and 'directories'", remedy="keep one of the two settings"
+        )
+    try:
+        found = tuple(dict.fromkeys(expanded(path.parent, patterns)))
+    except (ValueError, NotImplementedError, OSError) as error:
+        raise ConfigError(
+            path, f"'directories': {error}", remedy="name directories relative to this file"
+        ) from error
+    if "directories" in table and not found:
+        raise ConfigError(
+            path, "'directories' names none that there is", remedy="make one, or mend the pattern"
+        )
+    for one in found:
+        if any(one != other and one.is_relative_to(other) for other in found):
+            raise ConfigError(
+                path, f"'directories': {one.name} lies in another one", remedy="keep the outer one"
+            )
+    return found
 
 
 def _reading(path: Path, table: dict[str, Any]) -> Reading:

@@ -94,6 +94,21 @@ class RecordsDirectoryMissing(RecordError):
         )
 
 
+class SeveralDirectories(RecordError):
+    """A command that works on one records directory, where the project has several."""
+
+    def __init__(self, directories: Sequence[Path], root: Path) -> None:
+        self.directories = tuple(directories)
+        names = ", ".join(
+            path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+            for path in directories
+        )
+        super().__init__(
+            f"the project has {len(directories)} records directories: {names}",
+            remedy="stand in the part that is meant (-C PATH), or name one with --dir",
+        )
+
+
 class NoRecords(RecordError):
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -29,6 +29,9 @@ class FollowedFiles(ProjectFiles):
     def all(self) -> tuple[str, ...]:
         return self._files.all
 
+    def may_cite(self, relative: str) -> bool:
+        return self._files.may_cite(relative)
+
     def place(self, relative: str) -> str:
         """The path as it is now. Raises PathOutside."""
         name = checked_relative(relative)

@@ -168,7 +168,7 @@ def _citations(
     own = {record.path.resolve() for record in records if record.path}
     for name in names:
         path: Path = files.root / name
-        if not path.is_file() or path.resolve() in own:
+        if not files.may_cite(name) or not path.is_file() or path.resolve() in own:
             continue
         for citation in citations_in(name, path.read_bytes()):
             if record := by_number.get(citation.number):

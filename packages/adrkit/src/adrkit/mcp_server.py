@@ -58,7 +58,7 @@ class RecordTools:
         if not path.is_relative_to(root):
             raise PathOutside(file, "it is not below the project's root")
         relative = path.relative_to(root).as_posix()
-        files = ProjectFiles(root, project.git)
+        files = ProjectFiles(root, project.git, project.config.owns)
         renames = Renames(root, project.git, project.config.directory)
         found = governing(files, project.repository.require(), relative, renames)
         return {

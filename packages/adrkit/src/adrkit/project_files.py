@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -39,12 +39,22 @@ def checked_relative(text: str) -> str:
     return kept
 
 
+def _all(_: Path) -> bool:
+    return True
+
+
 class ProjectFiles:
     """The files below ``root``; with git, those that are tracked or new but not ignored."""
 
-    def __init__(self, root: Path, git: Git | None) -> None:
+    def __init__(self, root: Path, git: Git | None, owns: Callable[[Path], bool] = _all) -> None:
+        """``owns`` says whether the numbers that a file cites are those of the records at hand:
+        a project may have several directories, each with numbers of its own."""
         self.root = root.resolve()
         self._git = git
+        self._owns = owns
+
+    def may_cite(self, relative: str) -> bool:
+        return self._owns(self.root / relative)
 
     def resolve(self, relative: str) -> Path:
         """Absolute path, symbolic links followed. Raises PathOutside."""

@@ -256,6 +256,8 @@ def citing_files(config: Config, git: Git | None) -> Iterable[Path]:
         relative = path.relative_to(root).as_posix()
         if is_left_over(path):
             continue  # left over from a change that was killed
+        if not config.owns(path):
+            continue  # its numbers are those of another records directory
         if not any(_matches(relative, pattern) for pattern in config.citations):
             continue
         try:

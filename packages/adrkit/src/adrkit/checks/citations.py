@@ -101,6 +101,8 @@ def check_citations(config: Config, files: ProjectFiles, records: Sequence[Recor
     for name in files.all:
         if not _is_wanted(name, settings) or name.startswith(sites):
             continue
+        if not files.may_cite(name):
+            continue  # its numbers are those of another records directory
         path = files.root / name
         if path.is_symlink():
             continue  # its target is looked at itself

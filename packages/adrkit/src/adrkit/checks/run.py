@@ -61,7 +61,7 @@ def make_context(
     """Raises ConfigError for wrong settings in ``[tool.adrkit.check]``."""
     settings = CheckSettings.of(config)
     return CheckContext(
-        ProjectFiles(config.root, git),
+        ProjectFiles(config.root, git, config.owns),
         git,
         now or datetime.datetime.now(datetime.UTC),
         commands,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,8 @@ import typer
 from typer.core import TyperGroup
 
 from adrkit import __version__
-from adrkit.config import Config, load_config
-from adrkit.errors import AdrkitError
+from adrkit.config import Config, directories_in_view, load_config
+from adrkit.errors import AdrkitError, InvalidInput, RecordError, RecordNotFound
 from adrkit.git import Git
 from adrkit.ledger import NumberLedger
 from adrkit.names import real_path
@@ -102,6 +103,40 @@ class Workspace:
     def ledger(self) -> NumberLedger:
         return NumberLedger(self.repository, self.git, self.heads)
 
+    @cached_property
+    def spaces(self) -> tuple[Workspace, ...]:
+        """One for each records directory that a reading command looks at from here."""
+        found = () if self.directory is not None else directories_in_view(self.start)
+        return tuple(Workspace(self.start, one, self.heads) for one in found) or (self,)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the project has records directories that this command does not look at."""
+        return len(self.spaces[0].config.directories) > len(self.spaces)
+
+    def everywhere(self) -> tuple[Workspace, ...]:
+        """One for each records directory of the project that holds records."""
+        every = () if self.directory is not None else self.spaces[0].config.directories
+        return self.with_records(tuple(Workspace(self.start, one) for one in every))
+
+    def with_records(self, spaces: tuple[Workspace, ...] = ()) -> tuple[Workspace, ...]:
+        """``spaces`` that hold records; of several an empty one is said and left out.
+
+        Raises RecordsDirectoryMissing or NoRecords when there are none at all.
+        """
+        found, problems = [], []
+        for space in spaces or self.spaces:
+            try:
+                space.repository.require()
+                found.append(space)
+            except RecordError as error:
+                problems.append(error)
+        if not found:
+            raise problems[0]
+        for problem in problems:
+            warn(f"{problem}: left out")
+        return tuple(found)
+
     def ask_remote(self, remote: str = "origin") -> str | None:
         """Let the ledger count what the remote's branches and pull requests take.
 
@@ -131,6 +166,27 @@ class Workspace:
         """
         return self.repository.resolve(str(self.path_or_reference(reference)))
 
+    def find_record(self, reference: str) -> tuple[Workspace, Record]:
+        """As ``record``, in any of the directories in view, with the one that it is in.
+
+        Numbers are per directory: raises InvalidInput where several have it.
+        """
+        found: list[tuple[Workspace, Record]] = []
+        for space in self.spaces:
+            try:
+                found.append((space, space.record(reference)))
+            except RecordNotFound:
+                if len(self.spaces) == 1:
+                    raise
+        if len(found) > 1:
+            paths = ", ".join(self.shown(record.path) for _, record in found if record.path)
+            raise InvalidInput(
+                "record", reference, remedy=f"each directory has numbers of its own; name {paths}"
+            )
+        if not found:
+            raise RecordNotFound(reference, self.spaces[0].config.root)
+        return found[0]
+
     def shown(self, path: Path) -> str:
         """A path as messages show it: relative to the starting directory if below it."""
         try:
@@ -154,6 +210,11 @@ class Workspace:
                 f"no record: {names}{more} (neither number, day nor a known status; give it one, "
                 "or name it under `exclude`)"
             )
+
+
+def warn_unreadable(spaces: Iterable[Workspace]) -> bool:
+    """Of each directory; whether there were any."""
+    return bool(sum([space.warn_unreadable() for space in spaces]))
 
 
 def workspace(ctx: typer.Context) -> Workspace:

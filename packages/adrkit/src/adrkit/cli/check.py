@@ -25,6 +25,7 @@ from adrkit.cli.app import (
     print_json,
     say,
     warn,
+    warn_unreadable,
     workspace,
 )
 from adrkit.cli.completing import complete_format, complete_record
@@ -87,21 +88,37 @@ def check(
         raise InvalidInput(
             "option", "--skip-commands", remedy="give it or --allow-commands, not both"
         )
-    space = workspace(ctx)
-    every = space.repository.require()
-    unreadable = space.warn_unreadable()
-    chosen = [space.record(name) for name in records] if records else list(every)
-    context = make_context(
-        space.config,
-        space.git,
-        commands="allow" if allow_commands else "skip" if skip_commands else "refuse",
+    spaces = workspace(ctx).with_records()
+    unreadable = warn_unreadable(spaces)
+    named = [workspace(ctx).find_record(name) for name in records or ()]
+    runs, citing = [], []
+    for space in spaces:
+        every = space.repository.require()
+        context = make_context(
+            space.config,
+            space.git,
+            commands="allow" if allow_commands else "skip" if skip_commands else "refuse",
+        )
+        chosen = [r for owner, r in named if owner.directory == space.directory]
+        runs.append(run_checks(context, chosen if named else every, all_records=every))
+        if citations and not named:
+            citing.append(check_citations(space.config, context.files, every))
+    run = CheckRun(
+        tuple(result for run in runs for result in run.results),
+        sum(run.records for run in runs),
+        sum(run.skipped for run in runs),
     )
-    run = run_checks(context, chosen, all_records=every)
     cited = (
-        check_citations(space.config, context.files, every) if citations and not records else None
+        CitationRun(
+            tuple(result for cited in citing for result in cited.results),
+            sum(cited.citations for cited in citing),
+            sum(cited.files for cited in citing),
+        )
+        if citing
+        else None
     )
     results = sorted((*run.results, *(cited.results if cited else ())), key=_order)
-    _print(space, format, results, run, cited, verbose)
+    _print(spaces[0], format, results, run, cited, verbose)
     if unreadable or any(_is_unusable(result) for result in results):
         raise typer.Exit(EXIT_USAGE)
     if any(result.level is Level.ERROR for result in results):

@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
-from adrkit.cli.app import EXIT_FINDINGS, EXIT_USAGE, Workspace, app, say, workspace
+from adrkit.cli.app import (
+    EXIT_FINDINGS,
+    EXIT_USAGE,
+    Workspace,
+    app,
+    say,
+    warn_unreadable,
+    workspace,
+)
 from adrkit.confine import root_for
 from adrkit.document import Document
-from adrkit.errors import ConfigError
+from adrkit.errors import ConfigError, SeveralDirectories
 from adrkit.index import (
     BEGIN,
     DEFAULT_COLUMNS,
@@ -49,7 +57,22 @@ def index(
         typer.Option("--column", help="number, title, status, date, format; repeatable."),
     ] = None,
 ) -> None:
-    space = workspace(ctx)
+    spaces = workspace(ctx).with_records()
+    if file is not None and len(spaces) > 1:
+        raise SeveralDirectories([one.config.directory for one in spaces], spaces[0].config.root)
+    current = [
+        _index(space, file, check=check, add_markers=add_markers, column=column) for space in spaces
+    ]
+    if warn_unreadable(spaces):
+        raise typer.Exit(EXIT_USAGE)
+    if not all(current):
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _index(
+    space: Workspace, file: Path | None, *, check: bool, add_markers: bool, column: list[str] | None
+) -> bool:
+    """Whether the table is current, at the end."""
     path = _file(space, file)
     records = space.repository.require()
     table = index_table(records, path.parent, column or _columns(space))
@@ -64,15 +87,14 @@ def index(
             say(f"{space.shown(path)} is current: {len(records)} records")
         else:
             say(f"{space.shown(path)} is out of date: run `adr index`")
-            raise typer.Exit(EXIT_FINDINGS)
+            return False
     elif before == after:
         say(f"{space.shown(path)} was current: {len(records)} records")
     else:
         root = root_for(path, space.config.boundary)
         apply_changes(space.config.directory, [FileChange(path, before, after)], root)
         say(f"wrote {space.shown(path)}: {len(records)} records")
-    if space.warn_unreadable():
-        raise typer.Exit(EXIT_USAGE)
+    return True
 
 
 def _file(space: Workspace, file: Path | None) -> Path:
@@ -81,6 +103,11 @@ def _file(space: Workspace, file: Path | None) -> Path:
     named = space.config.table("index").get("file")
     if named is None:
         return space.config.directory / "README.md"
+    if len(space.config.directories) > 1:
+        raise _config_error(
+            space, "index.file is one file for several records directories",
+            "leave it out: each directory gets a README.md of its own",
+        )  # fmt: skip
     if not isinstance(named, str):
         raise _config_error(space, "index.file must be a string", 'write file = "docs/README.md"')
     return space.config.inside("index.file", space.config.root / named)

@@ -87,20 +87,20 @@ def lint_command(
     """
     if format not in FORMATS:
         raise InvalidInput("format", format, remedy=f"one of {', '.join(FORMATS)}")
-    space = workspace(ctx)
+    spaces = workspace(ctx).spaces
+    space = spaces[0]
     settings = load_settings(space.config, select=select or (), ignore=ignore or ())
     only = [space.path(path) for path in files or ()]
-    if (write_baseline or update_baseline) and (only or select or ignore):
+    partial = bool(only or select or ignore or workspace(ctx).is_part)
+    if (write_baseline or update_baseline) and partial:
         raise InvalidInput(
             "--write-baseline" if write_baseline else "--update-baseline", "with a choice",
-            remedy="write it for all records and rules",
+            remedy="write it for all records and rules, of all directories",
         )  # fmt: skip
     for path in only:
         if not path.is_file():
             raise InvalidInput("file", str(path), remedy="name record files")
-    if fix:
-        _fix(space, only, settings)
-    report = lint(space.config, space.repository, space.git, settings, only=only)
+    report = _lint(spaces, only, settings, fix=fix)
     findings = list(report.findings)
     baseline_path = settings.baseline
     if write_baseline and baseline_path:
@@ -108,13 +108,13 @@ def lint_command(
         today.write(baseline_path, space.config.boundary)
         say(f"wrote {len(findings)} findings to {space.shown(baseline_path)}")
         return
-    if update_baseline and (only or select or ignore or not use_baseline):
+    if update_baseline and not use_baseline:
         raise InvalidInput(
             "--update-baseline", "with a choice", remedy="update it for all records and rules"
         )
     if use_baseline and baseline_path and (known := Baseline.read(baseline_path)):
         findings, smaller, gone = known.split(findings, space.config.root)
-        if gone and not (only or select or ignore):
+        if gone and not partial:
             if update_baseline:
                 smaller.write(baseline_path, space.config.boundary)
                 said = f"{space.shown(baseline_path)} shrank"
@@ -122,12 +122,34 @@ def lint_command(
                 said = "take them out of the baseline with --update-baseline"
             typer.echo(f"{gone} known findings are gone: {said}", err=True)
     _print(space, format, findings, report, every=every)
-    if not only:
-        space.warn_passed_over()
+    for one in spaces if not only else ():
+        one.warn_passed_over()
     if report.unreadable:
         raise typer.Exit(EXIT_USAGE)
     if any(strict or finding.severity is Severity.ERROR for finding in findings):
         raise typer.Exit(EXIT_FINDINGS)
+
+
+def _lint(
+    spaces: tuple[Workspace, ...], only: list[Path], settings: LintSettings, *, fix: bool
+) -> Report:
+    """One report on all directories; a file is looked at with the records of its own one."""
+    reports = []
+    several = len(spaces) > 1
+    for space in spaces:
+        mine = [p for p in only if not several or space.config.owns(real_path(p))]
+        if (only and not mine) or (several and not space.config.directory.is_dir()):
+            continue
+        if fix:
+            _fix(space, mine, settings)
+        reports.append(lint(space.config, space.repository, space.git, settings, only=mine))
+    return Report(
+        tuple(finding for report in reports for finding in report.findings),
+        sum(report.records for report in reports),
+        sum(report.waived for report in reports),
+        sum(report.unreadable for report in reports),
+        tuple(followed for report in reports for followed in report.followed),
+    )
 
 
 def _fix(space: Workspace, only: list[Path], settings: LintSettings) -> None:

@@ -15,12 +15,13 @@ from adrkit.cli.app import (
     say,
     warn,
     warn_of,
+    warn_unreadable,
     workspace,
 )
 from adrkit.cli.completing import complete_record
 from adrkit.errors import GitError, InvalidInput
 from adrkit.landing import commit_numbering, on_default_branch, renewed_index
-from adrkit.ledger import WORK_TREE
+from adrkit.ledger import WORK_TREE, NumberLedger
 from adrkit.numbering import NumberingPlan, apply_numbering, plan_numbering
 from adrkit.renumber import RenumberPlan, apply_plan, plan_renumber
 
@@ -159,52 +160,56 @@ def ledger(
     Looked at are the work tree, all local and remote-tracking branches and the whole history;
     with --remote also what the remote has now, pull requests of GitHub and merge requests of
     GitLab included. Nothing in the clone changes. Exit code 1 when a number is taken twice.
+    Numbers are per records directory; where a project has several, each is shown.
 
     Example: adr ledger --remote
     """
-    space = workspace(ctx)
-    if remote:
-        warn_of(space.ask_remote(name))
-    found = space.ledger
-    if caveat := found.caveat:
-        warn(caveat)
-    collisions = found.collisions()
+    spaces = workspace(ctx).spaces
+    for problem in [space.ask_remote(name) for space in spaces] if remote else ():
+        warn_of(problem)
+    for caveat in dict.fromkeys(space.ledger.caveat for space in spaces):
+        warn_of(caveat)
     if as_json:
-        print_json(
-            {
-                "next": found.next(),
-                "drafts": [record.label for record in space.repository.drafts]
-                if space.config.directory.is_dir()
-                else [],
-                "taken": {
-                    str(number): [{"path": use.path, "where": use.where} for use in uses]
-                    for number, uses in found.uses.items()
-                },
-                "collisions": [
-                    {
-                        "number": c.number,
-                        "path": c.path,
-                        "other": c.other,
-                        "other_branch": c.other_branch,
-                    }
-                    for c in collisions
-                ],
-            }
-        )
+        each = {space.shown(space.config.directory): _ledger_json(space) for space in spaces}
+        print_json({"directories": each} if len(spaces) > 1 else next(iter(each.values())))
     else:
-        for number, uses in found.uses.items():
-            places = [use.description for use in uses if use.where == WORK_TREE] or [
-                use.description for use in uses
-            ]
-            say(f"{number:04d}  {'; '.join(places)}")
-        for c in collisions:
-            where = f" on {c.other_branch}" if c.other_branch else ""
-            say(f"collision: {c.number:04d} is {c.path} and {c.other}{where}")
-        say(f"next: {found.next():04d}")
-    if space.config.directory.is_dir() and space.warn_unreadable():
+        for space in spaces:
+            if len(spaces) > 1:
+                say(f"{space.shown(space.config.directory)}:")
+            _print_ledger(space.ledger)
+    if warn_unreadable(space for space in spaces if space.config.directory.is_dir()):
         raise typer.Exit(EXIT_USAGE)
-    if collisions:
+    if any(space.ledger.collisions() for space in spaces):
         raise typer.Exit(EXIT_FINDINGS)
+
+
+def _ledger_json(space: Workspace) -> dict[str, object]:
+    return {
+        "next": space.ledger.next(),
+        "drafts": [record.label for record in space.repository.drafts]
+        if space.config.directory.is_dir()
+        else [],
+        "taken": {
+            str(number): [{"path": use.path, "where": use.where} for use in uses]
+            for number, uses in space.ledger.uses.items()
+        },
+        "collisions": [
+            {"number": c.number, "path": c.path, "other": c.other, "other_branch": c.other_branch}
+            for c in space.ledger.collisions()
+        ],
+    }
+
+
+def _print_ledger(found: NumberLedger) -> None:
+    for number, uses in found.uses.items():
+        places = [use.description for use in uses if use.where == WORK_TREE] or [
+            use.description for use in uses
+        ]
+        say(f"{number:04d}  {'; '.join(places)}")
+    for c in found.collisions():
+        where = f" on {c.other_branch}" if c.other_branch else ""
+        say(f"collision: {c.number:04d} is {c.path} and {c.other}{where}")
+    say(f"next: {found.next():04d}")
 
 
 @app.command()

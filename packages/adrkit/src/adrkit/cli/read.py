@@ -18,6 +18,7 @@ from adrkit.cli.app import (
     console,
     print_json,
     say,
+    warn_unreadable,
     workspace,
 )
 from adrkit.cli.completing import complete_record, complete_status
@@ -54,15 +55,17 @@ def list_records(
 ) -> None:
     """Show the records: number, date, status, title.
 
+    Of several records directories those below where one stands, with their paths.
+
     Example: adr list --status Accepted --since 2026-01-01 --json
     """
-    space = workspace(ctx)
-    wanted = [_status(value, space.config.reading) for value in status or ()]
+    spaces = workspace(ctx).with_records()
+    wanted = [_status(value, spaces[0].config.reading) for value in status or ()]
     for option in (since, until):
         if option is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", option):
             raise InvalidInput("date", option, remedy="write it as YYYY-MM-DD")
     shown = []
-    for record in space.repository.require():
+    for space, record in ((s, record) for s in spaces for record in s.repository.require()):
         day = record.date_value.isoformat() if record.date_value else None
         if wanted and record.status_kind not in wanted:
             continue
@@ -70,13 +73,14 @@ def list_records(
             continue
         if title and title.casefold() not in record.name.casefold():
             continue
-        shown.append(record)
+        shown.append((space, record))
     if as_json:
-        print_json([summary(space, record) for record in shown])
+        print_json([summary(space, record) for space, record in shown])
     else:
-        _print_table(shown)
-    space.warn_passed_over()
-    if space.warn_unreadable():
+        _print_table(shown, several=len(spaces) > 1)
+    for space in spaces:
+        space.warn_passed_over()
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)
 
 
@@ -113,18 +117,22 @@ def _date(record: Record) -> str | None:
     return record.date_value.isoformat() if record.date_value else None
 
 
-def _print_table(records: list[Record]) -> None:
+def _print_table(records: list[tuple[Workspace, Record]], *, several: bool) -> None:
+    def row(space: Workspace, record: Record) -> tuple[str, ...]:
+        place = (space.shown(space.config.directory),) if several else ()
+        return (*place, *_columns(record))
+
     if not sys.stdout.isatty():
-        for record in records:
-            say("\t".join(_columns(record)))
+        for space, record in records:
+            say("\t".join(row(space, record)))
         return
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("Number", "Date", "Status", "Title"):
+    for heading in (*(("Directory",) if several else ()), "Number", "Date", "Status", "Title"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "Title")
-    for record in records:
-        table.add_row(*_columns(record))
+    for space, record in records:
+        table.add_row(*row(space, record))
     console().print(table)
 
 
@@ -160,8 +168,7 @@ def show(
 
     Example: adr show 7
     """
-    space = workspace(ctx)
-    found = space.record(record)
+    space, found = workspace(ctx).find_record(record)
     if as_json:
         print_json(summary(space, found) | _detail(found))
     elif raw or not sys.stdout.isatty():
@@ -217,23 +224,31 @@ def search(
 
     Example: adr search queue retry
     """
-    space = workspace(ctx)
+    spaces = workspace(ctx).with_records()
     try:
         patterns = [re.compile(w if regex else re.escape(w), re.IGNORECASE) for w in words]
     except re.error as error:
         raise InvalidInput(
             "pattern", str(error.pattern), remedy="leave --regex out, or mend the pattern"
         ) from error
-    hits = [hit for r in space.repository.require() for hit in _hits(r, patterns)]
+    hits = [
+        (space, hit)
+        for space in spaces
+        for record in space.repository.require()
+        for hit in _hits(record, patterns)
+    ]
     if as_json:
         print_json(
-            [summary(space, hit.record) | {"line": hit.line, "text": hit.text} for hit in hits]
+            [
+                summary(space, hit.record) | {"line": hit.line, "text": hit.text}
+                for space, hit in hits
+            ]
         )
     else:
-        for hit in hits:
+        for space, hit in hits:
             path = space.shown(hit.record.path) if hit.record.path else hit.record.label
             say(f"{path}:{hit.line}: {hit.text.strip()}")
-    if space.warn_unreadable():
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)
     if not hits:
         raise typer.Exit(EXIT_FINDINGS)

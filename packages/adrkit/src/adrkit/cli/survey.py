@@ -43,7 +43,7 @@ def coverage_command(
     """
     space = workspace(ctx)
     records = space.repository.require()
-    files = ProjectFiles(space.config.root, space.git)
+    files = ProjectFiles(space.config.root, space.git, space.config.owns)
     renames = Renames(space.config.root, space.git, space.config.directory)
     areas = coverage(
         files, records, depth=depth, only=only or (), exclude=exclude or (), renames=renames
@@ -96,7 +96,7 @@ def conflicts_command(
     """
     space = workspace(ctx)
     records = space.repository.require()
-    found = conflicts(ProjectFiles(space.config.root, space.git), records)
+    found = conflicts(ProjectFiles(space.config.root, space.git, space.config.owns), records)
     hard = [item for item in found if item.contradicts]
     shown = hard if contradictions else list(found)
     if as_json:

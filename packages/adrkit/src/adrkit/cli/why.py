@@ -16,6 +16,7 @@ from adrkit.cli.app import (
     print_json,
     say,
     warn,
+    warn_unreadable,
     workspace,
 )
 from adrkit.cli.read import summary
@@ -41,9 +42,7 @@ def why(
 
     Example: adr why src/app/retries.py
     """
-    space = workspace(ctx)
-    records = space.repository.require()
-    unreadable = space.warn_unreadable()
+    space = workspace(ctx).spaces[0]
     root = space.config.root.resolve()
     path = space.path(file).resolve()
     if not path.is_relative_to(root):
@@ -51,12 +50,14 @@ def why(
     if not path.exists():
         warn(f"{file} does not exist; records may still name it")
     relative = path.relative_to(root).as_posix()
-    renames = Renames(root, space.git, space.config.directory)
-    found = governing(ProjectFiles(root, space.git), records, relative, renames)
-    grouped: dict[int, tuple[Record, list[Governance]]] = {}
-    for item in found:
-        grouped.setdefault(id(item.record), (item.record, []))[1].append(item)
-    numbers = {record.number: record for record in records if record.number is not None}
+    spaces = workspace(ctx).everywhere()
+    unreadable = warn_unreadable(spaces)
+    grouped: dict[int, tuple[Workspace, Record, list[Governance]]] = {}
+    for space in spaces:
+        renames = Renames(root, space.git, space.config.directory)
+        files = ProjectFiles(root, space.git, space.config.owns)
+        for item in governing(files, space.repository.require(), relative, renames):
+            grouped.setdefault(id(item.record), (space, item.record, []))[2].append(item)
     if as_json:
         print_json(
             [
@@ -67,12 +68,12 @@ def why(
                         for item in links
                     ]
                 }
-                for record, links in grouped.values()
+                for space, record, links in grouped.values()
             ]
         )
     else:
-        for record, links in grouped.values():
-            _print(space, record, links, numbers)
+        for space, record, links in grouped.values():
+            _print(space, record, links)
         if not grouped:
             say(f"no record governs {relative}")
     if unreadable:
@@ -81,9 +82,8 @@ def why(
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def _print(
-    space: Workspace, record: Record, links: list[Governance], records: dict[int, Record]
-) -> None:
+def _print(space: Workspace, record: Record, links: list[Governance]) -> None:
+    records = {other.number: other for other in space.repository.list() if other.number is not None}
     status = record.status_kind.value if record.status_kind else "no known status"
     if record.status_kind is Status.SUPERSEDED and (heir := live_successor(record, records)):
         status += f", now {heir.label}"

@@ -33,7 +33,7 @@ class EditorProject:
         self.settings = load_settings(self.config)
         self.repository = RecordRepository.of(self.config)
         self.git = Git.find(self.config.root)
-        self.files = ProjectFiles(self.config.root, self.git)
+        self.files = ProjectFiles(self.config.root, self.git, self.config.owns)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:

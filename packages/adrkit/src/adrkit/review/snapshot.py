@@ -58,7 +58,7 @@ class Snapshot:
 
     @cached_property
     def files(self) -> ProjectFiles:
-        return ProjectFiles(self.config.root, self.git)
+        return ProjectFiles(self.config.root, self.git, self.config.owns)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:

@@ -1,0 +1,57 @@
+"""Several records directories in one project: which of them is meant, and which files are whose.
+
+Numbers are per directory: ADR-0003 in `services/orders` is another record than ADR-0003 in
+`services/mail`. So each file must belong to one directory, and each place in the project too.
+A directory's area is what stands above it: `services/orders` for `services/orders/docs/adr`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+#: Where projects keep their records, most usual first; the first is also what `adr init` makes.
+DEFAULT_DIRECTORIES = (
+    "docs/adr", "doc/adr", "docs/adrs", "docs/decisions", "docs/architecture/decisions",
+    "doc/architecture/decisions", "docs/architecture/adr", "adr", "decisions",
+)  # fmt: skip
+
+
+def area_of(directory: Path) -> Path:
+    """What stands above one of the usual places; for any other directory its parent."""
+    for name in sorted(DEFAULT_DIRECTORIES, key=len, reverse=True):
+        usual = PurePosixPath(name).parts
+        if directory.parts[-len(usual) :] == usual:
+            return directory.parents[len(usual) - 1]
+    return directory.parent
+
+
+def owner(directories: Sequence[Path], path: Path) -> Path | None:
+    """The directory that a file or place belongs to: the one it lies in, else the one whose area
+    is the innermost around it; of two with the same area the first. Absolute paths."""
+    for directory in directories:
+        if path.is_relative_to(directory):
+            return directory
+    around = [d for d in directories if path.is_relative_to(area_of(d))]
+    return max(around, key=lambda d: len(area_of(d).parts), default=None)
+
+
+def in_view(directories: Sequence[Path], start: Path) -> tuple[Path, ...]:
+    """What a reading command looks at from ``start``: all that lie below it, else its owner."""
+    below = tuple(d for d in directories if d.is_relative_to(start) or area_of(d) == start)
+    found = owner(directories, start)
+    return below or ((found,) if found else tuple(directories))
+
+
+def expanded(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """Directories in the order of the settings; a pattern stands for what it matches, sorted.
+
+    A name without wildcards need not exist yet. Raises ValueError for an absolute pattern.
+    """
+    for pattern in patterns:
+        if PurePosixPath(pattern).is_absolute():
+            raise ValueError(pattern)
+        if any(mark in pattern for mark in "*?["):
+            yield from sorted(p.resolve() for p in root.glob(pattern) if p.is_dir())
+        else:
+            yield (root / pattern).resolve()

@@ -1,0 +1,194 @@
+"""Several records directories in one project: one view, numbers of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adrkit.areas import area_of, in_view, owner
+from adrkit.cli.commands import app
+from adrkit.config import load_config
+from adrkit.errors import ConfigError
+from adrkit.testing import GitProject, house
+
+ORDERS, MAIL, WHOLE = "services/orders/docs/adr", "services/mail/docs/adr", "docs/adr"
+
+
+def adr(where: Path, *arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["-C", str(where), *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def monorepo(project: GitProject) -> GitProject:
+    """Three directories; each has an ADR-0001, two have a second record."""
+    project.write("adrkit.toml", 'directories = ["docs/adr", "services/*/docs/adr"]\n')
+    for place in (WHOLE, ORDERS, MAIL):
+        project.write(f"{place}/0001-use-queues.md", house(1))
+    project.write(f"{ORDERS}/0002-use-logs.md", house(2, "Use Logs"))
+    project.write(f"{WHOLE}/0007-use-one-log.md", house(7, "Use One Log"))
+    project.write("src/app.py", "# ADR-0007\n")
+    project.write("services/orders/src/orders.py", "# ADR-0002\n")
+    project.write("services/mail/src/mail.py", "# ADR-0001\n")
+    project.commit()
+    return project
+
+
+def test_areas() -> None:
+    root = Path("/p")
+    directories = [root / WHOLE, root / ORDERS, root / MAIL, root / "docs/rfc"]
+    assert area_of(root / WHOLE) == root
+    assert area_of(root / ORDERS) == root / "services/orders"
+    assert area_of(root / "docs/architecture/adr") == root
+    assert area_of(root / "docs/rfc") == root / "docs"
+    assert owner(directories, root / "services/orders/src/x.py") == root / ORDERS
+    assert owner(directories, root / "services/new/x.py") == root / WHOLE
+    assert owner(directories, root / "docs/rfc/0001-x.md") == root / "docs/rfc"
+    assert owner(directories[1:3], root / "x.py") is None
+    assert in_view(directories, root) == tuple(directories)
+    assert in_view(directories, root / "services") == (root / ORDERS, root / MAIL)
+    assert in_view(directories, root / "services/orders/src") == (root / ORDERS,)
+    assert in_view(directories, root / "src") == (root / WHOLE,)
+
+
+def test_reading_looks_at_all_below_where_one_stands(monorepo: GitProject) -> None:
+    code, out, _ = adr(monorepo.root, "list")
+    assert code == 0
+    rows = [line.split("\t")[:2] for line in out.splitlines()]
+    assert rows == [
+        [WHOLE, "0001"], [WHOLE, "0007"], [MAIL, "0001"], [ORDERS, "0001"], [ORDERS, "0002"],
+    ]  # fmt: skip
+    code, out, _ = adr(monorepo.root / "services/orders", "list")
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["0001", "0002"]
+    code, out, _ = adr(monorepo.root / "services/orders/src", "list", "--json")
+    assert [record["path"] for record in json.loads(out)] == [
+        str(monorepo.root / ORDERS / name) for name in ("0001-use-queues.md", "0002-use-logs.md")
+    ]
+    code, out, _ = adr(monorepo.root, "search", "logs")
+    assert (code, {line.split(":")[0] for line in out.splitlines()}) == (
+        0, {f"{ORDERS}/0002-use-logs.md"},
+    )  # fmt: skip
+
+
+def test_number_that_several_have_is_asked_back(monorepo: GitProject) -> None:
+    code, _, err = adr(monorepo.root, "show", "1")
+    assert code == 2
+    assert f"{WHOLE}/0001-use-queues.md, {MAIL}/0001" in err
+    assert adr(monorepo.root, "show", "2")[1].startswith("# ADR-0002: Use Logs")
+    assert adr(monorepo.root, "show", f"{MAIL}/0001-use-queues.md")[0] == 0
+    assert adr(monorepo.root / "services/mail", "show", "1")[0] == 0
+    assert adr(monorepo.root, "show", "9")[0] == 2
+
+
+def test_citation_means_the_record_of_its_own_area(monorepo: GitProject) -> None:
+    code, out, _ = adr(monorepo.root, "check")
+    assert (code, "3 citations in" in out, "wrong" in out) == (0, True, False)
+    monorepo.write("services/mail/src/mail.py", "# ADR-0002\n")  # of orders, not of mail
+    code, out, _ = adr(monorepo.root, "check")
+    assert code == 1
+    assert "services/mail/src/mail.py:1: ADR-0002 citation: missing" in out
+    assert "1 wrong" in out
+    assert adr(monorepo.root / "services/orders", "check")[0] == 0
+    code, out, _ = adr(monorepo.root, "check", "2")
+    assert (code, "in 1 records" in out) == (0, True)
+
+
+def test_why_asks_all_directories_and_a_citation_counts_for_one(monorepo: GitProject) -> None:
+    monorepo.write(f"{WHOLE}/0007-use-one-log.md", house(7) + "- `services/mail/src/mail.py`\n")
+    code, out, _ = adr(monorepo.root / "services/mail", "why", "src/mail.py", "--json")
+    found = [
+        (record["path"], [link["kind"] for link in record["links"]]) for record in json.loads(out)
+    ]
+    assert (code, found) == (
+        0,
+        [
+            (str(monorepo.root / WHOLE / "0007-use-one-log.md"), ["cites"]),
+            ("docs/adr/0001-use-queues.md", ["cited"]),
+        ],
+    )
+
+
+def test_lint_reports_on_all_and_keeps_one_baseline_whole(monorepo: GitProject) -> None:
+    for place in (ORDERS, MAIL):
+        monorepo.write(f"{place}/0003-x.md", house(3).replace("❌ Rejected", "❌ Perhaps"))
+    code, out, _ = adr(monorepo.root, "lint")
+    assert (code, f"{ORDERS}/0003-x.md" in out, f"{MAIL}/0003-x.md" in out) == (1, True, True)
+    assert "7 records:" in out
+    code, out, _ = adr(monorepo.root, "lint", f"{MAIL}/0003-x.md")
+    assert (code, ORDERS in out, MAIL in out) == (1, False, True)
+    assert adr(monorepo.root / "services/mail", "lint", "--write-baseline")[0] == 2
+    assert adr(monorepo.root, "lint", "--write-baseline")[0] == 0
+    code, _, err = adr(monorepo.root / "services/mail", "lint")
+    assert (code, "gone" in err) == (0, False)
+    assert adr(monorepo.root, "lint")[0] == 0
+
+
+def test_each_directory_gets_a_table_of_its_own(monorepo: GitProject) -> None:
+    assert adr(monorepo.root, "index", "--check")[0] == 1
+    assert adr(monorepo.root, "index")[0] == 0
+    assert "0002" in (monorepo.root / ORDERS / "README.md").read_text()
+    assert "0002" not in (monorepo.root / MAIL / "README.md").read_text()
+    assert adr(monorepo.root, "index", "--check")[0] == 0
+    assert adr(monorepo.root, "index", "one.md")[0] == 2
+    monorepo.write("adrkit.toml", 'directories = ["docs/adr", "services/*/docs/adr"]\n'
+                   '[index]\nfile = "one.md"\n')  # fmt: skip
+    code, _, err = adr(monorepo.root, "index")
+    assert (code, "one file for several" in err) == (2, True)
+
+
+def test_numbers_are_per_directory(monorepo: GitProject) -> None:
+    code, out, _ = adr(monorepo.root, "ledger", "--json")
+    found = json.loads(out)["directories"]
+    assert (code, {name: each["next"] for name, each in found.items()}) == (
+        0, {WHOLE: 8, MAIL: 2, ORDERS: 3},
+    )  # fmt: skip
+    code, out, _ = adr(monorepo.root, "ledger")
+    assert f"{MAIL}:\n0001" in out
+    assert adr(monorepo.root / "services/mail", "new", "Use Mail", "--no-edit")[0] == 0
+    assert (monorepo.root / MAIL / "0002-use-mail.md").is_file()
+    assert adr(monorepo.root, "new", "Use All", "--no-edit")[0] == 0
+    assert (monorepo.root / WHOLE / "0008-use-all.md").is_file()
+
+
+def test_renumbering_leaves_the_other_areas_alone(monorepo: GitProject) -> None:
+    monorepo.write("services/orders/src/orders.py", "# ADR-0001\n")
+    monorepo.commit()
+    assert adr(monorepo.root / "services/orders", "renumber", "1", "--to", "5")[0] == 0
+    assert (monorepo.root / "services/orders/src/orders.py").read_text() == "# ADR-0005\n"
+    assert (monorepo.root / "services/mail/src/mail.py").read_text() == "# ADR-0001\n"
+
+
+def test_writing_where_one_stands_in_none_says_which_there_are(monorepo: GitProject) -> None:
+    monorepo.write("adrkit.toml", 'directories = ["services/*/docs/adr"]\n')
+    code, _, err = adr(monorepo.root, "new", "Use All", "--no-edit")
+    assert code == 2
+    assert f"2 records directories: {MAIL}, {ORDERS}" in err
+    assert adr(monorepo.root, "--dir", MAIL, "new", "Use Mail", "--no-edit")[0] == 0
+    assert adr(monorepo.root, "list")[0] == 0
+
+
+def test_empty_one_of_several_is_said(monorepo: GitProject) -> None:
+    (monorepo.root / "services/new/docs/adr").mkdir(parents=True)
+    code, _, err = adr(monorepo.root, "list")
+    assert (code, "services/new/docs/adr holds no records: left out" in err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'directories = ["../outside"]', 'directories = ["/etc"]', 'directories = ["/etc/*"]',
+        'directories = ["none/*"]', 'directories = []', 'directories = ["docs", "docs/adr"]',
+        'directory = "docs/adr"\ndirectories = ["docs/adr"]', 'directories = ["../*"]',
+    ],
+)  # fmt: skip
+def test_settings_that_name_no_directories_of_the_project(tmp_path: Path, settings: str) -> None:
+    project = GitProject(tmp_path / "project")
+    (tmp_path / "outside").mkdir()
+    project.record(1, "use-queues")
+    project.write("adrkit.toml", settings + "\n")
+    with pytest.raises(ConfigError):
+        load_config(project.root)
+    assert adr(project.root, "list")[0] == 2
