@@ -49,7 +49,11 @@ def assert_safe(contents: dict[str, bytes]) -> None:
         for tag, attributes in Page(content).elements:
             assert tag not in ("iframe", "object", "embed", "base", "style"), (name, tag)
             if tag == "script":
-                assert attributes == {"src": "assets/site.js", "defer": None}
+                source = attributes.pop("src")
+                assert attributes == {"defer": None}
+                assert source in ("assets/site.js", "assets/mermaid/mermaid.js")
+                has_diagram = b'<pre class="mermaid">' in content
+                assert has_diagram or source == "assets/site.js", name
             for key, value in attributes.items():
                 assert not key.startswith("on"), (name, tag, key)
                 if key in _LOADING:
@@ -82,6 +86,16 @@ HOSTILE = """# ADR-0001: </title><script>alert(1)</script> "x"
 ```html"><script>alert(9)</script>
 </code></pre><script>alert(10)</script>
 ```
+
+```mermaid
+</pre><script>alert(11)</script>
+```
+
+- [x] <script>alert(12)</script>
+
+Note[^a] and ^[<script>alert(13)</script> [x](javascript:alert(14))].
+
+[^a]: <script>alert(15)</script>
 """
 
 
@@ -195,3 +209,39 @@ def test_narrow_page_is_no_wider_than_its_screen() -> None:
     assert len(columns) == 3
     for value in columns:
         assert value.startswith(("minmax(0, 1fr)", "repeat(auto-fill, minmax(min(100%,")), value
+
+
+def test_task_lists_and_footnotes() -> None:
+    text = "# A\n\n- [x] done\n- [ ] to *do*\n- [y] no\n- plain [x] text\n\n[x] no list\n\n"
+    text += "One[^n], again[^n], ADR-0002[^gone].\n\n[^n]: See ADR-0002 and [b](0002-title.md).\n"
+    contents = build_site([record(1, text), record(2, house(2))], ROOT)
+    page = Page(contents["0001-title.html"])
+    boxes = [a for tag, a in page.elements if tag == "input" and a.get("type") == "checkbox"]
+    assert boxes == [
+        {"type": "checkbox", "disabled": None, "checked": None},
+        {"type": "checkbox", "disabled": None},
+    ]
+    assert "[y] no" in page.text
+    assert "plain [x] text" in page.text
+    assert "[x] no list" in page.text
+    assert "[x] done" not in page.text
+    assert "[^gone]" in page.text
+    assert page.links().count("#fn1") == 2
+    anchors = {a["id"] for _, a in page.elements if "id" in a}
+    assert {"fn1", "fnref1", "fnref1:1"} <= anchors
+    assert page.links().count("0002-title.html") >= 3  # the text's, and two of the footnote
+
+
+def test_diagrams_bring_mermaid_where_there_are_any() -> None:
+    drawn = "# A\n\n```mermaid\nflowchart LR\n  a --> b\n```\n"
+    contents = build_site([record(1, drawn), record(2, house(2))], ROOT)
+    assert b"Permission is hereby granted" in contents["assets/mermaid/LICENSE"]
+    assert len(contents["assets/mermaid/mermaid.js"]) > 1_000_000
+    assert b"a --&gt; b" in contents["0001-title.html"]
+    assert b"'unsafe-inline'" in contents["0001-title.html"]
+    for name in ("0002-title.html", "index.html", "graph.html"):
+        assert b"mermaid" not in contents[name]
+        assert b"unsafe-inline" not in contents[name]
+    assert_safe(contents)
+    plain = build_site([record(1, "# A\n\n```mermaidx\na\n```\n")], ROOT)
+    assert not [name for name in plain if "mermaid" in name]

@@ -27,6 +27,8 @@ from adrkit.transaction import write_atomically
 
 MARKER = ".adr-site"
 _ASSETS = ("style.css", "site.js")
+#: The browser draws diagrams with it: mermaid's small distribution, unchanged, with its licence.
+_DIAGRAMS = ("mermaid/mermaid.js", "mermaid/LICENSE")
 #: What a marker may name: it comes with the directory, and the files it names are removed.
 _OWN = re.compile(r"[^/]+\.html|(?:assets|images)/[^\0]+")
 _IMAGES = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif"}
@@ -104,6 +106,7 @@ class _Site:
             if node.record is not None and node.record.number is not None:
                 self.by_number.setdefault(node.record.number, node)
         self.images: dict[str, bytes] = {}
+        self.has_diagram = False
         self.environment = Environment(
             loader=PackageLoader("adrkit.site"),
             autoescape=True,
@@ -132,10 +135,10 @@ class _Site:
             ),
             "assets/search-index.js": self._search_index(),
         }  # fmt: skip
-        for name in _ASSETS:
-            contents[f"assets/{name}"] = files(__package__).joinpath("assets", name).read_bytes()
         for place, node in enumerate(self.nodes):
             contents[self.page[node.key]] = self._record_page(node, place)
+        for name in (*_ASSETS, *(_DIAGRAMS if self.has_diagram else ())):
+            contents[f"assets/{name}"] = files(__package__).joinpath("assets", name).read_bytes()
         return contents | self.images
 
     # -- pages -------------------------------------------------------------------------------
@@ -150,11 +153,13 @@ class _Site:
             raise ValueError(node.key)
         leaving, entering = self.graph.leaving[node.key], self.graph.entering[node.key]
         body = self._body(record)
+        self.has_diagram |= body.has_diagram
         return self._render(
             "record.html.j2",
             card=self._card(node),
             body=body.html,
             toc=body.toc,
+            has_diagram=body.has_diagram,
             date=record.date.value if record.date else "",
             relations=[
                 ("Superseded by", self._others(entering, EdgeKind.SUPERSEDES, source=True)),

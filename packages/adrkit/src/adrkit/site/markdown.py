@@ -2,6 +2,8 @@
 
 Raw HTML is shown as text, except for comments, which vanish, and ``<br>``. Links with other
 schemes than http, https and mailto lose their target; images from the network become links.
+Beyond CommonMark: tables, strike-through, task lists, footnotes, and Mermaid diagrams, which are
+drawn in the browser and are readable as text without it.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+from mdit_py_plugins.footnote import footnote_plugin
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 _SAFE_SCHEME = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
+_TASK = re.compile(r"\[([ xX])\][ \t]+(?=\S)")
 _CITATION = re.compile(r"(?<![\w/-])ADR[-_ ]?(\d{1,6})(?!\d)", re.IGNORECASE)
 
 
@@ -34,6 +37,7 @@ class TocEntry:
 class Rendered:
     html: str
     toc: tuple[TocEntry, ...]
+    has_diagram: bool = False
 
 
 #: Gives the address of a relative link in the site, None when the site has no such page.
@@ -45,6 +49,7 @@ def render(
 ) -> Rendered:
     """HTML of Markdown ``text``, without its first level-1 heading."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    footnote_plugin(parser)
     tokens = parser.parse(text)
     toc: list[TocEntry] = []
     used: set[str] = set()
@@ -59,13 +64,20 @@ def render(
             if token.level == 0 and level <= 3:
                 toc.append(TocEntry(level, anchor, _shown(tokens[index + 1])))
         elif token.type == "inline" and token.children is not None:
-            token.children = list(_inline(token.children, resolve, image, citation))
+            box = _task_box(tokens, index)
+            token.children = [*box, *_inline(token.children, resolve, image, citation)]
+        elif _is_diagram(token):
+            token.type = "diagram"
         elif token.type == "table_open":
             token.attrSet("class", "data")
         elif token.type == "th_open":
             token.attrSet("scope", "col")
-    renderer: Any = RendererHTML(parser)
+    renderer: Any = parser.renderer
     renderer.rules |= {
+        "diagram": lambda tokens, at, *_: (
+            f'<pre class="mermaid">{html.escape(tokens[at].content)}</pre>\n'
+        ),
+        "task_box": lambda tokens, at, *_: f'<input type="checkbox" disabled{tokens[at].info}> ',
         "html_block": _html,
         "html_inline": _html,
         "link_dead": lambda *_: '<span class="dead-link">',
@@ -73,7 +85,27 @@ def render(
         "table_open": lambda *_: '<div class="table-scroll" tabindex="0"><table class="data">\n',
         "table_close": lambda *_: "</table></div>\n",
     }
-    return Rendered(renderer.render(tokens, parser.options, {}), tuple(toc))
+    has_diagram = any(token.type == "diagram" for token in tokens)
+    return Rendered(renderer.render(tokens, parser.options, {}), tuple(toc), has_diagram)
+
+
+def _is_diagram(token: Token) -> bool:
+    return token.type == "fence" and token.info.split()[:1] == ["mermaid"]
+
+
+def _task_box(tokens: Sequence[Token], index: int) -> list[Token]:
+    """The box of a list item that begins with ``[ ]`` or ``[x]``; its text loses these."""
+    children = tokens[index].children or []
+    first = children[0] if children else None
+    before = [token.type for token in tokens[max(0, index - 2) : index]]
+    if before != ["list_item_open", "paragraph_open"] or first is None or first.type != "text":
+        return []
+    match = _TASK.match(first.content)
+    if match is None:
+        return []
+    first.content = first.content[match.end() :]
+    tokens[index - 2].attrSet("class", "task")
+    return [Token("task_box", "", 0, info="" if match[1] == " " else " checked")]
 
 
 def _without_title(tokens: list[Token]) -> list[Token]:

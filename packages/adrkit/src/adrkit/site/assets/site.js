@@ -33,6 +33,32 @@
   if (cards.length) searchable(cards);
   const arcs = document.querySelector(".arcs");
   if (arcs) highlightable(arcs);
+  const diagrams = [...document.querySelectorAll("pre.mermaid")];
+  if (diagrams.length && window.mermaid) drawn(diagrams);
+
+  // A diagram that Mermaid cannot read stays what it is: text.
+  async function drawn(diagrams) {
+    const dark = root.dataset.theme === "dark" ||
+      (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+    window.mermaid.initialize({
+      startOnLoad: false, securityLevel: "strict", suppressErrorRendering: true,
+      theme: dark ? "dark" : "neutral", fontFamily: "inherit",
+    });
+    for (const [at, place] of diagrams.entries()) {
+      try {
+        const { svg } = await window.mermaid.render(`diagram-${at}`, place.textContent);
+        const drawing = document.createElement("div");
+        drawing.className = "diagram";
+        drawing.tabIndex = 0;
+        drawing.innerHTML = svg;
+        const shape = drawing.firstElementChild; // legible on a narrow screen: it scrolls
+        shape.style.minWidth = `min(${shape.style.maxWidth || "100%"}, 40rem)`;
+        place.replaceWith(drawing);
+      } catch (error) {
+        console.warn(error);
+      }
+    }
+  }
 
   function searchable(cards) {
     const results = document.getElementById("results");
