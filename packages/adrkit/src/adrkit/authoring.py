@@ -27,7 +27,7 @@ from adrkit.model import Status
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
 from adrkit.templates import CONTEXT_PLACEHOLDER, FORMATS, HOUSE, TemplateValues, render
-from adrkit.transaction import FileChange, apply_changes
+from adrkit.transaction import FileChange, Writer, apply_changes
 
 _MAX_SLUG_CHARACTERS = 80
 _UNDECOMPOSED = str.maketrans(
@@ -103,6 +103,7 @@ def create_record(
     format: str = "auto",
     reason: str | None = None,
     force: bool = False,
+    write: Writer = apply_changes,
 ) -> NewRecord:
     """Write a record from the template and, in the same transaction, mark those it supersedes.
 
@@ -151,7 +152,7 @@ def create_record(
             after = superseded_document(old, own, checked_reason(reason))
             changes.append(FileChange(path_of(old), old.document.to_bytes(), after.to_bytes()))
     changes.insert(0, FileChange(path, None, document.to_bytes()))
-    apply_changes(repository.directory, changes)
+    write(repository.directory, changes)
     return NewRecord(
         None if name else number, label, path, tuple(change.path for change in changes[1:])
     )

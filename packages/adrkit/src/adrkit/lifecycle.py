@@ -37,7 +37,7 @@ from adrkit.errors import (
 from adrkit.model import Status
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
-from adrkit.transaction import FileChange, apply_changes
+from adrkit.transaction import FileChange, Writer, apply_changes
 
 MOVES: Mapping[Status, tuple[Status, ...]] = {
     Status.PROPOSED: (Status.ACCEPTED, Status.REJECTED, Status.SUPERSEDED),
@@ -71,27 +71,45 @@ def check_move(record: Record, wanted: Status) -> Status:
     return current
 
 
-def accept(repository: RecordRepository, record: Record, *, reason: str | None = None) -> Move:
+def accept(
+    repository: RecordRepository,
+    record: Record,
+    *,
+    reason: str | None = None,
+    write: Writer = apply_changes,
+) -> Move:
     """Raises LifecycleError, EditNotPossible or TransactionError; so do the others."""
-    return _move(repository, record, Status.ACCEPTED, reason)
+    return _move(repository, record, Status.ACCEPTED, reason, write)
 
 
-def reject(repository: RecordRepository, record: Record, *, reason: str | None = None) -> Move:
-    return _move(repository, record, Status.REJECTED, reason)
+def reject(
+    repository: RecordRepository,
+    record: Record,
+    *,
+    reason: str | None = None,
+    write: Writer = apply_changes,
+) -> Move:
+    return _move(repository, record, Status.REJECTED, reason, write)
 
 
-def deprecate(repository: RecordRepository, record: Record, *, reason: str | None = None) -> Move:
-    return _move(repository, record, Status.DEPRECATED, reason)
+def deprecate(
+    repository: RecordRepository,
+    record: Record,
+    *,
+    reason: str | None = None,
+    write: Writer = apply_changes,
+) -> Move:
+    return _move(repository, record, Status.DEPRECATED, reason, write)
 
 
-def _move(repository: RecordRepository, record: Record, wanted: Status, reason: str | None) -> Move:
+def _move(
+    repository: RecordRepository, record: Record, wanted: Status, reason: str | None, write: Writer
+) -> Move:
     path = path_of(record)
     current = check_move(record, wanted)
     edits = record.dialect.status_edits(record.document, wanted, None, checked_reason(reason))
     after = record.document.edit(*edits)
-    apply_changes(
-        repository.directory, [FileChange(path, record.document.to_bytes(), after.to_bytes())]
-    )
+    write(repository.directory, [FileChange(path, record.document.to_bytes(), after.to_bytes())])
     return Move(record, path, current, wanted)
 
 
@@ -102,6 +120,7 @@ def supersede(
     *,
     reason: str | None = None,
     force: bool = False,
+    write: Writer = apply_changes,
 ) -> Move:
     """Mark ``predecessor`` as superseded by ``successor`` and link both, in one transaction.
 
@@ -112,7 +131,7 @@ def supersede(
     old_path, new_path = path_of(predecessor), path_of(successor)
     old = superseded_document(predecessor, _as_successor(successor), checked_reason(reason))
     new = superseding_document(successor.document, predecessor)
-    apply_changes(
+    write(
         repository.directory,
         [
             FileChange(new_path, successor.document.to_bytes(), new.to_bytes()),

@@ -1,10 +1,13 @@
-"""Records for assistants, over the Model Context Protocol: four tools that only read.
+"""Records for assistants, over the Model Context Protocol: tools that read, and one that writes.
 
-Needs the extra ``adrkeep[mcp]``. Programs that checks name are never run from here.
+A change is previewed first: the preview gives the diff and a token for just these bytes, and
+``apply`` writes what a token stands for, once, if the files are still as they were. Needs the
+extra ``adrkeep[mcp]``. Programs that checks name are never run from here.
 """
 
 from __future__ import annotations
 
+import datetime
 import functools
 from pathlib import Path
 from typing import Any
@@ -13,17 +16,21 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
-from adrkit import __version__
+from adrkit import __version__, lifecycle
+from adrkit.authoring import create_record
 from adrkit.checks.run import make_context, run_checks
 from adrkit.config import load_config
-from adrkit.errors import AdrkitError, PathOutside
+from adrkit.errors import AdrkitError, InvalidInput, PathOutside
 from adrkit.export import export_records
 from adrkit.git import Git
 from adrkit.governance import governing
+from adrkit.ledger import NumberLedger
+from adrkit.previews import Preview, Previews
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
 from adrkit.renames import Renames
 from adrkit.repository import RecordRepository
+from adrkit.vocabulary import status_kind
 
 _SHORT = ("number", "label", "title", "path", "date", "status", "decision", "relations")
 
@@ -33,6 +40,7 @@ class RecordTools:
 
     def __init__(self, start: Path, directory: Path | None = None) -> None:
         self._start, self._directory = start, directory
+        self._previews = Previews()
 
     def list_records(self, status: str | None = None) -> dict[str, Any]:
         """Decision records: number, title, status, decision. `status`: Accepted, Proposed ..."""
@@ -99,6 +107,58 @@ class RecordTools:
             ],
         }
 
+    def preview_new(
+        self,
+        title: str,
+        status: str = "Proposed",
+        supersedes: list[str] | None = None,
+        context: str | None = None,
+        reason: str | None = None,
+    ) -> dict[str, Any]:
+        """Shows the next record from the template, and the older ones it marks as superseded
+        (`supersedes`: 7, ADR-0007 or file names; `reason`: why). Writes nothing; see `apply`."""
+        project, preview = self._project(), Preview()
+        older = [project.repository.resolve(name) for name in supersedes or ()]
+        kind = status_kind(status, project.config.reading)
+        if kind is None:
+            raise InvalidInput("status", status, remedy="Proposed, Accepted or Rejected")
+        create_record(
+            project.config, project.repository,
+            NumberLedger(project.repository, project.git), title, today=_today(), status=kind,
+            supersedes=older, context_link=context, reason=reason, write=preview.take,
+        )  # fmt: skip
+        return self._previews.keep(preview, project.config.root)
+
+    def preview_status(self, record: str, status: str, reason: str | None = None) -> dict[str, Any]:
+        """Shows a record as Accepted, Rejected or Deprecated. Writes nothing; see `apply`."""
+        moves = {
+            "accepted": lifecycle.accept, "rejected": lifecycle.reject,
+            "deprecated": lifecycle.deprecate,
+        }  # fmt: skip
+        move = moves.get(status.casefold())
+        if move is None:
+            raise InvalidInput("status", status, remedy="Accepted, Rejected or Deprecated")
+        project, preview = self._project(), Preview()
+        found = project.repository.resolve(record)
+        move(project.repository, found, reason=reason, write=preview.take)
+        return self._previews.keep(preview, project.config.root)
+
+    def preview_supersede(self, record: str, by: str, reason: str | None = None) -> dict[str, Any]:
+        """Shows `record` superseded by the record `by`, both linked. Writes nothing; see
+        `apply`."""
+        project, preview = self._project(), Preview()
+        repository = project.repository
+        lifecycle.supersede(
+            repository, repository.resolve(record), repository.resolve(by), reason=reason,
+            write=preview.take,
+        )  # fmt: skip
+        return self._previews.keep(preview, project.config.root)
+
+    def apply(self, token: str) -> dict[str, Any]:
+        """Writes what a preview has shown, all of it or nothing. `token`: the preview's, good for
+        one call. Show the diff to your user first."""
+        return {"written": self._previews.apply(token, self._project().config.root)}
+
     def _project(self) -> _Project:
         return _Project(self._start, self._directory)
 
@@ -133,7 +193,24 @@ def make_server(start: Path, directory: Path | None = None) -> MCPServer[Any]:
         ("check", tools.check),
     ):
         server.tool(name=name, annotations=reading)(_told(tool))
+    # A preview of a new record has the next number and today's date: asked again it may differ.
+    showing = reading.model_copy(update={"idempotent_hint": False})
+    previews: tuple[tuple[str, Any], ...] = (
+        ("preview_new", tools.preview_new),
+        ("preview_status", tools.preview_status),
+        ("preview_supersede", tools.preview_supersede),
+    )
+    for name, preview in previews:
+        server.tool(name=name, annotations=showing)(_told(preview))
+    writing = ToolAnnotations(
+        read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
+    )
+    server.tool(name="apply", annotations=writing)(_told(tools.apply))
     return server
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now().astimezone().date()
 
 
 def _told(tool: Any) -> Any:

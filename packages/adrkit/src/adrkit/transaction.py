@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,10 @@ class FileChange:
     path: Path
     before: bytes | None
     after: bytes | None
+
+
+#: What carries changes out; a preview takes them and writes nothing.
+Writer = Callable[[Path, Sequence[FileChange]], None]
 
 
 def apply_changes(directory: Path, changes: Sequence[FileChange], *within: Path) -> None:

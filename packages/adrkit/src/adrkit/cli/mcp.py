@@ -12,7 +12,10 @@ from adrkit.errors import ExtraMissing
 def mcp(ctx: typer.Context) -> None:
     """Serve assistants over stdio (Model Context Protocol).
 
-    Tools: list, show, why, check. They only read, and run no program that a check names.
+    Tools that only read: list, show, why, check. Tools that show a change: preview_new,
+    preview_status, preview_supersede; each gives a diff and a token, and apply writes what a
+    token stands for, once, if the files are still as they were. No program that a check names
+    is run.
 
     Example: adr -C /srv/orders mcp
     """

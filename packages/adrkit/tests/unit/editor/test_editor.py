@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adrkit.editor import EditorProject, Remark, relocated
@@ -18,6 +18,7 @@ def test_remark_moves_with_its_line_to_the_nearest_and_is_lost_with_it() -> None
     assert [(item.line, item.source) for item in kept] == [(4, "b")]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.integers(0, 60))
 def test_completion_and_citation_bear_any_text_and_offset(text: str, offset: int) -> None:
     project = EditorProject(Path(__file__).parent)
