@@ -28,6 +28,7 @@ from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
+from waybill.jobs.turns import RunningLimits, Turns
 from waybill.log import get_logger
 from waybill.notify.notifications import build_notifications
 from waybill.requests.access import Access
@@ -80,7 +81,15 @@ class Services:
         self.notifications = build_notifications(settings, self.engine, clock=self.clock)
         listeners: list[JobListener] = [self.notifications.outbox.enqueue, forget_checkpoint]
         self.repository = ExportRepository(self.engine, listeners=listeners)
-        self.leases = LeaseRepository(self.engine, listeners=listeners)
+        self.turns = Turns(
+            self.engine,
+            RunningLimits.of(
+                self.catalog,
+                per_tenant=settings.max_running_per_tenant,
+                per_person=settings.max_running_per_person,
+            ),
+        )
+        self.leases = LeaseRepository(self.engine, listeners=listeners, turns=self.turns)
         self.queue = ExportQueue(celery or create_celery(settings))
         self.storages = create_storages(settings)
         self.storage = self.storages[settings.storage]
@@ -178,6 +187,7 @@ class Services:
         self.sweeper = Sweeper(
             repository=self.repository,
             leases=self.leases,
+            turns=self.turns,
             queue=self.queue,
             cleanup=self.cleanup,
             orphans=self.orphans,
@@ -206,6 +216,8 @@ class Services:
         )
         self.runner = ExportRunner(
             leases=self.leases,
+            turns=self.turns,
+            queue=self.queue,
             catalog=self.catalog,
             producer=ExportProducer(
                 source=self.source,

@@ -184,6 +184,12 @@ class Settings(NotificationSettings, BaseSettings):
     stuck_running_seconds: float = Field(60.0, gt=0)
     """A lease that is over for longer than this is an alert (no scheduler frees it)."""
 
+    # -- whose turn it is ----------------------------------------------------------------------
+    max_running_per_tenant: int | None = Field(None, ge=1)
+    """How many jobs of one tenant run at a time; as many as there are workers when unset."""
+    max_running_per_person: int | None = Field(None, ge=1)
+    """How many jobs of one person run at a time; as many as there are workers when unset."""
+
     # -- the worker ---------------------------------------------------------------------------
     worker_concurrency: int = Field(2, ge=1)
     """How many exports one worker runs at a time."""

@@ -6,17 +6,32 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import text
+
 from waybill.jobs.job import ExportJob, Lease
 from waybill.jobs.leases import LeaseRepository, Result
 from waybill.results.object_keys import object_key
 
 LEASE_SECONDS = 60.0
+_YEAR = timedelta(days=365)
 
 
 async def claimed(leases: LeaseRepository, job: ExportJob, seconds: float = LEASE_SECONDS) -> Lease:
-    """Claim a job that is due."""
+    """Claim this very job, which is due, whosever turn it is."""
+    others = "WHERE status = 'queued' AND id <> :id"
+    async with leases._engine.begin() as connection:
+        await connection.execute(
+            text(f"UPDATE export_jobs SET next_attempt_at = next_attempt_at + :year {others}"),
+            {"id": job.id, "year": _YEAR},
+        )
     taken = await leases.claim(job.id, lease_seconds=seconds, worker=f"test/1/{uuid4().hex}")
+    async with leases._engine.begin() as connection:
+        await connection.execute(
+            text(f"UPDATE export_jobs SET next_attempt_at = next_attempt_at - :year {others}"),
+            {"id": job.id, "year": _YEAR},
+        )
     assert taken is not None
+    assert taken[0].id == job.id
     return taken[1]
 
 

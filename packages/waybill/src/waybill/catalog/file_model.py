@@ -194,6 +194,12 @@ class ExportTable(_Model):
         description="Schemas, behind pg_catalog, for names without one in the query, the scope and "
         "the functions they or a view call; none when left out.",
     )
+    max_running: int | None = Field(
+        None,
+        ge=1,
+        description="How many jobs of this type run at a time, whoever requested them; as many as "
+        "there are workers when left out.",
+    )
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:

@@ -86,7 +86,8 @@ class ExportType:
     to the caller's own; ``filters`` are what a caller may compare; ``since`` is the column of
     incremental exports (a point in time, of type ``timestamptz``), ``since_pii`` as ``Filter.pii``;
     ``quota`` gives the type a count of its own; ``requires_recent_login_seconds`` is how long ago
-    the caller may have signed in.
+    the caller may have signed in; ``max_running`` is how many jobs of the type run at a time,
+    whoever requested them.
 
     ``search_path`` are the schemas, behind ``pg_catalog``, in which names without a schema are
     looked up: those of the query and the scope, and of the functions that they and views call.
@@ -108,6 +109,7 @@ class ExportType:
     requires_recent_login_seconds: int | None = None
     since_pii: str | None = None
     search_path: tuple[str, ...] = ()
+    max_running: int | None = None
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -151,6 +153,11 @@ class ExportType:
         if recent is not None and recent < 1:
             raise ConfigurationError(
                 f"Export type {self.name!r}: requires_recent_login_seconds must be at least 1."
+            )
+        if self.max_running is not None and self.max_running < 1:
+            raise ConfigurationError(
+                f"Export type {self.name!r}: max_running must be at least 1. To let nobody export "
+                "it, take it out of the catalog."
             )
         if isinstance(self.quota, int) and self.quota < 1:
             raise ConfigurationError(

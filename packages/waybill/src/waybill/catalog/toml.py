@@ -149,6 +149,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             consistency="snapshot" if problems else table.consistency,
             requires_recent_login_seconds=table.requires_recent_login_seconds,
             search_path=() if problems else tuple(table.search_path),
+            max_running=table.max_running,
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, func, insert, null, select, update
+from sqlalchemy import Update, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
@@ -28,12 +28,12 @@ from waybill.jobs.rows import (
     change,
     end_attempt,
     job_of,
-    move,
     seconds,
     tell,
 )
 from waybill.jobs.tables import export_attempts as attempts
 from waybill.jobs.tables import export_jobs as jobs
+from waybill.jobs.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,69 +66,53 @@ class LeaseRepository:
     Args:
         engine: waybill's own database.
         listeners: told of every job that ends, in the transaction that ends it.
+        turns: chooses the job that is claimed; without limits when left out.
     """
 
-    def __init__(self, engine: AsyncEngine, *, listeners: Sequence[JobListener] = ()) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        listeners: Sequence[JobListener] = (),
+        turns: Turns | None = None,
+    ) -> None:
         self._engine = engine
         self._listeners = listeners
+        self._turns = turns or Turns(engine)
 
     # -- taking and keeping ---------------------------------------------------------------------
 
     async def claim(
-        self, export_id: UUID, *, lease_seconds: float, worker: str, token: UUID | None = None
+        self, notified: UUID, *, lease_seconds: float, worker: str, token: UUID | None = None
     ) -> tuple[ExportJob, Lease] | None:
-        """Take a due job: raise its attempt and give it a fresh lease.
+        """Take the due job whose turn it is: raise its attempt and give it a fresh lease.
 
         Args:
-            export_id: the job.
+            notified: the job that a message names, which need not be the one that is taken.
             lease_seconds: how long the lease lives unless it is renewed.
             worker: who claims, for the history.
             token: the lease's token, fresh for each claim. Choosing it beforehand lets the caller
                 find out with ``find_claim`` what became of a claim whose answer was lost.
 
         Returns:
-            ``None`` when the job is not due: running elsewhere, finished, or waiting.
+            ``None`` when no job is due, or those that are must wait for others to end.
         """
         token = token or uuid4()
-        statement = (
-            move(ExportStatus.RUNNING)
-            .where(
-                jobs.c.id == export_id,
-                jobs.c.next_attempt_at <= func.now(),
-                jobs.c.attempt < jobs.c.max_attempts,
-            )
-            .values(
-                attempt=jobs.c.attempt + 1,
-                lease_token=token,
-                lease_expires_at=func.now() + seconds(lease_seconds),
-                started_at=func.now(),
-                next_attempt_at=null(),
-                rows_done=0,
-                bytes_done=0,
-                rows_expected=null(),
-                rows_expected_exact=False,
-                error_code=null(),
-                error_message=null(),
-                error_cause=null(),
-            )
+        job = await self._turns.claim(
+            notified, token=token, holder=worker, lease_seconds=lease_seconds
         )
-        async with self._engine.begin() as connection:
-            job = await change(connection, statement)
-            if job is None:
-                return None
-            await connection.execute(
-                insert(attempts).values(
-                    lease_token=token, export_id=job.id, attempt=job.attempt, worker=worker
-                )
-            )
-        return job, Lease(job.id, job.attempt, token)
+        return None if job is None else (job, Lease(job.id, job.attempt, token))
 
-    async def find_claim(self, export_id: UUID, token: UUID) -> tuple[ExportJob, Lease] | None:
-        """Return the job and its lease if ``token`` holds it."""
-        statement = select(*JOB_COLUMNS).where(
-            jobs.c.id == export_id,
-            jobs.c.status == ExportStatus.RUNNING.value,
-            jobs.c.lease_token == token,
+    async def find_claim(self, token: UUID) -> tuple[ExportJob, Lease] | None:
+        """Return the job that ``token`` holds, and its lease."""
+        statement = (
+            select(*JOB_COLUMNS)
+            .join(attempts, attempts.c.export_id == jobs.c.id)
+            .where(
+                attempts.c.lease_token == token,
+                jobs.c.status == ExportStatus.RUNNING.value,
+                jobs.c.lease_token == token,
+            )
         )
         async with self._engine.connect() as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
@@ -137,19 +121,20 @@ class LeaseRepository:
         job = job_of(row)
         return job, Lease(job.id, job.attempt, token)
 
-    async def find_holder(self, export_id: UUID) -> tuple[str, ExportJob, Lease] | None:
-        """Return which worker runs a job, and under which lease; ``None`` if it is not running."""
+    async def holders(self) -> Sequence[tuple[str, ExportJob, Lease]]:
+        """Return which worker runs which job, and under which lease."""
         statement = (
             select(attempts.c.worker, *JOB_COLUMNS)
             .join(attempts, attempts.c.lease_token == jobs.c.lease_token)
-            .where(jobs.c.id == export_id, jobs.c.status == ExportStatus.RUNNING.value)
+            .where(attempts.c.ended_at.is_(None), jobs.c.status == ExportStatus.RUNNING.value)
         )
         async with self._engine.connect() as connection:
-            row = (await connection.execute(statement)).mappings().one_or_none()
-        if row is None:
-            return None
-        job = job_of({column.name: row[column.name] for column in JOB_COLUMNS})
-        return row["worker"], job, Lease(job.id, job.attempt, row["lease_token"])
+            rows = (await connection.execute(statement)).mappings().all()
+        held = []
+        for row in rows:
+            job = job_of({column.name: row[column.name] for column in JOB_COLUMNS})
+            held.append((row["worker"], job, Lease(job.id, job.attempt, row["lease_token"])))
+        return held
 
     async def renew(self, lease: Lease, progress: Progress, *, lease_seconds: float) -> bool:
         """Prolong the lease and record progress. ``False``: the lease is lost, stop at once."""

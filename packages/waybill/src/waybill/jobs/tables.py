@@ -70,6 +70,8 @@ export_jobs = Table(
     Column("error_cause", Text),
     # Equal for equal requests; see ``ExportRequest.fingerprint``.
     Column("fingerprint", Text),
+    # Run by the API for its caller and not by a worker.
+    Column("is_stream", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(f"status IN ({_STATUSES})", name="status"),
     # What the code promises, the database holds as well.
     CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease_when_running"),
@@ -111,6 +113,16 @@ Index(
     export_jobs.c.requested_by,
     export_jobs.c.fingerprint,
     postgresql_where=text("status IN ('queued', 'running')"),
+)
+# What a claim chooses from; see ``turn_tables``.
+Index(
+    "ix_export_jobs_turns",
+    func.coalesce(export_jobs.c.tenant, text("''")),
+    export_jobs.c.requested_by,
+    export_jobs.c.export_type,
+    export_jobs.c.created_at,
+    export_jobs.c.id,
+    postgresql_where=text("status = 'queued'"),
 )
 Index("ix_export_jobs_requested_by", export_jobs.c.requested_by, export_jobs.c.created_at.desc())
 

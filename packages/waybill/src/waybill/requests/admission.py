@@ -155,6 +155,7 @@ class AdmissionDesk:
                 requested_by=principal.subject,
                 tenant=principal.tenant,
                 status=ExportStatus.RUNNING.value,
+                is_stream=True,
                 attempt=lease.attempt,
                 max_attempts=lease.attempt,
                 lease_token=lease.token,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import socket
 from dataclasses import dataclass
-
-_LOOKS = 20
-_LOOK_SECONDS = 0.1
 
 
 def new_family() -> str:
@@ -47,22 +43,16 @@ class WorkerIdentity:
     def __str__(self) -> str:
         return f"{self.host}/{self.pid}/{self.family}"
 
-    async def has_died(self, holder: str) -> bool:
-        """Return whether ``holder`` was of our family and is certainly dead.
-
-        Looks for up to two seconds, as the parent may hand on a dead child's message before the
-        system has taken the child's number back. ``False`` also means "not known": then the lease
-        runs out by itself.
-        """
+    def has_died(self, holder: str) -> bool:
+        """Return whether ``holder`` was of our family and is certainly dead. ``False`` also means
+        "not known": then the lease runs out by itself."""
         other = self.parse(holder)
         if other is None or other.family != self.family or other.pid == self.pid:
             return False
-        for _ in range(_LOOKS):
-            try:
-                os.kill(other.pid, 0)
-            except ProcessLookupError:
-                return True
-            except PermissionError:
-                return False  # the number belongs to somebody else's process by now
-            await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            os.kill(other.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False  # the number belongs to somebody else's process by now
         return False

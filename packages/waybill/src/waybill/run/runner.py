@@ -21,6 +21,7 @@ from waybill.config import Settings
 from waybill.errors import (
     LeaseLost,
     PermanentError,
+    QueueUnavailable,
     RequestError,
     RunError,
     RunStopped,
@@ -29,6 +30,8 @@ from waybill.errors import (
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, RetryPolicy
 from waybill.jobs.job import ExportJob, Lease, Progress
 from waybill.jobs.leases import LeaseRepository, Result
+from waybill.jobs.queue import ExportQueue
+from waybill.jobs.turns import Turns
 from waybill.log import get_logger
 from waybill.manifest import manifest_key
 from waybill.pipeline.pipeline import Completion
@@ -57,10 +60,12 @@ _Claim = tuple[ExportJob, Lease]
 
 
 class ExportRunner:
-    """Claims a job, runs it, and ends the attempt. Safe to call twice with the same id.
+    """Claims a job, runs it, and ends the attempt. Safe to call twice for one message.
 
     Args:
         leases: the lease protocol on waybill's database.
+        turns: says whether somebody waits for a job to end.
+        queue: told of them.
         catalog: what can be exported.
         producer: makes the bytes of one attempt.
         storages: where objects may lie, by the name the job's row keeps.
@@ -75,6 +80,8 @@ class ExportRunner:
         self,
         *,
         leases: LeaseRepository,
+        turns: Turns,
+        queue: ExportQueue,
         catalog: Catalog,
         producer: ExportProducer,
         storages: Mapping[str, Storage],
@@ -85,6 +92,8 @@ class ExportRunner:
         shutdown: ShutdownFlag | None = None,
     ) -> None:
         self._leases = leases
+        self._turns = turns
+        self._queue = queue
         self._catalog = catalog
         self._producer = producer
         self._storages = storages
@@ -96,27 +105,32 @@ class ExportRunner:
         self._settlement = Settlement(leases, patience_seconds=settings.lease_seconds)
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
 
-    async def run(self, export_id: UUID) -> Outcome:
-        """Run one attempt of ``export_id``, if it is due and nobody else holds it."""
-        with structlog.contextvars.bound_contextvars(export_id=str(export_id)):
-            asked_at = time.monotonic()
-            claimed = await self._claim(export_id)
-            if claimed is None:
-                await self._release_dead_sibling(export_id)
-                # A duplicate message, or one that came too early or too late: no effect.
-                log.info("export.not_due")
-                return Outcome.SKIPPED
-            job, lease = claimed
-            with structlog.contextvars.bound_contextvars(attempt=lease.attempt):
-                log.info("export.started", type=job.export_type, format=job.format)
-                outcome = await self._attempt(job, lease, asked_at)
-                log.info("export.attempt_ended", outcome=outcome.value)
-                return outcome
+    async def run(self, notified: UUID) -> Outcome:
+        """Run one attempt of the job whose turn it is, if any is due.
+
+        ``notified`` is the job that a message names. A message says that there is work, not which:
+        every due job has one, so none is left over when all messages are answered.
+        """
+        asked_at = time.monotonic()
+        claimed = await self._claim(notified)
+        if claimed is None:
+            await self.release_dead_siblings()
+            # A duplicate message, or one that came too early or too late, or whose job must wait
+            # until others have ended: no effect.
+            log.info("export.nothing_to_claim", notified=str(notified))
+            return Outcome.SKIPPED
+        job, lease = claimed
+        with structlog.contextvars.bound_contextvars(export_id=str(job.id), attempt=lease.attempt):
+            log.info("export.started", type=job.export_type, format=job.format)
+            outcome = await self._attempt(job, lease, asked_at)
+            log.info("export.attempt_ended", outcome=outcome.value)
+        await self._announce_next()
+        return outcome
 
     # -- the beginning of an attempt ------------------------------------------------------------
 
-    async def _claim(self, export_id: UUID) -> _Claim | None:
-        """Claim the job, and find out what became of a claim whose answer was lost."""
+    async def _claim(self, notified: UUID) -> _Claim | None:
+        """Claim a job, and find out what became of a claim whose answer was lost."""
         identity = str(WorkerIdentity.current(self._family))
         token = uuid4()
         give_up_at = time.monotonic() + self._settings.lease_seconds / 2
@@ -124,15 +138,14 @@ class ExportRunner:
         while True:
             try:
                 async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
-                    claimed = await self._leases.claim(
-                        export_id,
+                    # First, as a second claim would take another job.
+                    held = await self._leases.find_claim(token) if is_repeated else None
+                    return held or await self._leases.claim(
+                        notified,
                         lease_seconds=self._settings.lease_seconds,
                         worker=identity,
                         token=token,
                     )
-                    if claimed is None and is_repeated:
-                        return await self._leases.find_claim(export_id, token)
-                    return claimed
             except DATABASE_ERRORS as exc:
                 # The message may be lost with this: the sweeper rings again.
                 if time.monotonic() >= give_up_at:
@@ -141,29 +154,44 @@ class ExportRunner:
                 is_repeated = True
                 await asyncio.sleep(_CLAIM_PAUSE_SECONDS)
 
-    async def _release_dead_sibling(self, export_id: UUID) -> None:
-        """End the attempt of a dead process of our own worker, without waiting for its lease.
+    async def release_dead_siblings(self) -> None:
+        """End the attempts of dead processes of our own worker, without waiting for their leases.
 
-        When a child is killed, its parent hands the message to the next child, which comes here.
+        A killed child is taken from the system's table before another takes its place, and that
+        one comes here first.
         """
         try:
-            held = await self._leases.find_holder(export_id)
-            if held is None:
-                return
-            holder, job, lease = held
-            if not await WorkerIdentity.current(self._family).has_died(holder):
-                return
-            try:
-                if await self._adoption.adopt(job, lease):
-                    return
-            except StorageUndecided:
-                if job.attempt >= job.max_attempts:
-                    return  # the last attempt's file may be whole: the sweeper asks again
+            held = await self._leases.holders()
+            here = WorkerIdentity.current(self._family)
+            for holder, job, lease in held:
+                if here.has_died(holder):
+                    with structlog.contextvars.bound_contextvars(export_id=str(job.id)):
+                        await self._release(job, lease)
         except DATABASE_ERRORS:
-            return  # the lease runs out by itself
-        log.warning("export.worker_lost", attempt=lease.attempt, worker=holder)
+            return  # the leases run out by themselves
+
+    async def _release(self, job: ExportJob, lease: Lease) -> None:
+        try:
+            if await self._adoption.adopt(job, lease):
+                return
+        except StorageUndecided:
+            if job.attempt >= job.max_attempts:
+                return  # the last attempt's file may be whole: the sweeper asks again
+        log.warning("export.worker_lost", attempt=lease.attempt)
         progress = Progress(job.rows_done, job.bytes_done, job.rows_expected)
         await self._end_failed(job, lease, WorkerLost("The process was killed."), progress)
+
+    async def _announce_next(self) -> None:
+        """Announce a job that may have waited for ours to end: its own message found no room."""
+        if not self._turns.limits.are_set:
+            return
+        try:
+            waiting = await self._turns.next_due()
+            if waiting is not None:
+                await self._queue.publish(waiting)
+        except (*DATABASE_ERRORS, QueueUnavailable) as exc:
+            # The sweeper announces it.
+            log.warning("export.announcement_deferred", error=type(exc).__name__)
 
     # -- the attempt ----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from waybill.jobs.job import ExportStatus
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
+from waybill.jobs.turns import Turns
 from waybill.log import get_logger
 from waybill.requests.admission import AdmissionDesk
 from waybill.results.adoption import ResultAdoption, StorageUndecided
@@ -39,6 +40,7 @@ class Sweeper:
         *,
         repository: ExportRepository,
         leases: LeaseRepository,
+        turns: Turns,
         queue: ExportQueue,
         cleanup: ResultCleanup,
         orphans: OrphanSweep,
@@ -50,6 +52,7 @@ class Sweeper:
     ) -> None:
         self._repository = repository
         self._leases = leases
+        self._turns = turns
         self._queue = queue
         self._cleanup = cleanup
         self._orphans = orphans
@@ -72,6 +75,7 @@ class Sweeper:
         await self._cleanup.purge()
         await self._desk.forget_keys()
         await self._audit.forget(timedelta(days=self._settings.audit_retention_days), limit=_BATCH)
+        await self._turns.tidy()
 
     async def sweep_storage(self) -> None:
         """Delete what is out of reach, move back what object storage could not take, and go on
@@ -113,9 +117,7 @@ class Sweeper:
             # A message that nobody answered is lost only when the broker holds none any more;
             # otherwise the workers are busy, and more messages would only pile up.
             if not due and await self._queue.depth() == 0:
-                due += await self._repository.unanswered(
-                    older_than_seconds=self._settings.republish_after_seconds, limit=_BATCH
-                )
+                due += await self._unanswered()
             for export_id in due:
                 await self._queue.publish(export_id)
                 await self._repository.mark_published([export_id])
@@ -124,3 +126,17 @@ class Sweeper:
             return
         if due:
             log.info("sweeper.published", count=len(due))
+
+    async def _unanswered(self) -> list[UUID]:
+        """Return due jobs whose message is gone, if a worker could take any of them now."""
+        are_limited = self._turns.limits.are_set
+        waiting = await self._turns.next_due() if are_limited else None
+        if are_limited and waiting is None:
+            return []  # all of them wait for others to end
+        due = list(
+            await self._repository.unanswered(
+                older_than_seconds=self._settings.republish_after_seconds, limit=_BATCH
+            )
+        )
+        # Room that nobody announced: a stopped worker's, a cancelled job's.
+        return due or ([] if waiting is None else [waiting])

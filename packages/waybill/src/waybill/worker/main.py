@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +22,8 @@ from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
 from waybill.worker.tasks import register_export_task, register_sweeper_tasks
 
 log = get_logger(__name__)
+
+_RELEASE_SECONDS = 10.0
 
 
 def run_worker(settings: Settings) -> None:
@@ -40,6 +44,7 @@ def run_worker(settings: Settings) -> None:
         termination.install()
         # A child is made when another one ends, so nobody waits for this.
         runtime.run(lambda services: services.warm_up(with_queue=False))
+        runtime.run(_release_dead_siblings)
 
     def on_process_shutdown(**_: Any) -> None:
         runtime.close()
@@ -62,6 +67,13 @@ def run_worker(settings: Settings) -> None:
         queues=[app.conf.task_default_queue],
         quiet=True,
     ).start()
+
+
+async def _release_dead_siblings(services: Services) -> None:
+    # It asks storage, and a child that does not come up in time is replaced itself.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_RELEASE_SECONDS):
+            await services.runner.release_dead_siblings()
 
 
 def _worker_class(app: Celery, shutdown: ShutdownFlag) -> Any:

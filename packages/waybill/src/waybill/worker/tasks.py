@@ -1,4 +1,4 @@
-"""Celery tasks: a job's id goes to the runner, and nothing else happens here."""
+"""Celery tasks: the runner is told that there is work, and nothing else happens here."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ async def test_claim_of_a_due_job_raises_its_attempt_and_opens_its_history(
     assert (running.status, running.attempt) == (ExportStatus.RUNNING, 1)
     (attempt,) = await repository.attempts_of(job.id)
     assert (attempt.attempt, attempt.worker, attempt.outcome) == (1, "host/7/f", None)
-    assert await leases.find_claim(job.id, lease.token) is not None
+    assert await leases.find_claim(lease.token) is not None
 
 
 async def test_twenty_claimers_of_one_job_yield_one_lease(
@@ -117,20 +117,19 @@ async def test_lost_answer_to_a_claim_is_found_by_its_token(
     await leases.claim(job.id, lease_seconds=LEASE_SECONDS, worker="w", token=token)
     again = await leases.claim(job.id, lease_seconds=LEASE_SECONDS, worker="w", token=token)
     assert again is None
-    found = await leases.find_claim(job.id, token)
+    found = await leases.find_claim(token)
     assert found is not None
     assert found[1] == Lease(job.id, 1, token)
-    assert await leases.find_claim(job.id, uuid4()) is None
+    assert await leases.find_claim(uuid4()) is None
 
 
-async def test_holder_of_a_running_job_is_known(add: Add, leases: LeaseRepository) -> None:
+async def test_holders_of_running_jobs_are_known(add: Add, leases: LeaseRepository) -> None:
     job = await add()
-    assert await leases.find_holder(job.id) is None
+    assert await leases.holders() == []
     taken = await leases.claim(job.id, lease_seconds=LEASE_SECONDS, worker="host/7/f")
     assert taken is not None
-    held = await leases.find_holder(job.id)
-    assert held is not None
-    assert (held[0], held[2]) == ("host/7/f", taken[1])
+    ((holder, held, lease),) = await leases.holders()
+    assert (holder, held.id, lease) == ("host/7/f", job.id, taken[1])
 
 
 # -- the ends of an attempt -----------------------------------------------------------------------

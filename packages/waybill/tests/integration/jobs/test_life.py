@@ -143,7 +143,8 @@ class JobLife(RuleBasedStateMachine):
 
     @rule(target=leases, job=jobs)
     def claim(self, job: UUID) -> Any:
-        may = self.statuses[job] is ExportStatus.QUEUED
+        # The job is what a message names; the one whose turn it is may be another.
+        may = ExportStatus.QUEUED in self.statuses.values()
         taken = self.bench.run(
             lambda: self.bench.leases.claim(job, lease_seconds=60, worker="w/1/f")
         )

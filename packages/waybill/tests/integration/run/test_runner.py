@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from waybill.bootstrap import Services
+from waybill.catalog import Catalog
+from waybill.config import Settings
 from waybill.errors import SourceRejected, SourceUnavailable
 from waybill.jobs.attempts import AttemptOutcome, Cause
 from waybill.jobs.job import ExportJob, ExportStatus
@@ -261,9 +263,49 @@ async def test_claim_whose_answer_is_lost_is_found_and_the_attempt_is_not_wasted
 ) -> None:
     leases.lose_answer.add("claim")
     job = await add()
+    another = await add(format="json")
     assert await services.runner.run(job.id) is Outcome.COMPLETED
     assert (await state(services, job)).attempt == 1
     assert len(await outcomes(services, job)) == 1
+    # And nobody else's was taken beside it.
+    assert (await state(services, another)).status is ExportStatus.QUEUED
+
+
+async def test_message_runs_the_job_whose_turn_it_is_and_each_message_one(
+    services: Services, add: Add
+) -> None:
+    jobs = [await add(), await add(format="json"), await add(tenant="acme")]
+    for _ in jobs:
+        # Always the same message, as if the others had come first.
+        assert await services.runner.run(jobs[1].id) is Outcome.COMPLETED
+    assert await services.runner.run(jobs[1].id) is Outcome.SKIPPED
+    assert {(await state(services, job)).attempt for job in jobs} == {1}
+
+
+async def test_job_that_waited_for_a_limit_is_announced_when_another_ends(
+    settings: Settings, catalog: Catalog, add: Add
+) -> None:
+    limited = settings.model_copy(update={"max_running_per_person": 1})
+    async with Services(limited, catalog=catalog) as house:
+        first, second = await add(), await add(format="json")
+        taken = await house.leases.claim(first.id, lease_seconds=60, worker="elsewhere/1/f")
+        assert taken is not None
+        # The message of the second is answered and gone; the sweeper does not send it again.
+        assert await house.runner.run(second.id) is Outcome.SKIPPED
+        await house.repository.mark_published([second.id])
+        object.__setattr__(house.settings, "republish_after_seconds", 0)
+        depth = await house.queue.depth()
+        await house.sweeper.sweep()
+        assert await house.queue.depth() == depth
+        # Another worker's job ends unannounced (it is cancelled): the sweeper sees to it.
+        await house.repository.cancel(first.id)
+        await house.sweeper.sweep()
+        assert await house.queue.depth() == depth + 1
+        # Our own job ends: it announces the next itself.
+        third = await add(format="ndjson")
+        assert await house.runner.run(third.id) is Outcome.COMPLETED
+        assert (await state(house, second)).status is ExportStatus.COMPLETED
+        assert await house.queue.depth() == depth + 2
 
 
 async def test_completion_against_a_cancel_is_told_truly_and_its_object_deleted(

@@ -1,0 +1,170 @@
+"""Whose turn it is: the claim of the fairest due job, within limits of what runs at a time.
+
+Tenants take turns, and within a tenant its persons do, however many jobs each of them has queued
+(round robin: J. Nagle, "On packet switches with infinite storage", RFC 970, 1985; by the time of
+the last service, as start-time fair queueing orders its flows: P. Goyal, H. Vin, H. Cheng,
+SIGCOMM 1996). Whoever has fewest jobs running comes first, so that long jobs do not take all
+workers. A person's own jobs run in the order of their requests.
+
+A tenant or person that comes to the queue counts as last served an hour ago: ahead of those who
+are being served, and yet nobody who waits can be overtaken by newcomers for longer than that.
+
+The choice is made in the database (migration 0012), in one statement, under one lock: limits hold
+across all workers, and a worker that is stopped in the middle keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Integer,
+    Interval,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from waybill.catalog import Catalog
+from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.rows import JOB_COLUMNS, job_of, seconds
+from waybill.jobs.tables import export_jobs as jobs
+from waybill.jobs.turn_tables import person_turns, tenant_turns
+
+_REMEMBERED: Final = timedelta(hours=1)
+"""As long as the migration's listing counts newcomers back: what is older orders nothing."""
+
+_LIMITS = (
+    bindparam("per_tenant", type_=Integer),
+    bindparam("per_person", type_=Integer),
+    bindparam("per_type", type_=JSONB),
+)
+_CLAIMED = func.claim_fairest_export(
+    bindparam("notified", type_=UuidType),
+    bindparam("token", type_=UuidType),
+    bindparam("holder", type_=Text),
+    bindparam("lease", type_=Interval),
+    *_LIMITS,
+).table_valued(*(Column(column.name, column.type) for column in JOB_COLUMNS))
+_CLAIM = select(*_CLAIMED.c)
+_NEXT = select(func.fairest_export(*_LIMITS))
+
+
+@dataclass(frozen=True, slots=True)
+class RunningLimits:
+    """How many jobs may run at a time: of one tenant, of one person, of a type. ``None``: any
+    number."""
+
+    per_tenant: int | None = None
+    per_person: int | None = None
+    per_type: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, catalog: Catalog, *, per_tenant: int | None, per_person: int | None
+    ) -> RunningLimits:
+        """Return the limits of the settings with those of the catalog's types."""
+        per_type = {
+            each.name: each.max_running for each in catalog.values() if each.max_running is not None
+        }
+        return cls(per_tenant, per_person, per_type)
+
+    @property
+    def are_set(self) -> bool:
+        """Whether a due job may have to wait although a worker is free."""
+        return bool(self.per_type) or (self.per_tenant, self.per_person) != (None, None)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the database's functions take."""
+        return {
+            "per_tenant": self.per_tenant,
+            "per_person": self.per_person,
+            "per_type": dict(self.per_type),
+        }
+
+
+class Turns:
+    """The queue, as it is served.
+
+    Args:
+        engine: waybill's own database.
+        limits: how many jobs may run at a time.
+    """
+
+    def __init__(self, engine: AsyncEngine, limits: RunningLimits | None = None) -> None:
+        self._engine = engine
+        self.limits = limits or RunningLimits()
+
+    async def claim(
+        self, notified: UUID, *, token: UUID, holder: str, lease_seconds: float
+    ) -> ExportJob | None:
+        """Give a lease on the job whose turn it is, and commit.
+
+        Args:
+            notified: the job that the message names. It is put on the list if it is not there,
+                and is claimed only when it is its turn.
+            token: the lease's.
+            holder: who claims, for the history.
+            lease_seconds: how long the lease lives unless it is renewed.
+
+        Returns:
+            ``None`` when no job is due, or all that are must wait for others to end.
+        """
+        values = {
+            "notified": notified,
+            "token": token,
+            "holder": holder,
+            "lease": seconds(lease_seconds),
+            **self.limits.parameters(),
+        }
+        # One statement, one transaction, both over before the answer is sent: nothing that happens
+        # to this process keeps the lock that claims take turns by.
+        async with self._autocommit() as connection:
+            row = (await connection.execute(_CLAIM, values)).mappings().one_or_none()
+        return None if row is None else job_of(row)
+
+    async def next_due(self) -> UUID | None:
+        """Return the job that a claim would give now."""
+        async with self._autocommit() as connection:
+            found: UUID | None = await connection.scalar(_NEXT, self.limits.parameters())
+            return found
+
+    async def tidy(self) -> None:
+        """Forget who is long served and does not wait, and take off the list whose jobs are gone
+        though no trigger could see to it. Those who are missing on it come back with their
+        messages."""
+        for table, whose in (
+            (person_turns, jobs.c.requested_by == person_turns.c.requested_by),
+            (tenant_turns, literal(value=True)),
+        ):
+            is_queued = exists().where(
+                jobs.c.status == ExportStatus.QUEUED.value,
+                func.coalesce(jobs.c.tenant, "") == table.c.tenant,
+                whose,
+                jobs.c.export_type == table.c.export_type,
+            )
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    update(table).where(table.c.is_waiting, ~is_queued).values(is_waiting=False)
+                )
+                await connection.execute(
+                    delete(table).where(
+                        ~table.c.is_waiting, table.c.turn_at < func.now() - _REMEMBERED
+                    )
+                )
+
+    def _autocommit(self) -> AsyncConnection:
+        return self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
