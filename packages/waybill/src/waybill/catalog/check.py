@@ -26,6 +26,8 @@ from waybill.catalog.relations import (
 
 DATA_CHECK_SECONDS = 5.0
 """How long one question about the data (empty? unique?) may take by default."""
+_CATALOG_SECONDS = 60.0
+"""How long one about the system's catalog may take: milliseconds, where nobody is in the way."""
 
 
 def check_catalog(
@@ -39,7 +41,7 @@ def check_catalog(
     Raises:
         ConfigurationError: the DSN is wrong. SourceUnavailable: the server does not answer.
     """
-    with connect_read_only(dsn, statement_timeout_seconds=data_check_seconds) as connection:
+    with connect_read_only(dsn, statement_timeout_seconds=_CATALOG_SECONDS) as connection:
         findings = [
             finding
             for export_type in catalog.values()
@@ -59,15 +61,14 @@ def check_catalog(
 def _check_type(connection: Connection, export_type: ExportType, seconds: float) -> list[Finding]:
     # As a run does: names without a schema are looked up where the type says, and nowhere else.
     connection.execute(foreign.set_path(export_type.search_path))
-    try:
-        findings = list(_TypeCheck(connection, export_type, seconds).run())
-        if not any(finding.severity == "error" for finding in findings):
-            findings += check_rows(connection, export_type)
-            findings += check_order(connection, export_type)
-        return findings  # after an error, what follows would only say the same again
-    finally:
-        if not connection.broken:
-            connection.execute(foreign.set_path(()))
+    findings = list(_TypeCheck(connection, export_type, seconds).run())
+    has_errors = any(finding.severity == "error" for finding in findings)
+    if not has_errors:
+        findings += check_rows(connection, export_type)
+    connection.execute(foreign.set_path(()))
+    if not has_errors:  # else what follows would only say the same again
+        findings += check_order(connection, export_type)
+    return findings
 
 
 class _TypeCheck:
@@ -379,10 +380,16 @@ class _TypeCheck:
         """Return the answer to a yes-or-no question, or ``None`` if it took too long."""
         try:
             with self._connection.transaction():
+                self._limit(self._seconds)
                 row = self._connection.execute(question).fetchone()
+                self._limit(_CATALOG_SECONDS)
         except psycopg.errors.QueryCanceled:
             return None
         return bool(row and row[0])
+
+    def _limit(self, seconds: float) -> None:
+        milliseconds = sql.Literal(str(round(seconds * 1000)))
+        self._connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(milliseconds))
 
     def _unreadable(self, exc: psycopg.Error) -> Finding:
         if isinstance(exc, psycopg.errors.InsufficientPrivilege):

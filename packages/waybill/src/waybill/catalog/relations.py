@@ -94,7 +94,7 @@ LEFT JOIN LATERAL (
           UNION ALL
           SELECT t.relid::pg_catalog.oid
           FROM pg_catalog.pg_partition_tree(
-              CASE c.relkind::pg_catalog.text WHEN 'p' THEN c.oid END::pg_catalog.regclass) t
+              CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN c.oid END::pg_catalog.regclass) t
           WHERE t.isleaf) leaf
     JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) leaf.relid
 ) leaves ON c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{r,m,p}'::pg_catalog.text[])
