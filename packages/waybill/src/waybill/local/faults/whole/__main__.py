@@ -3,7 +3,7 @@
     python -m waybill.local.faults.whole --minutes 10 --seed 1
 
 The last line is ``whole: N exports, N completed, N refused, 0 wrong``; the exit status is 1 if any
-is wrong. ``--plant gap`` plants a fault, which has to be found.
+is wrong. ``--plant gap`` and ``--plant lock`` plant a fault, which has to be found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="whole", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plant", choices=PLANTS)
+    parser.add_argument("--plant", choices=sorted(PLANTS))
     arguments = parser.parse_args()
     configure_logging("CRITICAL")
     console = Console(stderr=True, highlight=False)
@@ -43,7 +43,7 @@ def main() -> int:
                 plant=arguments.plant,
             )
     print(tally)
-    return 1 if tally.wrong else 0
+    return tally.exit_status
 
 
 if __name__ == "__main__":

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import functools
 import multiprocessing
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,24 +19,26 @@ from psycopg import sql
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog, ExportType
 from waybill.config import Settings
+from waybill.jobs.checkpoints import CheckpointLog
 from waybill.log import configure_logging
 from waybill.pipeline import keyset, readers
 from waybill.run import produce
-
-PLANTS = ("gap",)
-"""Faults to plant, to see that they are found: ranges that lose rows, and no count to miss them."""
+from waybill.source.opening import Opening
+from waybill.source.witness import Witness
 
 _SMALL: dict[str, Any] = {"smallest_rows": 1, "range_bytes": 200_000, "first_rows": 37}
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a process is to run."""
+    """What a process is to run. ``dies_behind_checkpoint``: it is killed as soon as it has written
+    down a place to go on from, which a kill at any moment seldom meets."""
 
     settings: dict[str, Any]
     export_type: ExportType
     export_id: UUID
     plant: str | None = None
+    dies_behind_checkpoint: bool = False
 
 
 def settings_for(settings: dict[str, Any], dsn: str) -> Settings:
@@ -61,8 +68,10 @@ def prepare() -> None:
 def _run(order: Order) -> None:
     configure_logging("CRITICAL")
     setattr(produce, "Parallel", functools.partial(readers.Parallel, **_SMALL))
-    if order.plant == "gap":
-        _plant_gap()
+    if order.plant is not None:
+        PLANTS[order.plant].sow()
+    if order.dies_behind_checkpoint:
+        _die_behind_checkpoint()
 
     async def main() -> None:
         settings = Settings(**order.settings)
@@ -72,11 +81,62 @@ def _run(order: Order) -> None:
     asyncio.run(main())
 
 
-def _plant_gap() -> None:
+def _die_behind_checkpoint() -> None:
+    real = CheckpointLog.record
+
+    def record(*arguments: Any) -> bool:
+        if is_kept := real(*arguments):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return is_kept
+
+    setattr(CheckpointLog, "record", record)
+
+
+# -- faults to plant -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A fault, to see that it is found: each takes away one promise and what would notice.
+
+    ``shapes`` of ``sizes`` rows meet it, where what is done to them is one of ``changes`` (all, if
+    there is none).
+    """
+
+    sow: Callable[[], None]
+    shapes: tuple[str, ...]
+    sizes: tuple[int, ...]
+    changes: tuple[str, ...] = ()
+
+
+def _lose_rows_of_ranges() -> None:
     real = keyset.rows_behind
 
     def late(*arguments: Any, **options: Any) -> sql.Composable:
         return sql.SQL("{} AND waybill_source.n % 11 <> 3").format(real(*arguments, **options))
 
+    real_range = readers._Range
+
+    def uncounted(*arguments: Any) -> readers._Range:
+        return dataclasses.replace(real_range(*arguments), expected=None)
+
     setattr(readers, "rows_behind", late)
+    setattr(readers, "_Range", uncounted)
     setattr(readers.ManyReaders, "_prove_whole", lambda _: None)
+
+
+def _lock_behind_the_snapshot() -> None:
+    def begin(self: Any, holding: contextlib.ExitStack) -> Any:
+        # What is planned next takes the locks, as a COPY would by itself.
+        self._table = None
+        self._session.script(self._opening(self._begin_with))
+        return self._start(), frozenset()
+
+    setattr(Opening, "_begin", begin)
+    setattr(Witness, "check", lambda _: None)
+
+
+PLANTS = {
+    "gap": Plant(_lose_rows_of_ranges, ("table",), (6_000,)),
+    "lock": Plant(_lock_behind_the_snapshot, ("table",), (900,), ("refill", "swap")),
+}

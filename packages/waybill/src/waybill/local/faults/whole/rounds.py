@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import random
 import secrets
+import signal
 import threading
 import time
 from collections import Counter
@@ -20,24 +22,30 @@ from rich.console import Console
 from sqlalchemy import text
 
 from waybill.bootstrap import Services
-from waybill.catalog import Catalog
+from waybill.catalog import Catalog, ExportType
 from waybill.catalog.model import Consistency
 from waybill.config import Settings
+from waybill.errors import RequestError, RunError
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.local.faults.servers import Programs, Server
 from waybill.local.faults.whole import attempts
-from waybill.local.faults.whole.judge import judge
+from waybill.local.faults.whole.judge import judge, judge_stream
 from waybill.local.faults.whole.kinds import KINDS
 from waybill.local.faults.whole.sources import Scenario
 from waybill.local.service_stack import settings_of
 from waybill.local.stack import LocalStack
 from waybill.manifest import Manifest
 from waybill.migrations.run import migrate
+from waybill.principal import Principal
+from waybill.requests.request import ExportRequest
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 _SHAPES = ("table", "table", "table", "partitioned", "view", "materialized", "join", "inherited")
 _FORMATS = ("csv", "ndjson", "json")
-_ROWS = (0, 900, 6_000, 14_000)
+_ROWS = (0, 900, 6_000, 14_000, 14_000)
+"""The largest makes three parts of an upload, so that there is something to go on with."""
+_STREAMS = 0.2
+"""How many of all exports are streams."""
 _TURNS = 2
 _AT_ONCE = 2
 _ATTEMPT_SECONDS = 120.0
@@ -57,9 +65,15 @@ class Tally:
     refused: int = 0
     wrong: int = 0
     resumed: int = 0
+    streamed: int = 0
     killed: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """Return the command's: 1 if any file is wrong."""
+        return 1 if self.wrong else 0
 
     def __str__(self) -> str:
         return (
@@ -82,8 +96,12 @@ def fuzz(
 ) -> Tally:
     """Run rounds on ``stack``'s services for so long (or so many ``rounds``); return the tally.
 
-    ``plant`` is one of ``attempts.PLANTS``.
+    ``plant`` is one of ``attempts.PLANTS``, and the end of the rounds as soon as it is found.
     """
+    changes: tuple[str, ...] = ()
+    if plant is not None:
+        planted = attempts.PLANTS[plant]
+        shapes, sizes, changes = planted.shapes, planted.sizes, planted.changes
     attempts.prepare()
     chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
     tally = Tally()
@@ -93,8 +111,10 @@ def fuzz(
     )
     migrate(service)
     until = time.monotonic() + minutes * 60
-    with _sources(stack, directory, console) as servers:
+    with _sources(stack, directory, console, only_own=plant is not None) as servers:
         while time.monotonic() < until and (rounds is None or rounds > 0):
+            if plant is not None and tally.wrong:
+                break
             rounds = None if rounds is None else rounds - 1
             server = chance.choice(servers)
             kinds = [kind for kind in KINDS if kind.needs in {None, *server.has}]
@@ -105,11 +125,12 @@ def fuzz(
                     chance.choice(shapes),
                     chance.choice(sizes),
                     random.Random(chance.random()),  # noqa: S311
+                    changes,
                 )
                 _Round(service, scenario, chance, tally, console, plant, server.name).run()
     console.print(
-        f"{tally.killed} attempts killed, {tally.resumed} files of several segments; refusals: "
-        f"{dict(tally.refusals)}"
+        f"{tally.killed} attempts killed, {tally.resumed} files of several segments, "
+        f"{tally.streamed} streams; refusals: {dict(tally.refusals)}"
     )
     return tally
 
@@ -137,9 +158,14 @@ class _Source:
 
 
 @contextlib.contextmanager
-def _sources(stack: LocalStack, directory: Path, console: Console) -> Iterator[list[_Source]]:
+def _sources(
+    stack: LocalStack, directory: Path, console: Console, *, only_own: bool
+) -> Iterator[list[_Source]]:
     """The wheels' PostgreSQL, and Debian's with databases in ICU's and libc's order."""
     own = _Source("PostgreSQL 18", stack.postgres.dsn(), stack.postgres.dsn)
+    if only_own:
+        yield [own]
+        return
     if not (DEBIAN / "postgres").is_file():
         console.print(f"Without ICU and libc: there is no PostgreSQL in {DEBIAN}.")
         yield [own]
@@ -202,9 +228,38 @@ class _Round:
                 consistency = "resumable"
             export_type = self._scenario.export_type(consistency)
             async with Services(settings, catalog=Catalog([export_type])) as services:
-                await asyncio.gather(*(self._one(services, export_type) for _ in range(_AT_ONCE)))
+                await asyncio.gather(*(self._any(services, export_type) for _ in range(_AT_ONCE)))
 
-    async def _one(self, services: Services, export_type: Any) -> None:
+    async def _any(self, services: Services, export_type: ExportType) -> None:
+        if self._plant is None and self._chance.random() < _STREAMS:
+            await self._stream(services)
+        else:
+            await self._one(services, export_type)
+
+    async def _stream(self, services: Services) -> None:
+        chosen = self._chance.choice(_FORMATS)
+        request = ExportRequest(
+            "whole", chosen, format_options={"formula_guard": False} if chosen == "csv" else {}
+        )
+        self._tally.exports += 1
+        self._tally.streamed += 1
+        data = bytearray()
+        try:
+            stream = await services.streams.open(Principal(secrets.token_hex(6)), request)
+            try:
+                while (piece := await stream.next()) is not None:
+                    data += piece
+            finally:
+                await stream.close()
+        except (RequestError, RunError) as exc:
+            self._refused(chosen, getattr(exc, "cause", exc.code))
+            return
+        self._tally.completed += 1
+        verdict = judge_stream(bytes(data), chosen, list(self._scenario.states))
+        if verdict.problem is not None:
+            self._wrong(f"{chosen} stream", verdict.problem)
+
+    async def _one(self, services: Services, export_type: ExportType) -> None:
         options = {"formula_guard": False}
         chosen = self._chance.choice(_FORMATS)
         job = await services.repository.add(
@@ -212,21 +267,26 @@ class _Round:
             options={"format_options": options} if chosen == "csv" else {},
         )  # fmt: skip
         order = attempts.Order(services.settings.model_dump(), export_type, job.id, self._plant)
-        kills = self._chance.choice((0, 0, 1, 2))
+        may_resume = export_type.consistency == "resumable"
+        kills = self._chance.choice((1, 2, 2, 3) if may_resume else (0, 0, 1, 2))
         while True:
             found = await services.repository.find(job.id)
             assert found is not None  # noqa: S101 - its row was added above
             if found.status.is_finished:
                 break
-            process = attempts.start(order)
             killed = kills > 0
+            behind_checkpoint = killed and may_resume and self._chance.random() < 0.7
+            process = attempts.start(
+                dataclasses.replace(order, dies_behind_checkpoint=behind_checkpoint)
+            )
+            at_any_moment = killed and not behind_checkpoint
             await asyncio.to_thread(
-                process.join, self._chance.uniform(0.2, 2.5) if killed else _ATTEMPT_SECONDS
+                process.join, self._chance.uniform(0.2, 2.5) if at_any_moment else _ATTEMPT_SECONDS
             )
             if process.is_alive():
-                self._tally.killed += killed
                 process.kill()
                 process.join()
+            self._tally.killed += killed and process.exitcode == -signal.SIGKILL
             kills -= 1
             await _make_due(services, job)
         await self._judge(services, found)
@@ -234,12 +294,7 @@ class _Round:
     async def _judge(self, services: Services, job: ExportJob) -> None:
         self._tally.exports += 1
         if job.status is not ExportStatus.COMPLETED:
-            code = job.error_code or "none"
-            self._tally.refusals[code] += 1
-            if code in _CLEAR:
-                self._tally.refused += 1
-            else:
-                self._wrong(job, f"failed with {code}")
+            self._refused(job.format, job.error_code or "none")
             return
         self._tally.completed += 1
         data = b"".join(services.storage_of(job).read(job.object_key or ""))
@@ -247,11 +302,19 @@ class _Round:
         verdict = judge(data, manifest, self._scenario, list(self._scenario.states))
         self._tally.resumed += verdict.segments > 1
         if verdict.problem is not None:
-            self._wrong(job, verdict.problem)
+            segments = f" of {verdict.segments} segments" if verdict.segments > 1 else ""
+            self._wrong(f"{job.format}{segments}", verdict.problem)
 
-    def _wrong(self, job: ExportJob, problem: str) -> None:
+    def _refused(self, what: str, code: str) -> None:
+        self._tally.refusals[code] += 1
+        if code in _CLEAR:
+            self._tally.refused += 1
+        else:
+            self._wrong(what, f"failed with {code}")
+
+    def _wrong(self, what: str, problem: str) -> None:
         self._tally.wrong += 1
-        finding = f"{self._name}: {job.format}: {problem}"
+        finding = f"{self._name}: {what}: {problem}"
         self._tally.findings.append(finding)
         self._console.print(f"WRONG: {finding}", style="red", markup=False)
 

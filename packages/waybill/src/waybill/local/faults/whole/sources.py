@@ -31,7 +31,7 @@ _SESSION = {
     "client_min_messages": "error",
 }
 # Made by somebody who may create in ``public``: they fit better than PostgreSQL's own.
-_TRAPS = (
+TRAPS = (
     "CREATE OR REPLACE FUNCTION public.trap(varchar, varchar) RETURNS bool LANGUAGE sql AS"
     " 'SELECT false'",
     "CREATE OPERATOR public.> (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.trap)",
@@ -54,6 +54,7 @@ class Scenario:
         kind: its key.
         shape: ``table``, ``partitioned``, ``view``, ``materialized``, ``join``, ``inherited``.
         rows: how many there are at first.
+        only: the names of what may happen to it, if not everything.
     """
 
     dsn: str
@@ -61,6 +62,7 @@ class Scenario:
     shape: str
     rows: int
     random: random.Random
+    only: tuple[str, ...] = ()
     states: list[State] = field(default_factory=list)
     problem: BaseException | None = None
 
@@ -176,6 +178,8 @@ class Scenario:
             changes += [self._refill] * 2
         if self.shape == "table":
             changes += [self._swap, self._swap, self._drop, self._retype, self._cluster]
+        if self.only:
+            return [change for change in changes if change.__name__[1:] in self.only]
         return changes
 
     def _insert(self, connection: psycopg.Connection) -> None:
@@ -242,7 +246,7 @@ class Scenario:
         connection.execute(self.random.choice((b"VACUUM FULL t", b"VACUUM t", b"REINDEX TABLE t")))
 
     def _trap(self, connection: psycopg.Connection) -> None:
-        connection.execute(self.random.choice(_TRAPS).encode())
+        connection.execute(self.random.choice(TRAPS).encode())
 
     def _refresh(self, connection: psycopg.Connection) -> None:
         how = self.random.choice(("", "CONCURRENTLY "))
