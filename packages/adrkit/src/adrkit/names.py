@@ -51,6 +51,29 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def existing(path: Path) -> Path | None:
+    """``path`` as it is spelled on the disk, None when nothing is there.
+
+    Names count in either normal form (NFC or NFD): a name that was typed on one system and
+    committed on another is the same to a reader, who cannot see the difference. A name that is
+    there as it is written comes first.
+    """
+    try:
+        if path.exists():
+            return path
+        if str(path).isascii():
+            return None
+        found = Path(path.anchor)
+        for part in Path(os.path.normpath(path)).relative_to(path.anchor).parts:
+            if (step := found / part).exists():
+                found = step
+            else:
+                found = next(other for other in found.iterdir() if same_name(other.name, part))
+    except (OSError, ValueError, StopIteration):  # a name too long, a null character
+        return None
+    return found if found.exists() else None
+
+
 def same_name(left: str, right: str) -> bool:
     """Whether two file names are one, whichever normal form (NFC or NFD) each was written in."""
     return left == right or unicodedata.normalize("NFC", left) == unicodedata.normalize(

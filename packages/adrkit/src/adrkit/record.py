@@ -45,7 +45,8 @@ _CITATION = re.compile(r"(?<![\w/-])ADR[-_ ]?(\d{1,6})(?!\d|[-\w]*\.md)", re.IGN
 _LINKED_RECORD = re.compile(r"(?:^|/)(?:adr[-_]?)?(\d{1,6})[a-z]?[-_][^/]*\.(?:md|markdown)$", re.I)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _PATH = re.compile(
-    r"(?P<path>(?:\.{0,2}/)?[\w.@+~-]+(?:/[\w.@+~*\[\]{}-]+)*/?)"
+    # With marks that stand apart from their letters, as in names from macOS (NFD).
+    r"(?P<path>(?:\.{0,2}/)?[\w\u0300-\u036f.@+~-]+(?:/[\w\u0300-\u036f.@+~*\[\]{}-]+)*/?)"
     r"(?P<fragment>(?:::[\w.:\[\]-]+|#L\d+(?:-L?\d+)?|:\d+(?:[-:]\d+)*)?)"
 )
 # An unslashed name in backticks is a path only with one of these endings: `os.path` is none.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 from adrkit.model import ReferenceKind, RelationKind, Status
+from adrkit.names import same_name
 from adrkit.record import Record
 
 #: Around what a drawing says of records: labels in a committed graph are no citations.
@@ -116,8 +118,9 @@ def read_graph(records: Sequence[Record], *, mentions: bool = True) -> RecordGra
             label = f"ADR-{number:04d}"
             missing.setdefault(number, Node(f"ADR{number:04d}", label, "", None, None))
             return missing[number]
-        name = link.split("#")[0].rsplit("/", 1)[-1] if link else ""
-        return next((node for node in found if node.path and node.path.name == name), found[0])
+        name = unquote(link.split("#")[0].rsplit("/", 1)[-1]) if link else ""
+        linked = (node for node in found if node.path and same_name(node.path.name, name))
+        return next(linked, found[0])
 
     declared: dict[tuple[str, str, EdgeKind], set[bool]] = {}
     mentioned: dict[tuple[str, str], None] = {}

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from adrkit.document import Document, Edit, LinkKind, Span
 from adrkit.model import ReferenceKind
+from adrkit.names import existing
 from adrkit.record import Record
 
 _EXTERNAL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|/|#|\Z")
@@ -30,12 +31,16 @@ class Moves:
     def number(self, old: int) -> int:
         return self.numbers.get(old, old)
 
+    def of(self, old: Path) -> Path | None:
+        """Where the record at ``old`` goes, its name in either normal form."""
+        return self.paths.get(old) or self.paths.get(existing(old) or old)
+
     def number_at(self, source: Path | None, target: str) -> int | None:
         """The new number of the record that a link in ``source`` leads to."""
         if source is None:
             return None
         path = unquote(re.split(r"[?#]", target, maxsplit=1)[0])
-        new = self.paths.get(Path(os.path.normpath(source.parent.resolve() / path)))
+        new = self.of(Path(os.path.normpath(source.parent.resolve() / path)))
         return int(new.name[:4]) if new else None
 
     def renumbered(self, text: str) -> str:
@@ -93,7 +98,7 @@ def _moved(written: str, source: Path, target: Path, moves: Moves) -> str | None
     if _EXTERNAL.match(path):
         return None
     old = Path(os.path.normpath(source.parent.resolve() / unquote(path)))
-    new = moves.paths.get(old)
+    new = moves.of(old)
     if new is None and source.parent.resolve() == target.parent.resolve():
         return None
     place = os.path.relpath(new or old, target.parent.resolve())

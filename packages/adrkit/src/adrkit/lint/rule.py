@@ -11,6 +11,7 @@ from pathlib import Path
 
 from adrkit.document import Edit, Span
 from adrkit.model import Relation, Status
+from adrkit.names import existing
 from adrkit.reading import DEFAULT_READING, Reading
 from adrkit.record import Record
 
@@ -84,12 +85,9 @@ class ProjectView:
         return {}
 
     def exists(self, path: Path) -> bool:
-        """Whether a path is there; each is looked up once."""
+        """Whether a path is there, in either normal form; each is looked up once."""
         if path not in self._known:
-            try:
-                self._known[path] = path.exists()
-            except (OSError, ValueError):  # a name too long, a null character
-                self._known[path] = False
+            self._known[path] = existing(path) is not None
         return self._known[path]
 
 

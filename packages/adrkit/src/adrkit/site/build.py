@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os.path
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from adrkit.document import plain
 from adrkit.errors import AdrkitError, WriteFailed
 from adrkit.graph import Edge, EdgeKind, Node, RecordGraph, read_graph
 from adrkit.model import Status
+from adrkit.names import existing
 from adrkit.record import Record
 from adrkit.renames import Renames
 from adrkit.site.arcs import ROW_HEIGHT, draw
@@ -245,6 +247,7 @@ class _Site:
         taken = {"index.html", "graph.html"}
         for node in self.nodes:
             stem = node.path.stem if node.path else node.key.lower()
+            stem = unicodedata.normalize("NFC", stem)  # marks of their own would become dashes
             stem = re.sub(r"[^\w.-]+", "-", stem).strip(".-") or node.key.lower()
             name, copy = f"{stem}.html", 1
             while name.casefold() in taken:
@@ -259,7 +262,7 @@ class _Site:
         if record.path is None or not path:
             return None
         file = Path(os.path.normpath(record.path.resolve().parent / unquote(path)))
-        node = self.by_path.get(file)
+        node = self.by_path.get(file) or self.by_path.get(existing(file) or file)
         return quote(self.page[node.key]) if node else None
 
     def _citation(self, record: Record, number: int) -> str | None:
@@ -274,7 +277,8 @@ class _Site:
             return None
         name = unquote(re.split(r"[?#]", target)[0])
         try:
-            file = (record.path.parent / name).resolve()
+            file = record.path.parent / name
+            file = (existing(file) or file).resolve()
             inside = file.is_relative_to(self.root) and file.suffix.lower() in _IMAGES
             if not inside or not file.is_file() or file.stat().st_size > _MAX_IMAGE_BYTES:
                 return None
