@@ -155,6 +155,7 @@ class Services:
             policy=CleanupPolicy(
                 download_grace=timedelta(seconds=settings.download_grace_seconds),
                 job_retention=timedelta(days=settings.job_retention_days),
+                replay_window=timedelta(days=settings.replay_days),
             ),
         )
         self.orphans = OrphanSweep(

@@ -175,6 +175,9 @@ class Settings(NotificationSettings, BaseSettings):
     a failover of waybill's database a person may hold a link to a file the database forgot."""
     job_retention_days: float = Field(90.0, gt=0)
     """How long the rows of jobs that are over are kept, counted from their last change."""
+    replay_days: float = Field(30.0, gt=0)
+    """How long a failed export can be replayed that filters rows or has ``since``; then the values
+    that it compares with are forgotten. Of other exports they are as soon as there is no file."""
     audit_retention_days: float = Field(400.0, ge=30)
     """How long events of the audit trail are kept; the database deletes none younger than 30."""
     monitor_seconds: float = Field(30.0, gt=0)

@@ -300,6 +300,17 @@ class NotADeadLetter(RequestError):
         super().__init__(f"The export is {status}; only one that failed can be replayed.")
 
 
+class ValuesForgotten(RequestError):
+    """What the rows are to be compared with was forgotten: without it all would be exported."""
+
+    code = "values_forgotten"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The values that this export filters by are not kept any more; request it anew."
+        )
+
+
 class DownloadLimitReached(RequestError):
     """The file was downloaded as often as it may be."""
 

@@ -37,6 +37,7 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.ExportGone("expired"),
     errors.DownloadLimitReached(3),
     errors.NotADeadLetter("completed"),
+    errors.ValuesForgotten(),
     errors.ResultUnreadable(),
     errors.SourceUnreadable("timed out"),
     errors.TooManyWatchers(),

@@ -52,6 +52,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.ExportGone: HTTPStatus.GONE,
     errors.DownloadLimitReached: HTTPStatus.FORBIDDEN,
     errors.NotADeadLetter: HTTPStatus.CONFLICT,
+    errors.ValuesForgotten: HTTPStatus.CONFLICT,
     errors.ResultUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.SourceUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyWatchers: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -13,8 +13,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, null, select
 
-from waybill.errors import ExportNotFound, NotADeadLetter, QueueUnavailable
+from waybill.errors import ExportNotFound, NotADeadLetter, QueueUnavailable, ValuesForgotten
 from waybill.jobs.attempts import Cause, ExportAttempt
+from waybill.jobs.forgetting import FORGOTTEN, is_forgotten
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.reach import Reach
@@ -127,12 +128,14 @@ class DeadLetters:
         Raises:
             ExportNotFound: there is no such job within reach.
             NotADeadLetter: it did not fail, or was replayed in the meantime.
+            ValuesForgotten: what its rows are to be compared with is not kept any more.
         """
         statement = (
             move(ExportStatus.QUEUED)
             .where(
                 jobs.c.id == export_id,
                 jobs.c.status == ExportStatus.FAILED.value,
+                ~is_forgotten(),
                 within.condition(),
             )
             .values(
@@ -150,7 +153,9 @@ class DeadLetters:
             if job is not None:
                 await tell(witnesses, connection, job)
         if job is None:
-            await self.get(export_id, within=within)  # says which of the two it is
+            letter = await self.get(export_id, within=within)  # says if it is none
+            if FORGOTTEN in letter.job.options:
+                raise ValuesForgotten
             raise NotADeadLetter(ExportStatus.QUEUED.value)
         log.info("export.replayed", export_id=str(job.id), attempts_before=job.attempt)
         try:
@@ -174,6 +179,6 @@ class DeadLetters:
         for job in await self.list(wanted, within=within, limit=limit):
             try:
                 replayed.append(await self.replay(job.id, within=within, witnesses=witnesses))
-            except (ExportNotFound, NotADeadLetter):
-                continue  # somebody else was faster
+            except (ExportNotFound, NotADeadLetter, ValuesForgotten):
+                continue  # somebody else was faster, or it is too late
         return replayed

@@ -68,6 +68,9 @@ EXPLANATIONS: dict[str, str] = {
     "invalid_option": (
         "An option of your request does not fit any more. Request the export without it."
     ),
+    "values_forgotten": (
+        "The values that the export filters by are not kept any more. Request the export again."
+    ),
     "internal_error": (
         "Something failed on our side, and it was logged. "
         "Request the export again; if it happens once more, tell your administrator."

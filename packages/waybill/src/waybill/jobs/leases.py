@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
 from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
 from waybill.jobs.explanations import explain
+from waybill.jobs.forgetting import forgetful
 from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
 from waybill.jobs.rows import (
     JOB_COLUMNS,
@@ -176,6 +177,7 @@ class LeaseRepository:
         statement = _held(lease).values(
             # What a completed job is once its file is gone; nobody need be told of either.
             **_over(ExportStatus.DELETED),
+            **forgetful(),
             rows_expected=rows,
             rows_expected_exact=True,
             rows_done=rows,

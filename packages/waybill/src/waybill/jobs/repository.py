@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptOutcome, ExportAttempt
 from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
+from waybill.jobs.forgetting import forgetful, has_values
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.reach import Reach
 from waybill.jobs.rows import (
@@ -169,7 +170,7 @@ class ExportRepository:
         statement = (
             move(ExportStatus.CANCELLED)
             .where(jobs.c.id == export_id)
-            .values(finished_at=func.now(), next_attempt_at=null())
+            .values(finished_at=func.now(), next_attempt_at=null(), **forgetful())
         )
         async with self._engine.begin() as connection:
             job = await change(connection, statement)
@@ -293,14 +294,15 @@ class ExportRepository:
             return [job_of(row) for row in (await connection.execute(statement)).mappings()]
 
     async def clear_object(self, export_id: UUID) -> bool:
-        """Forget the object of a job after it was deleted: the object goes before the row."""
+        """Forget the object of a job after it was deleted: the object goes before the row. What
+        its rows were compared with is forgotten with it."""
         return await self._execute(
             update(jobs)
             .where(
                 jobs.c.id == export_id,
                 jobs.c.status.in_([ExportStatus.EXPIRED.value, ExportStatus.DELETED.value]),
             )
-            .values(object_key=null(), updated_at=func.now())
+            .values(object_key=null(), updated_at=func.now(), **forgetful())
         )
 
     async def states_of(self, export_ids: Collection[UUID]) -> Mapping[UUID, JobState]:
@@ -330,6 +332,33 @@ class ExportRepository:
                 )
                 for row in await connection.execute(statement)
             }
+
+    async def forget_values(self, *, failed_before: datetime, limit: int) -> int:
+        """Forget what the rows of jobs without a file were compared with, however they came to
+        have none; of a failed job, which can be replayed, only if it failed before then.
+
+        Returns how many jobs had something to forget.
+        """
+        candidates = (
+            select(jobs.c.id)
+            .where(
+                jobs.c.status.in_(_WITHOUT_FILE),
+                jobs.c.object_key.is_(None),
+                or_(
+                    jobs.c.status != ExportStatus.FAILED.value,
+                    jobs.c.finished_at < failed_before,
+                ),
+                has_values(),
+            )
+            .limit(limit)
+            # A replay that is faster holds the row, and it is left alone.
+            .with_for_update(skip_locked=True)
+        )
+        statement = (
+            update(jobs).where(jobs.c.id.in_(candidates.scalar_subquery())).values(**forgetful())
+        )
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
 
     async def purge(self, *, ended_before: datetime, limit: int) -> int:
         """Delete old jobs that are over and whose object is gone, with their history."""

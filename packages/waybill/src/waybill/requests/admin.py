@@ -11,7 +11,13 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.audit.audit import AuditAction, AuditEvent, AuditFilter, AuditLog
-from waybill.errors import ExportGone, ExportNotFound, ExportNotReady, NotADeadLetter
+from waybill.errors import (
+    ExportGone,
+    ExportNotFound,
+    ExportNotReady,
+    NotADeadLetter,
+    ValuesForgotten,
+)
 from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.reach import Reach
@@ -153,7 +159,7 @@ class ExportAdministration:
         """Queue a failed job again.
 
         Raises:
-            PermissionDenied, ExportNotFound, NotADeadLetter
+            PermissionDenied, ExportNotFound, NotADeadLetter, ValuesForgotten
         """
         return await self._dead_letters.replay(
             export_id, within=self._reach(principal), witnesses=[self._replayed(principal)]
@@ -167,8 +173,8 @@ class ExportAdministration:
         for job in await self.list_dead_letters(principal, wanted, limit=limit):
             try:
                 replayed.append(await self.replay(principal, job.id))
-            except (ExportNotFound, NotADeadLetter):
-                continue  # somebody else was faster
+            except (ExportNotFound, NotADeadLetter, ValuesForgotten):
+                continue  # somebody else was faster, or it is too late
         return replayed
 
     # -- the trail --------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waybill.errors import IdempotencyKeyReused, InvalidHeader, TooManyIdempotencyKeys
+from waybill.jobs.forgetting import without_values
 from waybill.jobs.job import ExportJob
 from waybill.principal import Principal
 from waybill.requests.admission_tables import idempotency_keys as keys
@@ -121,6 +122,7 @@ async def keep_answer(
     """Remember the answer, in place of one that is past its time."""
     # The lease is a worker's secret, and an unfinished job has no manifest.
     answer: dict[str, Any] = _JOB.dump_python(job, mode="json", exclude={"lease_token", "manifest"})
+    answer["options"] = without_values(job.options)  # no answer shows them, so none keeps them
     values = {
         "fingerprint": fingerprint,
         "export_id": job.id,

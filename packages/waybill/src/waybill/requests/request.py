@@ -18,9 +18,10 @@ from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
 from waybill.catalog.plan import FormatOptions
 from waybill.catalog.scope import Parameter
 from waybill.catalog.where import where_clause
-from waybill.errors import InvalidOption, UnknownFilter
+from waybill.errors import InvalidOption, UnknownFilter, ValuesForgotten
 from waybill.formats import get_encoder, read_options
 from waybill.formats.formula_guard import needs_guard
+from waybill.jobs.forgetting import FORGOTTEN
 
 Compression = Literal["gzip", "zstd"]
 COMPRESSIONS: tuple[str, ...] = get_args(Compression)
@@ -56,7 +57,9 @@ class ExportRequest:
 
     ``filters`` are ``{name: {operator: value}}`` by the type's declarations, ``since`` an ISO 8601
     instant; both as JSON has them, since that is what the job's row keeps. ``terms`` are those of a
-    canonical request; ``None`` in one that was stored before there were any.
+    canonical request; ``None`` in one that was stored before there were any. ``is_forgotten``: what
+    rows are to be compared with is not kept any more; such a request still says what it asked for,
+    and selects nothing.
     """
 
     export_type: str
@@ -67,6 +70,7 @@ class ExportRequest:
     compression: str | None = None
     format_options: Mapping[str, Any] = field(default_factory=dict)
     terms: Terms | None = None
+    is_forgotten: bool = False
 
     def canonical(self, export_type: ExportType) -> ExportRequest:
         """Return the request in its one spelling, everything in it checked against the type.
@@ -132,7 +136,10 @@ class ExportRequest:
 
         Raises:
             UnknownFilter, InvalidFilter, InvalidOption: the catalog has changed since.
+            ValuesForgotten: no condition is left, and no condition means every row.
         """
+        if self.is_forgotten:
+            raise ValuesForgotten
         since = self._since(export_type)
         return where_clause(
             scope=export_type.scope,
@@ -197,6 +204,7 @@ class ExportRequest:
             compression=options.get("compression"),
             format_options=options.get("format_options", {}),
             terms=_terms(options.get("terms")),
+            is_forgotten=FORGOTTEN in options,
         )
 
     def _since(self, export_type: ExportType) -> datetime | None:

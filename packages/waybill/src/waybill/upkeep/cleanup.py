@@ -31,11 +31,14 @@ class CleanupPolicy:
 
     ``download_grace``: an expired file is out of reach at once, but its object stays this long, so
     that a download under way can end. A file that a person deleted goes at once.
+    ``replay_window``: what a failed job filters by, without which it cannot be replayed, counted
+    from its end.
     ``job_retention``: rows of jobs that are over, counted from their last change.
     """
 
     download_grace: timedelta
     job_retention: timedelta
+    replay_window: timedelta
 
 
 class ResultCleanup:
@@ -103,6 +106,16 @@ class ResultCleanup:
                 )
                 return False
         return await self._repository.clear_object(job.id)
+
+    async def forget_values(self) -> int:
+        """Forget what rows were compared with, of jobs that have no file and will have none.
+        Returns how many."""
+        forgotten = await self._repository.forget_values(
+            failed_before=self._clock.now() - self._policy.replay_window, limit=_BATCH
+        )
+        if forgotten:
+            log.info("exports.values_forgotten", count=forgotten)
+        return forgotten
 
     async def purge(self) -> int:
         """Delete the rows of jobs that were over long ago. Returns how many."""

@@ -72,6 +72,7 @@ class Sweeper:
         """Take files past their time out of reach, and forget what is long over. The database
         alone: a file expires in time though storage hangs."""
         await self._cleanup.expire()
+        await self._cleanup.forget_values()
         await self._cleanup.purge()
         await self._desk.forget_keys()
         await self._audit.forget(timedelta(days=self._settings.audit_retention_days), limit=_BATCH)

@@ -136,7 +136,11 @@ async def test_storage_that_is_away_loses_no_memory_of_the_object(
         repository=services.repository,
         storages={"s3": AwayStorage()},  # type: ignore[dict-item]
         clock=services.clock,
-        policy=CleanupPolicy(download_grace=HOUR, job_retention=timedelta(days=90)),
+        policy=CleanupPolicy(
+            download_grace=HOUR,
+            job_retention=timedelta(days=90),
+            replay_window=timedelta(days=30),
+        ),
     )
     job, key = await completed(services, add)
     clock.advance(days=8)
