@@ -25,7 +25,8 @@ from waybill.local.ports import LOOPBACK
 from waybill.local.stack import BUCKET, LocalStack
 
 SECRET = b"every-row-of-an-export"
-_STRANGER = 65_531
+# Whom programs that drop root's rights become, on every machine: the likeliest neighbour.
+_STRANGER = 65_534
 _IS_ROOT = os.geteuid() == 0
 
 
@@ -198,7 +199,7 @@ def test_files_of_the_stack_are_closed_to_others(stack: LocalStack) -> None:
 def test_another_user_reads_no_file_through_any_process(
     stack: LocalStack, stranger: Callable[..., subprocess.CompletedProcess[bytes]]
 ) -> None:
-    # PostgreSQL refuses root and runs as nobody then: as somebody other than our stranger.
+    # PostgreSQL refuses root, and must not become one whom others become as well.
     pids = [process.pid for process in psutil.Process().children(recursive=True)]
     script = f"""
 import json, os

@@ -11,13 +11,14 @@ import os
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from waybill.local.account import (
     executable_by,
+    give_to,
+    named_account,
     path_within_working_directory,
     unprivileged_account,
 )
@@ -58,7 +59,7 @@ class PostgresService(Service):
     def __init__(self, context: ServiceContext) -> None:
         super().__init__(context)
         self._data = self.directory / "data"
-        self._account = unprivileged_account()
+        self._account = unprivileged_account(self.directory)
         # <package>/pginstall/bin/postgres
         package = postgres_binary("postgres").parents[2]
         self._programs = {
@@ -74,16 +75,12 @@ class PostgresService(Service):
     # -- start ----------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        self._own(self.directory)
         if (self._data / "PG_VERSION").exists():
             self._check_version()
             self._remove_stale_pid_file()
         else:
             self._initialise()
-
-    def _own(self, path: Path) -> None:
-        if self._account is not None:
-            os.chown(path, self._account.uid, self._account.gid)
+        give_to(self._account, self.directory)
 
     def _check_version(self) -> None:
         found = (self._data / "PG_VERSION").read_text().strip()
@@ -124,17 +121,22 @@ class PostgresService(Service):
         pid_file.unlink(missing_ok=True)
 
     def _initialise(self) -> None:
-        draft = self.directory / "data.new"  # renamed when whole: a crash leaves no half cluster
-        shutil.rmtree(draft, ignore_errors=True)
+        draft = self.directory / "data.new"
+        whole = self.directory / "data.whole"  # renamed at last: a crash leaves no half cluster
+        for path in (draft, whole):
+            shutil.rmtree(path, ignore_errors=True)
         draft.mkdir(mode=0o700)
+        # initdb alone insists on an account with a name.
+        maker = named_account()
         password_file = self.directory / "initial-password"
         password_file.unlink(missing_ok=True)
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(self._context.credentials.postgres_password)
-        self._own(draft)
-        self._own(password_file)
-        inside = path_within_working_directory(draft, self._account)
+        if maker is not None:
+            for path in (self.directory, draft, password_file):
+                os.chown(path, maker.uid, maker.gid)
+        inside = path_within_working_directory(draft, maker)
         try:
             SupervisedProcess(
                 "initdb",
@@ -155,10 +157,19 @@ class PostgresService(Service):
                 guard=self._context.guard,
                 cwd=draft,
                 env=service_environment(self.directory),
-                account=self._account,
+                account=maker,
             ).run_to_completion(deadline_seconds=_INITDB_SECONDS, abort=self._context.abort)
         finally:
             password_file.unlink(missing_ok=True)
+        if maker is not None:
+            # Files of its own, which nobody can have opened who runs as the maker.
+            os.chown(self.directory, 0, 0)
+            shutil.copytree(draft, whole, symlinks=True)
+            give_to(self._account, whole)
+            shutil.rmtree(draft)
+            draft = whole
+            if not self._context.fast:
+                os.sync()  # as initdb did for what it made
         draft.rename(self._data)
 
     def _make_process(self) -> SupervisedProcess:

@@ -18,7 +18,7 @@ from typing import IO, Self
 
 import psycopg
 
-from waybill.local.account import Account, executable_by, unprivileged_account
+from waybill.local.account import Account, executable_by, named_account
 from waybill.local.binaries import postgres_binary
 from waybill.local.ports import LOOPBACK, draw_free_port
 
@@ -69,7 +69,7 @@ class Server:
         self, programs: Programs, directory: Path, *, environment: Mapping[str, str] | None = None
     ) -> None:
         self._programs = programs
-        self._account = unprivileged_account()
+        self._account = named_account()  # initdb insists on a name; nothing here is secret
         self._directory = directory
         self._data = directory / "data"
         self._environment = {"PATH": os.defpath, "LC_ALL": "C", **(environment or {})}
