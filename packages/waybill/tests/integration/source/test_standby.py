@@ -1,0 +1,174 @@
+"""A standby that lags, and a pooler that lends connections per transaction."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from waybill.catalog import ExportType, QuerySource, TableSource
+from waybill.catalog.plan import ExportPlan
+from waybill.catalog.where import where_clause
+from waybill.formats import read_options
+from waybill.formats.statement import copy_csv
+from waybill.local.account import unprivileged_account
+from waybill.local.faults.servers import Programs, Server
+from waybill.local.ports import LOOPBACK, draw_free_port
+from waybill.source.source import PostgresSource, Reads, SnapshotFacts
+
+THINGS = ExportType("things", TableSource("public", "things"), key=("id",), since="at")
+
+
+@pytest.fixture
+def primary(server_directory: Path) -> Iterator[Server]:
+    server = Server(Programs.of_the_wheel(), server_directory / "primary")
+    server.make("--locale=C", "--encoding=UTF8")
+    server.start()
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE things (id int PRIMARY KEY, raw bytea, day interval,"
+            " at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        )
+        connection.execute(
+            "INSERT INTO things SELECT n, '\\x41ff', '1 day 2 hours' FROM generate_series(1, 9) n"
+        )
+    yield server
+    server.stop(signal.SIGQUIT)
+
+
+def rows_of(dsn: str, since: datetime | None = None) -> tuple[SnapshotFacts, list[str]]:
+    source = PostgresSource(dsn)
+    with source.open_snapshot(lambda: None, reads=Reads(THINGS)) as snapshot:
+        where = where_clause(since=("at", since) if since else None)
+        plan = ExportPlan(
+            THINGS, snapshot.resolve(THINGS), "csv", read_options("csv", {}), where=where
+        )
+        chunks = snapshot.copy(copy_csv(plan, delimiter=",", null_text=""))
+        return snapshot.facts, b"".join(chunk.data for chunk in chunks).decode().splitlines()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends_at
+        time.sleep(0.02)
+
+
+def test_row_that_a_standby_had_not_replayed_is_in_the_next_incremental_export(
+    primary: Server, server_directory: Path
+) -> None:
+    standby = Server(Programs.of_the_wheel(), server_directory / "standby")
+    standby.copy_of(primary)
+    standby.start()
+    with (
+        psycopg.connect(primary.dsn(), autocommit=True) as there,
+        psycopg.connect(standby.dsn(), autocommit=True) as here,
+    ):
+        before, _ = rows_of(standby.dsn())  # nothing was replayed yet but a checkpoint
+        there.execute("INSERT INTO things (id) VALUES (100)")
+        wait_until(lambda: here.execute("SELECT count(*) FROM things").fetchone() == (10,))
+        here.execute("SELECT pg_wal_replay_pause()")
+        wait_until(
+            lambda: here.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() == ("paused",)
+        )
+        there.execute("INSERT INTO things (id) VALUES (101)")
+
+        first, rows = rows_of(standby.dsn())
+        here.execute("SELECT pg_wal_replay_resume()")
+        wait_until(lambda: here.execute("SELECT count(*) FROM things").fetchone() == (11,))
+        _, later = rows_of(standby.dsn(), since=first.taken_at)
+
+    standby.stop(signal.SIGQUIT)
+    assert before.taken_at < first.taken_at
+    assert len(rows) == 10
+    assert [row.split(",")[0] for row in later if row.startswith("101,")] == ["101"]
+    assert first.lag_seconds is not None
+    assert first.lag_seconds > 0
+
+
+def test_primary_has_no_lag(primary: Server) -> None:
+    facts, _ = rows_of(primary.dsn())
+
+    assert facts.lag_seconds is None
+
+
+def test_fact_that_the_server_keeps_to_itself_fails_nothing(primary: Server) -> None:
+    dsn = psycopg.conninfo.make_conninfo(primary.dsn(), user="curious")
+    with psycopg.connect(primary.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE curious LOGIN; GRANT SELECT ON things TO curious")
+        for function in ("pg_current_snapshot()", "pg_current_wal_lsn()", "pg_lock_status()"):
+            revoke = f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC"
+            connection.execute(revoke.encode())
+
+            facts, rows = rows_of(dsn)
+
+            assert len(rows) == 9
+            assert facts.id == ""
+            assert (facts.wal_lsn is None) is (function != "pg_current_snapshot()")
+
+
+@pytest.fixture
+def pooler(primary: Server, server_directory: Path) -> Iterator[str]:
+    """PgBouncer in front of the server, one connection for all its clients."""
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    port = draw_free_port()
+    settings = server_directory / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = host={LOOPBACK} port={primary.port} user=postgres pool_size=2\n"
+        f"[pgbouncer]\nlisten_addr={LOOPBACK}\nlisten_port={port}\nauth_type=any\n"
+        "pool_mode=transaction\nunix_socket_dir=\n"
+    )
+    account = unprivileged_account()
+    # S603: the distribution's own program. It reads its settings before it gives up its rights.
+    process = subprocess.Popen(
+        [program, "-q", *(["-u", account.name] if account else []), str(settings)],
+        stderr=subprocess.DEVNULL,
+    )
+    dsn = f"postgresql://anybody@{LOOPBACK}:{port}/postgres"
+
+    def answers() -> bool:
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            assert process.poll() is None, "pgbouncer ended"
+            return False
+        return True
+
+    wait_until(answers)
+    yield dsn
+    process.terminate()
+    process.wait(30)
+
+
+def test_pooler_by_transaction_gives_the_same_bytes_and_keeps_nothing(
+    primary: Server, pooler: str
+) -> None:
+    theirs = {
+        "bytea_output": "escape",
+        "IntervalStyle": "sql_standard",
+        "search_path": "public",
+    }
+    with psycopg.connect(primary.dsn(), autocommit=True) as connection:
+        for name, value in theirs.items():
+            connection.execute(f"ALTER DATABASE postgres SET {name} = {value}".encode())
+    _, direct = rows_of(primary.dsn())
+
+    _, pooled = rows_of(pooler)
+
+    assert pooled == direct
+    assert pooled[0].startswith("1,\\x41ff,P1DT2H,")
+    query = ExportType("q", QuerySource("SELECT * FROM public.things"), key=("id",))
+    with PostgresSource(pooler).open_snapshot(lambda: None, reads=Reads(query)) as snapshot:
+        assert snapshot.count_rows(query).rows == len(direct)
+    with psycopg.connect(pooler, autocommit=True, prepare_threshold=None) as connection:
+        for name, value in theirs.items():
+            found: Any = connection.execute(f"SHOW {name}".encode()).fetchone()
+            assert found == (value,)
