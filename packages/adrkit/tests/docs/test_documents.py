@@ -151,9 +151,11 @@ def test_page_on_rules_is_that_of_the_rules() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_example_of_each_kind_is_a_check_of_that_kind(kind: str) -> None:
     block = f"[[{kind}]]\n{EXAMPLES[kind]}"
-    (check,) = read_checks(Record.from_text(f"# ADR-0001: T\n\n```adr-check\n{block}\n```\n"))
-    assert isinstance(check, Check), check
-    assert check.spec.kind == kind
+    checks = list(read_checks(Record.from_text(f"# ADR-0001: T\n\n```adr-check\n{block}\n```\n")))
+    assert len(checks) == block.count(f"[[{kind}]]")
+    for check in checks:
+        assert isinstance(check, Check), check
+        assert check.spec.kind == kind
 
 
 def commands_and_options() -> dict[str, set[str]]:

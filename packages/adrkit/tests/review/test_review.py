@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import jsonschema
@@ -86,6 +87,17 @@ def test_second_citation_of_what_is_not_there_is_found_beside_an_old_one(
     decided("checkout", "-q", "-B", "work")
     decided.write("src/app.py", "X = 1\n\n# ADR-0099\n# and ADR-0099\n")
     assert rules(reviewed(decided)) == [("stale-citation", "error", "src/app.py", 4)]
+
+
+def test_range_in_which_nothing_changed_finds_nothing(decided: GitProject) -> None:
+    assert review(Git(decided.root), decided.root, "HEAD", "HEAD").findings == ()
+
+
+def test_minified_line_of_two_megabytes_does_not_hang_the_review(decided: GitProject) -> None:
+    decided.write("src/vendored.js", "a='b c';" * 250_000 + "if(isAdmin(user)){}\n")
+    limit = time.process_time() + 60  # minutes before lines of that length were passed over
+    reviewed(decided)
+    assert time.process_time() < limit
 
 
 def test_check_that_is_taken_out_of_a_record_in_force_is_found(decided: GitProject) -> None:

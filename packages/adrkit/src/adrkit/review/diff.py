@@ -75,6 +75,8 @@ def _statuses(output: bytes) -> Iterator[FileDiff]:
 
 def _parts(patch: bytes) -> list[bytes]:
     starts = [match.start() for match in re.finditer(rb"^diff --git ", patch, re.MULTILINE)]
+    if not starts:
+        return []  # nothing changed
     # A line of content begins with + or -, never with "diff": these are the headers alone.
     return [patch[low:high] for low, high in zip(starts, [*starts[1:], len(patch)], strict=True)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adrkit.audit import Content, differences
@@ -216,6 +216,7 @@ def test_status_section_of_nygard_is_free_and_the_rest_is_not() -> None:
     assert changed(NYGARD, superseded.replace("use queues", "use lists")) == ["content-changed"]
 
 
+@settings(deadline=None)  # the machine may be busy; what is asked is that nothing raises
 @given(st.text("ab |`*_-#>\n", max_size=60))
 def test_comparison_never_raises_and_equal_text_never_differs(body: str) -> None:
     text = house(1) + "\n## Appendix\n\n" + body
