@@ -94,14 +94,27 @@ class Project:
 # --- violations -----------------------------------------------------------------------------
 
 
+_NAMED_VALUE = re.compile(r"[=:]\s*(?:Field\()?[A-Z][A-Z_]{2,}\b")
+_OWN_NUMBER = re.compile(r"([=:]\s*(?:Field\()?\(?\s*)\d[\d_.]*")
+
+
 def _value(project: Project, kind: str) -> Planted | None:
-    chosen = project.pick([item for item in project.passing(kind) if item[3]])
+    # Not where the value is another name's: changing what stands beside it would break nothing.
+    chosen = project.pick(
+        [
+            (record, check, path, line)
+            for record, check, path, line in project.passing(kind)
+            if line and not _NAMED_VALUE.search(project.read(path).split("\n")[line - 1])
+        ]
+    )
     if chosen is None:
         return None
     record, check, path, line = chosen
     lines = project.read(path).split("\n")
     old = lines[line - 1]
-    new = re.sub(r"(\d[\d_.]*)(?!.*\d)", lambda m: "987654", old)
+    new = _OWN_NUMBER.sub(r"\g<1>987654", old, count=1)
+    if new == old:
+        new = re.sub(r"(\d[\d_.]*)(?!.*\d)", lambda m: "987654", old)
     if new == old:
         new = re.sub(
             r"(True|False|true|false)",

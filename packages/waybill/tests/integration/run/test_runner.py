@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from waybill.bootstrap import Services
@@ -396,3 +397,24 @@ async def test_only_the_attempt_of_a_dead_sibling_is_ended_before_its_lease(
         assert after.next_attempt_at is not None
     else:
         assert after.status is ExportStatus.RUNNING
+
+
+async def test_job_whose_row_is_being_changed_is_claimed_when_it_is_free(
+    services: Services, add: Add, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the API does while it notes that the message was sent, which the worker already has.
+    job = await add()
+    was_passed_over = asyncio.Event()
+    real = services.leases.is_due
+
+    async def is_due(export_id: Any) -> bool:
+        was_passed_over.set()
+        return await real(export_id)
+
+    monkeypatch.setattr(services.leases, "is_due", is_due)
+    async with await psycopg.AsyncConnection.connect(database) as other:
+        await other.execute("SELECT FROM export_jobs WHERE id = %s FOR UPDATE", (job.id,))
+        running = asyncio.create_task(services.runner.run(job.id))
+        await asyncio.wait_for(was_passed_over.wait(), 30)
+        await other.rollback()
+        assert await running is Outcome.COMPLETED
