@@ -51,7 +51,7 @@ def test_planted_violation_is_found(copy: GitProject, at: int) -> None:
     change = review_planting.VIOLATIONS[at]
     expected, found = plant(copy, change, at)
     if expected is None:
-        # No record has such a check, or none whose file the copy, which has no history, still knows.
+        # No record has such a check, or none whose file a copy without history still knows.
         assert change.__name__ in {"changed_configuration", "removed_path"}
         return
     assert any(
