@@ -102,6 +102,10 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         Stage("throughput_1", "Many small jobs", sizes.small, (Entry("throughput_1", several),)),
         Stage("throughput_2", "Many small jobs", sizes.small, (Entry("throughput_2", several),),
               concurrency=2),
+        Stage("fairness", "Whose turn it is", sizes.small, (
+            Entry("fair_wait", several), Entry("claim_100", several),
+            Entry("claim_100000", 1 if mode == "tiny" else several),
+        )),
         Stage(f"growth_{sizes.huge}", "Growth", sizes.huge,
               (Entry("job_csv_zstd", few, is_fresh=True),), is_warmed=False),
         Stage("huge", "Peers, largest table", sizes.huge, (

@@ -34,6 +34,7 @@ from waybill.notify.notifications import build_notifications
 from waybill.requests.access import Access
 from waybill.requests.admin import ExportAdministration
 from waybill.requests.admission import AdmissionDesk
+from waybill.requests.dry_runs import DryRunBudget, FairPlaces
 from waybill.requests.preview import ExportPreviewer
 from waybill.requests.quota import QuotaPolicy
 from waybill.requests.service import ExportService
@@ -105,8 +106,16 @@ class Services:
             max_keys=settings.max_idempotency_keys,
             outbox=self.notifications.outbox,
         )
-        quotas = QuotaPolicy(self.catalog, settings.quota_per_day, settings.quota_roles)
+        quotas = QuotaPolicy(
+            self.catalog,
+            settings.quota_per_day,
+            settings.quota_roles,
+            refunds_per_day=settings.quota_refunds_per_day,
+        )
         self.access = Access(self.catalog, self.clock)
+        self.dry_runs = DryRunBudget(
+            self.engine, calls=settings.dry_runs_per_day, rows=settings.dry_run_rows_per_day
+        )
         self.exports = ExportService(
             repository=self.repository,
             queue=self.queue,
@@ -120,6 +129,8 @@ class Services:
                 engine=self.engine,
                 timeout_seconds=settings.preview_timeout_seconds,
             ),
+            dry_runs=self.dry_runs,
+            dry_run_places=FairPlaces(settings.max_dry_runs, settings.dry_run_wait_seconds),
             source_columns=SourceColumns(self.source),
             audit=self.audit,
         )
@@ -127,6 +138,7 @@ class Services:
         self.streams = ExportStreams(
             exports=self.exports,
             desk=self.desk,
+            dry_runs=self.dry_runs,
             source=self.source,
             leases=self.leases,
             repository=self.repository,
@@ -194,6 +206,7 @@ class Services:
             orphans=self.orphans,
             mover=self.mover,
             desk=self.desk,
+            dry_runs=self.dry_runs,
             adoption=self.adoption,
             audit=self.audit,
             settings=settings,

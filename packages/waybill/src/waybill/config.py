@@ -118,7 +118,10 @@ class Settings(NotificationSettings, BaseSettings):
 
     # -- what people may ask for, and how often -------------------------------------------------
     quota_per_day: Annotated[int, Field(ge=1)] | Literal["unlimited"] = QUOTA_PER_DAY
-    """Exports a person may request in any 24 hours; failed ones do not count (ADR-0007)."""
+    """Exports a person may request in any 24 hours (ADR-0007)."""
+    quota_refunds_per_day: int = Field(5, ge=0)
+    """How many of them are given back in 24 hours: those that our side broke, and those cancelled
+    before anybody had begun them. All others count, however they end."""
     quota_roles: dict[str, Annotated[int, Field(ge=1)] | Literal["unlimited"]] = {}
     """Quotas of roles, as JSON: ``{"analyst": 50, "batch": "unlimited"}``. They only raise."""
     idempotency_hours: float = Field(24.0, gt=0)
@@ -129,6 +132,16 @@ class Settings(NotificationSettings, BaseSettings):
     """Whether a request without an ``Idempotency-Key`` is refused."""
     preview_timeout_seconds: float = Field(10.0, gt=0)
     """How long a dry run may ask the source."""
+    dry_runs_per_day: Annotated[int, Field(ge=1)] | Literal["unlimited"] = 100
+    """Dry runs a person may have in any 24 hours, and streams that they give up before the first
+    byte."""
+    dry_run_rows_per_day: Annotated[int, Field(ge=1)] | Literal["unlimited"] = 50_000
+    """How many rows a person's dry runs may read in any 24 hours; one reads 1,005 at most."""
+    max_dry_runs: int = Field(2, ge=1)
+    """How many dry runs one API process does at a time, one for each person: each holds a
+    connection to the source."""
+    dry_run_wait_seconds: float = Field(5.0, gt=0)
+    """How long a dry run waits for its turn; then it is refused with 503."""
     requests_per_second: float = Field(10.0, gt=0)
     """How fast a person may poll, and how fast they may request, per API process."""
     requests_burst: int = Field(100, ge=1)
@@ -173,8 +186,9 @@ class Settings(NotificationSettings, BaseSettings):
     orphan_grace_seconds: float | None = Field(None, ge=0)
     """How long an object that no job refers to is left alone; unset means the download grace. After
     a failover of waybill's database a person may hold a link to a file the database forgot."""
-    job_retention_days: float = Field(90.0, gt=0)
-    """How long the rows of jobs that are over are kept, counted from their last change."""
+    job_retention_days: float = Field(90.0, ge=1)
+    """How long the rows of jobs that are over are kept, counted from their last change; a day at
+    least, which is what quotas count."""
     replay_days: float = Field(30.0, gt=0)
     """How long a failed export can be replayed that filters rows or has ``since``; then the values
     that it compares with are forgotten. Of other exports they are as soon as there is no file."""

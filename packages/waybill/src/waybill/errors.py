@@ -157,7 +157,30 @@ class QuotaExceeded(RequestError):
         super().__init__(
             f"You have used your {limit} exports of the last {window_seconds / 3600:g} hours "
             f"(quota {policy!r}). The next is possible in {_duration(retry_after_seconds)}. "
-            "Exports that failed, or that you cancelled before they began, do not count."
+            "Exports that our side broke, or that you cancelled before they began, do not count, "
+            "up to a few a day."
+        )
+
+
+class DryRunsExceeded(QuotaExceeded):
+    """A person has used up their dry runs, or the rows that those may read."""
+
+    code = "dry_runs_exceeded"
+
+    def __init__(
+        self, policy: str, *, limit: int, window_seconds: int, retry_after_seconds: int
+    ) -> None:
+        super().__init__(
+            policy,
+            limit=limit,
+            window_seconds=window_seconds,
+            retry_after_seconds=retry_after_seconds,
+        )
+        what = "dry runs" if policy == "dry-runs" else "rows of dry runs"
+        self.args = (
+            f"You have used your {limit} {what} of the last {window_seconds / 3600:g} hours. The "
+            f"next is possible in {_duration(retry_after_seconds)}; the export itself can be "
+            "requested before.",
         )
 
 
@@ -375,6 +398,19 @@ class TooManyIdempotencyKeys(RequestError):
         super().__init__(
             f"{limit} Idempotency-Keys of yours are remembered, which is all there may be. Repeat "
             f"a request with its own key, or wait {_duration(math.ceil(retry_after_seconds))}."
+        )
+
+
+class TooManyDryRuns(RequestError):
+    """No place for a dry run became free in time."""
+
+    code = "too_many_dry_runs"
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Others are being looked at, or one of yours is. Try again shortly, or request the "
+            "export itself."
         )
 
 

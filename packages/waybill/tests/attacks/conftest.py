@@ -50,28 +50,30 @@ StartTarget = Callable[..., contextlib.AbstractContextManager[Target]]
 def start_target(
     local_stack: LocalStack, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> StartTarget:
-    """Start a service with settings of the test's own, on a database of its own."""
+    """Start a service with settings of the test's own (``None`` unsets one), on a database of its
+    own."""
     directory = tmp_path_factory.mktemp("attacks")
     catalog = directory / "waybill.toml"
     catalog.write_text('[exports.users]\ntable = "public.users"\nkey = "id"\n', encoding="utf-8")
 
     @contextlib.contextmanager
-    def start(*, only_api: bool = False, **settings: str) -> Iterator[Target]:
+    def start(*, only_api: bool = False, **settings: str | None) -> Iterator[Target]:
         with temporary_database(local_stack, template) as dsn:
             redis_url = local_stack.valkey.url(_REDIS_DATABASE)
             logs = Path(tempfile.mkdtemp(prefix="attack-", dir=directory))
+            environment = {
+                **local_stack.as_environment(),
+                "WAYBILL_DATABASE_URL": dsn,
+                "WAYBILL_SOURCE_DSN": dsn,
+                "WAYBILL_REDIS_URL": redis_url,
+                "WAYBILL_S3_PREFIX": logs.name,
+                "WAYBILL_CATALOG": str(catalog),
+                "WAYBILL_DEVELOPMENT_TOKEN": TOKEN,
+                "WAYBILL_QUOTA_PER_DAY": "unlimited",
+                **settings,
+            }
             processes = ServiceProcesses(
-                {
-                    **local_stack.as_environment(),
-                    "WAYBILL_DATABASE_URL": dsn,
-                    "WAYBILL_SOURCE_DSN": dsn,
-                    "WAYBILL_REDIS_URL": redis_url,
-                    "WAYBILL_S3_PREFIX": logs.name,
-                    "WAYBILL_CATALOG": str(catalog),
-                    "WAYBILL_DEVELOPMENT_TOKEN": TOKEN,
-                    "WAYBILL_QUOTA_PER_DAY": "unlimited",
-                    **settings,
-                },
+                {name: value for name, value in environment.items() if value is not None},
                 log_dir=logs,
                 guard=local_stack.guard,
             )

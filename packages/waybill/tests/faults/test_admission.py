@@ -93,7 +93,8 @@ async def test_24_fifty_requests_at_once_by_one_person_make_exactly_five_jobs(
         # One that fails is given back, once.
         rows(
             database,
-            "UPDATE export_jobs SET status = 'failed', finished_at = now(), error_code = 'x'"
+            "UPDATE export_jobs SET status = 'failed', finished_at = now(), error_code = 'x',"
+            " error_cause = 'internal'"
             " WHERE id = (SELECT id FROM export_jobs WHERE requested_by = 'ann' LIMIT 1)"
             " RETURNING id",
         )

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.client_gone import CLIENT_GONE, ClientGone, until_client_leaves
 from waybill.api.events import POLLING_HEADERS, progress_headers
 from waybill.api.instants import Moment
 from waybill.api.json_body import require_unambiguous_json
@@ -80,7 +81,12 @@ async def request_export(
     """
     wanted = (body or ExportBody()).request(export_type)
     if body is not None and body.dry_run:
-        preview, quota = await services.exports.preview(principal, wanted)
+        try:
+            preview, quota = await until_client_leaves(
+                request, services.exports.preview(principal, wanted)
+            )
+        except ClientGone:
+            return Response(status_code=CLIENT_GONE)
         return JSONResponse(
             PreviewDocument.of(wanted, preview, quota).model_dump(mode="json"),
             headers={"Cache-Control": "no-store", **quota_headers(quota)},

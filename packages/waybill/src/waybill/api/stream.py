@@ -15,9 +15,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.client_gone import CLIENT_GONE, ClientGone, wait_until_gone
 from waybill.api.json_body import require_unambiguous_json
 from waybill.api.problems import AnswerBroken
 from waybill.api.rate_limit import limited
@@ -37,7 +38,6 @@ log = get_logger(__name__)
 
 # A character may take 12 bytes of the address, and servers take 64 KiB of a request's head.
 _LONG, _SHORT = 2_000, 1_000
-_CLIENT_GONE = 499  # nginx's number for it; nobody reads it
 
 router = APIRouter(prefix="/api", tags=["exports"])
 
@@ -158,7 +158,7 @@ async def _open(
     wanted: ExportRequest,
     slot: contextlib.ExitStack,
 ) -> Response:
-    gone = asyncio.create_task(_wait_until_gone(request.receive))
+    gone = asyncio.create_task(wait_until_gone(request.receive))
     opening = asyncio.create_task(services.streams.open(principal, wanted))
     try:
         await asyncio.wait({gone, opening}, return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +166,7 @@ async def _open(
             opening.cancel()
             await asyncio.wait({opening})
             slot.close()
-            return Response(status_code=_CLIENT_GONE)
+            return Response(status_code=CLIENT_GONE)
         stream = await opening
     except BaseException:
         opening.cancel()
@@ -212,10 +212,12 @@ class ExportStreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         failure: Exception | None = None
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await self._send(send, start)
             while (piece := await self._next()) is not None:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except _ClientGone:
+                body = {"type": "http.response.body", "body": piece, "more_body": True}
+                await self._send(send, body)
+        except ClientGone:
             return
         except Exception as exc:
             failure = exc
@@ -233,25 +235,34 @@ class ExportStreamResponse(Response):
             self._slot.close()
             await asyncio.shield(self._stream.close(failure))
 
+    async def _send(self, send: Send, message: Message) -> None:
+        """Hand a message to the server, and wait no longer than the stream may take: a client that
+        reads nothing would keep its place for ever."""
+        sending = asyncio.ensure_future(send(message))
+        try:
+            await asyncio.wait(
+                {sending, self._gone},
+                timeout=self._stream.seconds_left(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not sending.done():
+                raise ClientGone if self._gone.done() else self._stream.deadline_passed()
+            if isinstance(sending.exception(), OSError):
+                raise ClientGone  # the connection broke: not our side's doing
+            sending.result()
+        finally:
+            sending.cancel()
+
     async def _next(self) -> bytes | None:
         taking = asyncio.ensure_future(self._stream.next())
         try:
             await asyncio.wait({taking, self._gone}, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
-                raise _ClientGone
+                raise ClientGone
             piece = taking.result()
         finally:
             taking.cancel()
         return None if piece is None else bytes(piece)
-
-
-class _ClientGone(Exception):
-    """Control flow: nobody reads any more."""
-
-
-async def _wait_until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _read_query(

@@ -21,6 +21,10 @@ MAX_ROWS: Final = 1_048_576
 """Of a sheet, the header included: a limit of Excel, which LibreOffice shares."""
 
 
+FEWEST_ROWS: Final = 1_000
+"""Of a sheet that is asked for. Each sheet costs time, memory and bytes of its own: with two rows
+in each, an export of a moment is one of hours that nobody can open."""
+
 MOST_SHEETS: Final = 65_535 - 6
 """A ZIP archive without ZIP64 has 65,535 entries, of which six tell of the sheets."""
 
@@ -37,7 +41,7 @@ class XlsxOptions(FormatOptions):
     formula_guard: bool = True
     """Put ``'`` before text that a spreadsheet would run, should the cell become one or be saved
     as CSV; see ``pipeline.formula_guard``."""
-    sheet_rows: int = Field(MAX_ROWS, ge=2, le=MAX_ROWS)
+    sheet_rows: int = Field(MAX_ROWS, ge=FEWEST_ROWS, le=MAX_ROWS)
     """How many rows a sheet may have, the header included, before the next sheet begins."""
 
 

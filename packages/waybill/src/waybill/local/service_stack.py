@@ -73,6 +73,8 @@ def running_service(
         "WAYBILL_DEVELOPMENT_TOKEN": token,
         # A service of one developer's own: limits are for when they are asked for.
         "WAYBILL_QUOTA_PER_DAY": os.environ.get("WAYBILL_QUOTA_PER_DAY", "unlimited"),
+        "WAYBILL_DRY_RUNS_PER_DAY": os.environ.get("WAYBILL_DRY_RUNS_PER_DAY", "unlimited"),
+        "WAYBILL_DRY_RUN_ROWS_PER_DAY": os.environ.get("WAYBILL_DRY_RUN_ROWS_PER_DAY", "unlimited"),
         **{name: os.environ.get(name, value) for name, value in _GENEROUS.items()},
     }
     migrate(settings_of(stack, catalog=catalog))

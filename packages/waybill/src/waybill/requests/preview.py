@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.catalog import ExportType
 from waybill.catalog.plan import ExportPlan, FormatOptions, ResolvedColumn
-from waybill.errors import DeadlineExceeded, FileTooLarge, InvalidOption, RunError, SourceUnreadable
+from waybill.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FileTooLarge,
+    InvalidOption,
+    RunError,
+    SourceUnreadable,
+)
 from waybill.formats import get_encoder, read_options
 from waybill.jobs.job import ExportStatus
 from waybill.jobs.reach import Reach
@@ -33,9 +41,9 @@ log = get_logger(__name__)
 
 FIRST_ROWS: Final = 5
 SAMPLE_ROWS: Final = 1_000
+MOST_ROWS: Final = SAMPLE_ROWS + FIRST_ROWS
+"""What one dry run reads at most."""
 _EARLIER_JOBS: Final = 20
-_AT_ONCE: Final = 2
-"""How many dry runs one process does at a time: each holds a connection to the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class Preview:
     seconds: float
     seconds_from: Literal["earlier exports", "sample"]
     first_rows: Sequence[dict[str, Any]] | None
+    rows_read: int
+    """How many rows were read for it, beside counting."""
 
 
 class ExportPreviewer:
@@ -69,26 +79,34 @@ class ExportPreviewer:
         self._source = source
         self._engine = engine
         self._timeout_seconds = timeout_seconds
-        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def preview(
         self, principal: Principal, request: ExportRequest, export_type: ExportType
     ) -> Preview:
-        """Return the preview of a canonical request.
+        """Return the preview of a canonical request. Cancelled, it ends its statement first.
 
         Raises:
             SourceUnreadable: the source refuses, or takes too long.
             InvalidOption: the format cannot hold so many rows with these options.
         """
         rate = await self._rows_per_second(principal, request)
-        async with self._turns:
-            try:
-                return await asyncio.to_thread(self._read, principal, request, export_type, rate)
-            except FileTooLarge as exc:
-                raise InvalidOption("sheet_rows", str(exc)) from exc
-            except RunError as exc:
-                log.warning("preview.failed", type=export_type.name, error=exc.code)
-                raise SourceUnreadable(exc.code) from exc
+        is_left = threading.Event()
+        reading = asyncio.ensure_future(
+            asyncio.to_thread(self._read, principal, request, export_type, rate, is_left)
+        )
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            is_left.set()
+            await asyncio.wait({reading})
+            if not reading.cancelled():
+                reading.exception()  # looked at, so that nobody complains that it was not
+            raise
+        except FileTooLarge as exc:
+            raise InvalidOption("sheet_rows", str(exc)) from exc
+        except RunError as exc:
+            log.warning("preview.failed", type=export_type.name, error=exc.code)
+            raise SourceUnreadable(exc.code) from exc
 
     async def _rows_per_second(self, principal: Principal, request: ExportRequest) -> float | None:
         """Return the rate of the tenant's last jobs of the type in this format; ``None`` when there
@@ -129,10 +147,13 @@ class ExportPreviewer:
         request: ExportRequest,
         export_type: ExportType,
         rate: float | None,
+        is_left: threading.Event,
     ) -> Preview:
         ends_at = time.monotonic() + self._timeout_seconds
 
         def check() -> None:
+            if is_left.is_set():
+                raise Cancelled("The client went away.")
             if time.monotonic() >= ends_at:
                 raise DeadlineExceeded(self._timeout_seconds)
 
@@ -167,13 +188,15 @@ class ExportPreviewer:
             elif sample_rows < SAMPLE_ROWS:
                 rows = RowCount(sample_rows, is_exact=True)
             per_row = sample_bytes / sample_rows if sample_rows else 0.0
+            first_rows = _first_rows(replace(plan, export_type=export_type), snapshot)
             return Preview(
                 columns=plan.columns,
                 rows=rows,
                 bytes=frame_bytes + round(per_row * rows.rows),
                 seconds=_seconds(rows.rows, rate or max(sample_rows, 1) / sample_seconds),
                 seconds_from="sample" if rate is None else "earlier exports",
-                first_rows=_first_rows(replace(plan, export_type=export_type), snapshot),
+                first_rows=first_rows,
+                rows_read=sample_rows + len(first_rows or ()),
             )
 
 

@@ -17,7 +17,8 @@ from waybill.log import get_logger
 from waybill.principal import Principal
 from waybill.requests.access import Access, Deed
 from waybill.requests.admission import Admission, AdmissionDesk
-from waybill.requests.preview import ExportPreviewer, Preview
+from waybill.requests.dry_runs import DryRunBudget, FairPlaces
+from waybill.requests.preview import MOST_ROWS, ExportPreviewer, Preview
 from waybill.requests.quota import QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
 from waybill.requests.source_columns import SourceColumns
@@ -39,6 +40,8 @@ class ExportService:
         desk: AdmissionDesk,
         quotas: QuotaPolicy,
         previewer: ExportPreviewer,
+        dry_runs: DryRunBudget,
+        dry_run_places: FairPlaces,
         source_columns: SourceColumns,
         audit: AuditLog,
     ) -> None:
@@ -50,6 +53,8 @@ class ExportService:
         self._desk = desk
         self._quotas = quotas
         self._previewer = previewer
+        self._dry_runs = dry_runs
+        self._dry_run_places = dry_run_places
         self._source_columns = source_columns
         self._audit = audit
 
@@ -90,15 +95,26 @@ class ExportService:
     async def preview(
         self, principal: Principal, request: ExportRequest
     ) -> tuple[Preview, QuotaState | None]:
-        """Return what an export would be, and how the quota stands. Nothing is stored or spent.
+        """Return what an export would be, and how the quota stands, of which nothing is spent. Dry
+        runs have a budget of their own. Cancelled, it ends what it does at the source.
 
         Raises:
-            SourceUnreadable, and what ``request`` raises about the request itself
+            DryRunsExceeded, TooManyDryRuns, SourceUnreadable, and what ``request`` raises about the
+            request itself
         """
         checked, export_type = await self.check(principal, request)
-        # Recorded first: the preview hands out rows.
-        await self._audit.record(principal, AuditAction.PREVIEWED, export_type=checked.export_type)
-        preview = await self._previewer.preview(principal, checked, export_type)
+        # Before the wait too, so that who has none left takes no place.
+        await self._dry_runs.check(principal)
+        async with (
+            self._dry_run_places.hold((principal.tenant, principal.subject)),
+            self._dry_runs.spend(principal, MOST_ROWS) as charge,
+        ):
+            # Recorded first: the preview hands out rows.
+            await self._audit.record(
+                principal, AuditAction.PREVIEWED, export_type=checked.export_type
+            )
+            preview = await self._previewer.preview(principal, checked, export_type)
+            charge.rows = preview.rows_read
         bucket = self._quotas.bucket(principal, checked.export_type)
         return preview, await self._desk.quota(principal, bucket)
 

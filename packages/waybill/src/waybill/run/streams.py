@@ -24,6 +24,7 @@ from waybill.catalog.plan import ExportPlan
 from waybill.config import Settings
 from waybill.errors import (
     Cancelled,
+    DeadlineExceeded,
     IncompleteExport,
     InvalidOption,
     LeaseLost,
@@ -41,6 +42,7 @@ from waybill.log import get_logger
 from waybill.manifest import export_file_name
 from waybill.principal import Principal
 from waybill.requests.admission import AdmissionDesk
+from waybill.requests.dry_runs import DryRunBudget
 from waybill.requests.quota import QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
 from waybill.requests.service import ExportService
@@ -74,6 +76,7 @@ class ExportStreams:
     Args:
         exports: checks requests.
         desk: admits them.
+        dry_runs: what is spent by a stream that is given up before its first byte.
         source: where rows come from.
         leases, repository: end the job's row.
         quotas: which quota a stream spends.
@@ -86,6 +89,7 @@ class ExportStreams:
         *,
         exports: ExportService,
         desk: AdmissionDesk,
+        dry_runs: DryRunBudget,
         source: PostgresSource,
         leases: LeaseRepository,
         repository: ExportRepository,
@@ -95,6 +99,7 @@ class ExportStreams:
     ) -> None:
         self._exports = exports
         self._desk = desk
+        self._dry_runs = dry_runs
         self._source = source
         self._leases = leases
         self._repository = repository
@@ -112,7 +117,7 @@ class ExportStreams:
 
         Raises:
             TooManyStreams, StreamTooLarge, SourceUnreadable, QuotaExceeded, and what
-            ``ExportService.check`` raises: then nothing was stored or spent.
+            ``ExportService.check`` raises: then no quota was spent.
         """
         checked, export_type = await self._exports.check(principal, request)
         if checked.compression is not None:
@@ -123,6 +128,7 @@ class ExportStreams:
         if bucket is not None:
             # Asked beforehand as well, so that who has none left cannot keep the source busy.
             await self._desk.check_quota(principal, bucket)
+        await self._dry_runs.check(principal)
         if self._open >= self._settings.max_streams:
             raise TooManyStreams(self._settings.max_streams)
         self._open += 1
@@ -140,6 +146,9 @@ class ExportStreams:
             )
         except BaseException as exc:
             await self._end(reader)
+            if isinstance(exc, StreamTooLarge | asyncio.CancelledError):
+                # The source was asked, for nothing: that is a dry run by another name.
+                await asyncio.shield(self._dry_runs.charge(principal))
             if isinstance(exc, RunError):
                 log.warning("stream.failed", type=export_type.name, error=exc.code)
                 raise SourceUnreadable(exc.code) from exc
@@ -150,6 +159,10 @@ class ExportStreams:
             Heartbeat(self._leases, lease, reader.control, self._settings, None).run()
         )
         return ExportStream(self, reader, first, job, lease, quota, heartbeat)
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
 
     # -- the ends of a stream; for ``ExportStream`` -----------------------------------------------
 
@@ -166,7 +179,8 @@ class ExportStreams:
             raise LeaseLost("The stream's lease was lost.")
 
     async def fail(self, stream: ExportStream, error: Exception) -> None:
-        """Write that it broke: it does not count, and operators can replay it as a job."""
+        """Write that it broke, and why: if that was our side, it does not count. Operators can
+        replay it as a job."""
         if not isinstance(error, LeaseLost):
             await self._leases.fail(
                 stream.lease, AttemptFailure.of(error), progress=stream.reader.control.snapshot()
@@ -220,6 +234,14 @@ class ExportStream:
         self.file_name = export_file_name(
             job.export_type, encoder.extension, created_at=job.created_at, export_id=job.id
         )
+
+    def seconds_left(self) -> float:
+        """Return how much longer the stream may take."""
+        return max(0.0, self.reader.control.seconds_left())
+
+    def deadline_passed(self) -> DeadlineExceeded:
+        """Return the error of a stream that took longer than it may."""
+        return DeadlineExceeded(self._streams.settings.stream_seconds)
 
     async def next(self) -> bytes | bytearray | None:
         """Return the next bytes; ``None`` when all were given and the export is proven whole.

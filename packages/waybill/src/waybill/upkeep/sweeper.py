@@ -19,6 +19,7 @@ from waybill.jobs.repository import ExportRepository
 from waybill.jobs.turns import Turns
 from waybill.log import get_logger
 from waybill.requests.admission import AdmissionDesk
+from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption, StorageUndecided
 from waybill.upkeep.cleanup import ResultCleanup
 from waybill.upkeep.fallback import FallbackMover
@@ -46,6 +47,7 @@ class Sweeper:
         orphans: OrphanSweep,
         mover: FallbackMover,
         desk: AdmissionDesk,
+        dry_runs: DryRunBudget,
         adoption: ResultAdoption,
         audit: AuditLog,
         settings: Settings,
@@ -58,6 +60,7 @@ class Sweeper:
         self._orphans = orphans
         self._mover = mover
         self._desk = desk
+        self._dry_runs = dry_runs
         self._adoption = adoption
         self._audit = audit
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
@@ -77,6 +80,7 @@ class Sweeper:
         await self._desk.forget_keys()
         await self._audit.forget(timedelta(days=self._settings.audit_retention_days), limit=_BATCH)
         await self._turns.tidy()
+        await self._dry_runs.forget()
 
     async def sweep_storage(self) -> None:
         """Delete what is out of reach, move back what object storage could not take, and go on

@@ -103,14 +103,37 @@ async def test_export_comes_back_when_the_oldest_is_a_day_old_not_at_midnight(
 @pytest.mark.parametrize(
     ("end", "refunded"),
     [
-        ("UPDATE export_jobs SET status = 'failed', finished_at = now(), error_code = 'x'", True),
+        *(
+            (
+                "UPDATE export_jobs SET status = 'failed', started_at = now(), finished_at = now(),"
+                f" error_cause = '{cause}', error_code = '{code}'",
+                is_refunded,
+            )
+            for cause, code, is_refunded in (
+                # Our side broke it.
+                ("transient", "storage_unavailable", True),
+                ("worker_lost", "worker_lost", True),
+                ("internal", "internal_error", True),
+                ("permanent", "source_rejected", True),
+                ("permanent", "key_not_unique", True),
+                ("permanent", "storage_full", True),
+                # The work was done, or the request itself was wrong.
+                ("deadline", "deadline_exceeded", False),
+                ("permanent", "value_not_representable", False),
+                ("permanent", "file_too_large", False),
+                ("permanent", "row_too_large", False),
+                ("permanent", "unknown_column", False),
+                ("permanent", "invalid_filter", False),
+            )
+        ),
+        # Nobody knows why.
+        ("UPDATE export_jobs SET status = 'failed', finished_at = now(), error_code = 'x'", False),
         ("UPDATE export_jobs SET status = 'cancelled', finished_at = now()", True),
         (
             "UPDATE export_jobs SET status = 'cancelled', finished_at = now(), started_at = now()",
             False,
         ),
     ],
-    ids=["failed", "cancelled before it began", "cancelled while it ran"],
 )
 async def test_failed_and_unbegun_exports_do_not_count(
     api: httpx.AsyncClient, execute: Execute, end: str, refunded: bool
@@ -122,6 +145,45 @@ async def test_failed_and_unbegun_exports_do_not_count(
     # Exactly one came back, however often it is looked at.
     for number in (6, 7):
         assert (await api.post("/api/users/export", json=body(number))).status_code == 429
+
+
+async def test_refunds_have_a_bound_and_the_refusal_says_when_the_next_is_free(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    made = 0
+    for number in range(30):
+        answer = await api.post("/api/users/export", json=body(number))
+        if answer.status_code == 429:
+            break
+        made += 1
+        await api.delete(answer.headers["location"])
+        # Each a minute before the next.
+        execute("UPDATE export_jobs SET created_at = created_at - interval '1 minute'")
+    assert made == 10  # five, and five that were given back
+    # What counts are the first five; of them the oldest is ten minutes old.
+    assert 86_400 - 605 <= int(answer.headers["retry-after"]) <= 86_400 - 600
+    execute("UPDATE export_jobs SET created_at = created_at - interval '23 hours 50 minutes'")
+    assert (await api.post("/api/users/export", json=body(99))).status_code == 202
+    assert (await api.post("/api/users/export", json=body(100))).status_code == 429
+
+
+async def test_quota_lowered_while_jobs_run_counts_what_there_is(
+    api: httpx.AsyncClient, app: Any, catalog: Catalog, settings: Settings
+) -> None:
+    await spend(api, 4)
+    lower = settings.model_copy(update={"quota_per_day": 2})
+    before = app.state.services
+    async with Services(lower, catalog=catalog) as services:
+        app.state.services = services
+        refused = await api.post("/api/users/export", json=body(4))
+        assert (refused.status_code, refused.headers["ratelimit"][:12]) == (429, '"daily";r=0;')
+        # Four are above it: three have to be a day old before the next is free.
+        assert int(refused.headers["retry-after"]) > 86_000
+        # None that is under way is touched, and nothing is owed when it is raised again.
+        items = (await api.get("/api/exports")).json()["items"]
+        assert [each["status"] for each in items] == ["queued"] * 4
+    app.state.services = before
+    await spend(api, 1, first=4)
 
 
 async def test_cancelling_through_the_api_gives_the_export_back(api: httpx.AsyncClient) -> None:

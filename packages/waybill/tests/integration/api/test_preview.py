@@ -114,6 +114,31 @@ async def test_preview_spends_no_quota_and_needs_none(
     assert used_up.json()["quota"]["remaining"] == 0
 
 
+async def test_dry_runs_have_a_budget_of_rows_read(
+    api: httpx.AsyncClient, services: Services, settings: Settings, catalog: Catalog, app: Any
+) -> None:
+    small = {"filters": {"id": {"lte": 10}}, "dry_run": True}
+    bounded = settings.model_copy(update={"dry_run_rows_per_day": 1_040})
+    async with Services(bounded, catalog=catalog) as few:
+        app.state.services = few
+        # Ten in the sample, and the five that are shown.
+        for _ in range(3):
+            assert (await api.post("/api/users/export", json=small)).status_code == 200
+        assert (await api.post("/api/users/export", json={"dry_run": True})).status_code == 200
+        refused = await api.post("/api/users/export", json=small)
+        assert (refused.status_code, refused.json()["code"]) == (429, "dry_runs_exceeded")
+        assert refused.json()["violated-policies"] == ["dry-run-rows"]
+        assert "rows of dry runs" in refused.json()["detail"]
+    app.state.services = services
+
+
+async def test_dry_run_that_took_too_long_is_charged_in_full(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    assert (await api.post("/api/slow/export", json={"dry_run": True})).status_code == 503
+    assert execute("SELECT rows FROM dry_runs") == [(1_005,)]
+
+
 async def test_small_export_is_foretold_to_the_byte(
     api: httpx.AsyncClient, services: Services
 ) -> None:
