@@ -10,6 +10,39 @@ from waybill.catalog.comparisons import DEFAULT_CLASS
 
 # $1 and $2 name the table, $3 holds the key: [{"name": …, "type": …}, …], domains taken off.
 
+# The commonest case of what follows, without the search for the default class, which takes a fresh
+# connection 20 ms to plan: types that ship, in the column's own
+# collation. (25 and 1043 are text and varchar.)
+PLAIN_UNIQUE_INDEX: Final = sql.SQL("""
+    SELECT EXISTS (
+        SELECT 1
+        FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        JOIN pg_catalog.pg_index AS i ON i.indrelid OPERATOR(pg_catalog.=) c.oid
+        WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2
+          AND i.indisunique AND i.indisvalid AND i.indimmediate AND NOT i.indisexclusion
+          AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND (c.relkind OPERATOR(pg_catalog.=) 'p' OR NOT c.relhassubclass)
+          AND NOT EXISTS (
+              SELECT 1
+              FROM pg_catalog.generate_series(
+                  0, i.indnkeyatts::pg_catalog.int4 OPERATOR(pg_catalog.-) 1) AS p (n)
+              WHERE NOT EXISTS (
+                  SELECT 1
+                  FROM pg_catalog.pg_attribute AS a
+                  JOIN pg_catalog.json_to_recordset($3::pg_catalog.json)
+                    AS k (name pg_catalog.text, type pg_catalog.oid)
+                    ON k.name OPERATOR(pg_catalog.=) a.attname::pg_catalog.text
+                  JOIN pg_catalog.pg_opclass AS o
+                    ON o.oid OPERATOR(pg_catalog.=) i.indclass[p.n]
+                  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
+                    AND a.attnum OPERATOR(pg_catalog.=) i.indkey[p.n] AND a.attnotnull
+                    AND i.indcollation[p.n] OPERATOR(pg_catalog.=) a.attcollation
+                    AND k.type OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND o.opcdefault
+                    AND o.opcintype OPERATOR(pg_catalog.=) CASE
+                        WHEN k.type OPERATOR(pg_catalog.=) 1043::pg_catalog.oid
+                        THEN 25::pg_catalog.oid ELSE k.type END)))""")
+
 # A unique index proves the key when all its columns are NOT NULL and in the key. It must be valid,
 # whole (no predicate), over plain columns, enforced at once, a real unique index and not an
 # exclusion (WITHOUT OVERLAPS), and its table must have no inheritance children, which an index of

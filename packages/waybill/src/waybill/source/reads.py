@@ -68,14 +68,23 @@ def lock(table: TableSource) -> sql.Composed:
 # -- what is locked ------------------------------------------------------------------------------
 
 LOCKED: Final = sql.SQL("""
-    SELECT l.relation::pg_catalog.text
-    FROM pg_catalog.pg_locks AS l
-    JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) l.database
+    SELECT l.relation::pg_catalog.text FROM pg_catalog.pg_locks AS l
     WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
       AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted
-      AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-      AND l.relation::pg_catalog.int8 OPERATOR(pg_catalog.>=) 16384""")
-"""The user's relations (indexes as well) that this session has locked, by OID."""
+      AND l.relation OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid""")
+"""The user's relations that this session has locked, indexes included, by OID."""
+
+LOCKED_WITH_ROWS: Final = sql.SQL("""
+    SELECT l.relation::pg_catalog.text FROM pg_catalog.pg_locks AS l
+    WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+      AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.granted
+      AND l.relation OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+      AND NOT EXISTS (
+          SELECT FROM pg_catalog.pg_class AS c
+          WHERE c.oid OPERATOR(pg_catalog.=) l.relation
+            AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY (
+                '{i,I,t,S}'::pg_catalog.text[]))""")
+"""As ``LOCKED``, without those that the snapshot knows to be indexes and the like."""
 
 _STATES: Final = sql.SQL("""
     SELECT c.oid::pg_catalog.text, c.relkind::pg_catalog.text,

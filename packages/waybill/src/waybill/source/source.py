@@ -31,7 +31,7 @@ from waybill.errors import (
     SourceUnavailable,
 )
 from waybill.source.copy_chunk import CopyChunk
-from waybill.source.keys import KEY_INDEX, UNIQUE_INDEX
+from waybill.source.keys import KEY_INDEX, PLAIN_UNIQUE_INDEX, UNIQUE_INDEX
 from waybill.source.libpq import Session, error_from_sqlstate
 from waybill.source.opening import (
     Opened,
@@ -422,7 +422,9 @@ class PostgresSnapshot:
         source = export_type.source
         if not isinstance(source, TableSource):
             return False
-        return self._has_index(UNIQUE_INDEX, export_type, source)
+        return self._has_index(PLAIN_UNIQUE_INDEX, export_type, source) or self._has_index(
+            UNIQUE_INDEX, export_type, source
+        )
 
     def _has_index(
         self, query: sql.Composable, export_type: ExportType, table: TableSource

@@ -17,7 +17,13 @@ from psycopg import sql
 from waybill.catalog import foreign
 from waybill.errors import IncompleteExport, SourceUnavailable
 from waybill.source.libpq import Session
-from waybill.source.reads import LOCKED, RelationState, read_states, states_query, unmoved_query
+from waybill.source.reads import (
+    LOCKED_WITH_ROWS,
+    RelationState,
+    read_states,
+    states_query,
+    unmoved_query,
+)
 
 _BEGIN: Final = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
 _TIMEOUT_SECONDS: Final = 5.0
@@ -54,7 +60,7 @@ class Witness:
             IncompleteExport: a relation is not what the snapshot has under its name.
             SourceUnavailable: no connection to look by.
         """
-        now = {oid or "" for (oid,) in self._session.attempt(LOCKED) or ()}
+        now = {oid or "" for (oid,) in self._session.attempt(LOCKED_WITH_ROWS) or ()}
         late = frozenset(now - self.locked)
         if not late:
             return

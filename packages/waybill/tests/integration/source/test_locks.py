@@ -322,6 +322,18 @@ def test_what_cannot_be_proven_for_want_of_a_connection_is_tried_again(
         read(snapshot, HIDDEN)
 
 
+def test_table_takes_no_second_connection(
+    control: Any, run_sql: RunSql, reader: Callable[[str], str]
+) -> None:
+    run_sql(TABLE)
+    one = "GRANT SELECT ON t TO {role}; ALTER ROLE {role} CONNECTION LIMIT 1"
+    source = PostgresSource(reader(one))
+    with source.open_snapshot(control.check, reads=Reads(T)) as snapshot:
+        snapshot.check_key(T)
+        snapshot.count_rows(T)
+        assert len(read(snapshot, T)) == 100
+
+
 def test_time_out_of_idle_transactions_does_not_end_what_holds_the_locks(
     control: Any, run_sql: RunSql, reader: Callable[[str], str]
 ) -> None:

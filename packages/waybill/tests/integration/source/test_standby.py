@@ -19,7 +19,7 @@ from waybill.catalog.plan import ExportPlan
 from waybill.catalog.where import where_clause
 from waybill.formats import read_options
 from waybill.formats.statement import copy_csv
-from waybill.local.account import unprivileged_account
+from waybill.local.account import named_account
 from waybill.local.faults.servers import Programs, Server
 from waybill.local.ports import LOOPBACK, draw_free_port
 from waybill.source.source import PostgresSource, Reads, SnapshotFacts
@@ -126,8 +126,8 @@ def pooler(primary: Server, server_directory: Path) -> Iterator[str]:
         f"[pgbouncer]\nlisten_addr={LOOPBACK}\nlisten_port={port}\nauth_type=any\n"
         "pool_mode=transaction\nunix_socket_dir=\n"
     )
-    account = unprivileged_account()
-    # S603: the distribution's own program. It reads its settings before it gives up its rights.
+    # It does not run as root, and insists on an account with a name.
+    account = named_account()
     process = subprocess.Popen(
         [program, "-q", *(["-u", account.name] if account else []), str(settings)],
         stderr=subprocess.DEVNULL,
