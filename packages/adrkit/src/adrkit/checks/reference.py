@@ -21,7 +21,8 @@ EXAMPLES: Mapping[str, str] = {
     "symbol-exists": 'file = "src/orders/queue.py"\nsymbol = ["OrderQueue", "OrderQueue.publish"]',
     "import-forbidden": (
         'name = "the domain does no I/O"\nfiles = ["src/orders/domain/**"]\n'
-        'modules = ["boto3", "sqlalchemy"]'
+        'modules = ["boto3", "sqlalchemy"]\n\n[[import-forbidden]]\nfiles = ["web/src/ui/**"]\n'
+        'languages = ["javascript"]\nmodules = ["axios", "./web/src/db"]'
     ),
     "dependency": (
         'package = "celery"\nversion = ">=5.4,<6"\n\n[[dependency]]\npackage = "react"\n'
