@@ -110,6 +110,14 @@ class Git:
         self.root = root
 
     @classmethod
+    def of_bare(cls, directory: Path) -> Git:
+        """Git of a bare repository that we made ourselves; any other is refused
+        (``safe.bareRepository``), since a checkout may hold one as plain files."""
+        found = cls(directory)
+        found.__dict__["overrides"] = ("--git-dir=.",)
+        return found
+
+    @classmethod
     def discover(cls, path: Path) -> Git:
         """Git of the work tree around ``path``, a directory.
 

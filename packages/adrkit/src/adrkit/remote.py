@@ -1,9 +1,9 @@
 """Records on branches and open pull requests of a remote, read without changing the clone.
 
 What the clone does not have is fetched without file contents into a bare repository in a
-temporary directory that borrows the clone's objects: no ref, no setting and no object of the
-clone changes. Nobody is asked for a password, and nothing waits longer than its time limit; what
-cannot be read is a ``problem`` to be said, never an error.
+temporary directory, which borrows the objects of a whole clone: no ref, no setting and no object
+of the clone changes. Nobody is asked for a password, and nothing waits longer than its time limit;
+what cannot be read is a ``problem`` to be said, never an error.
 
 Of pull requests git knows the heads alone. One that was closed without a merge looks like an open
 one, so its number counts as taken: a gap is harmless, a number taken twice is not.
@@ -16,7 +16,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,15 +64,23 @@ def read_remote(
     try:
         listed = _listed(run(git.root, "ls-remote", "--", remote, *_PATTERNS))
         kept, cut = _newest(listed)
-        here = [item for item in kept if _is_here(git, item[1])]
-        missing = [item for item in kept if item not in here]
-        found = [_head(git, item, prefix) for item in here]
-        if missing:
-            found += _fetched(run, git, url, missing, prefix)
+        here = {item: _head(git, item, prefix) for item in kept}
+        missing = [item for item, head in here.items() if head is None]
+        found = [head for head in here.values() if head]
     except _Unreachable as error:
         return RemoteHeads((), f"remote {remote!r} could not be read: {error}")
-    problem = f"{cut} older pull requests of {remote!r} were not looked at" if cut else None
-    return RemoteHeads(tuple(found), problem)
+    problems = [f"{cut} older pull requests of {remote!r} were not looked at"] if cut else []
+    try:
+        fetched = _fetched(run, git, url, missing, prefix) if missing else []
+    except (_Unreachable, GitCommandFailed, OSError) as error:
+        why = error if isinstance(error, _Unreachable) else type(error).__name__
+        problems.append(f"{_named(missing)} of remote {remote!r} could not be read: {why}")
+    else:
+        found += [head for head in fetched if head]
+        unread = [item for item, head in zip(missing, fetched, strict=False) if head is None]
+        if unread:
+            problems.append(f"{_named(unread)} of remote {remote!r} could not be read")
+    return RemoteHeads(tuple(found), "; ".join(problems) or None)
 
 
 class _Unreachable(Exception):
@@ -153,48 +161,57 @@ def _newest(listed: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], i
     return [*branches, *kept], max(0, len(pulls) - MAX_PULL_REQUESTS)
 
 
-def _is_here(git: Git, commit: str) -> bool:
-    try:
-        git.run("cat-file", "-e", f"{commit}^{{tree}}")
-    except GitCommandFailed:
-        return False
-    return True
-
-
-def _head(git: Git, item: tuple[str, str], prefix: str) -> RemoteHead:
+def _head(git: Git, item: tuple[str, str], prefix: str) -> RemoteHead | None:
+    """None when the commit or, in a partial clone, a tree of it is not there."""
     name, commit = item
     try:
         paths = git.files_at(commit, prefix)
-    except GitCommandFailed:  # a partial clone without that tree
-        paths = ()
+    except GitCommandFailed:
+        return None
     return RemoteHead(_short(name), commit, paths)
+
+
+def _named(items: Sequence[tuple[str, str]]) -> str:
+    names = [_short(name) for name, _ in items]
+    more = f" and {len(names) - 3} more" if names[3:] else ""
+    return ", ".join(names[:3]) + more
 
 
 def _fetched(
     run: _Runner, git: Git, url: str, items: Sequence[tuple[str, str]], prefix: str
-) -> Iterator[RemoteHead]:
-    objects = git.run("rev-parse", "--git-path", "objects").decode().strip()
+) -> list[RemoteHead | None]:
+    # What a shallow or partial clone lacks would never be sent to one that borrows from it.
+    whole = not (git.is_shallow or git.is_partial)
     form = git.run("rev-parse", "--show-object-format").decode().strip()
     with tempfile.TemporaryDirectory(prefix="adrkit-remote-") as folder:
         bare = Path(folder)
         run(bare, "init", "-q", "--bare", f"--object-format={form}", ".")
-        alternates = bare / "objects" / "info" / "alternates"
-        alternates.parent.mkdir(parents=True, exist_ok=True)
-        alternates.write_bytes(os.fsencode(git.root / objects) + b"\n")
+        if whole:
+            objects = git.run("rev-parse", "--git-path", "objects").rstrip(b"\n")
+            alternates = bare / "objects" / "info" / "alternates"
+            alternates.parent.mkdir(parents=True, exist_ok=True)
+            alternates.write_bytes(os.fsencode(git.root / os.fsdecode(objects)) + b"\n")
         address = url
         if "://" not in url and ":" not in url.split("/", maxsplit=1)[0]:
             address = str((git.root / url).resolve())  # it is relative to the clone
         refspecs = [f"{commit}:refs/adrkit/{at}" for at, (_, commit) in enumerate(items)]
-        fetch = ("fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--stdin")
+        fetch = (
+            "fetch",
+            "-q",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-gc",
+            "--stdin",
+            *(() if whole else ("--depth=1",)),
+        )
         lines = "\n".join(refspecs).encode() + b"\n"
         try:
             run(bare, *fetch, "--filter=blob:none", "--", address, stdin=lines)
         except _Unreachable:  # a server without filters, or one that gives out names alone
             named = [f"{name}:refs/adrkit/{at}" for at, (name, _) in enumerate(items)]
             run(bare, *fetch, "--", address, stdin="\n".join(named).encode() + b"\n")
-        inner = Git(bare)
-        for item in items:
-            yield _head(inner, item, prefix)
+        inner = Git.of_bare(bare)
+        return [_head(inner, item, prefix) for item in items]
 
 
 def _short(name: str) -> str:

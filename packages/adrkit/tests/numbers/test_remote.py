@@ -37,8 +37,16 @@ def clone(project: GitProject, tmp_path: Path) -> GitProject:
         project("update-ref", ref, "HEAD")
         project("checkout", "-q", "main")
         project("branch", "-q", "-D", "work")
-    project("clone", "-q", str(project.root), str(tmp_path / "clone"))
-    return GitProject(tmp_path / "clone")
+    return cloned(project, tmp_path / "clone")
+
+
+def cloned(project: GitProject, to: Path, *options: str) -> GitProject:
+    """By the protocol: a clone by path holds all objects, those of pull requests included."""
+    project("config", "uploadpack.allowFilter", "true")
+    project("clone", "-q", *options, f"file://{project.root}", str(to))
+    clone = GitProject(to)
+    clone("remote", "set-url", "origin", str(project.root))
+    return clone
 
 
 def state(project: GitProject) -> dict[str, bytes]:
@@ -98,6 +106,35 @@ def test_history_that_was_rewritten_on_the_remote_counts_as_well(clone: GitProje
     origin("branch", "-q", "-f", "main", "fresh")
     code, out, _ = adr(clone, "ledger", "--remote")
     assert (code, "next: 0010" in out) == (0, True)
+
+
+@pytest.mark.parametrize("options", [("--filter=tree:0",), ("--filter=blob:none",), ("--depth=1",)])
+def test_clone_that_lacks_objects_sees_every_head(
+    clone: GitProject, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    origin = GitProject(Path(clone("remote", "get-url", "origin").strip()))
+    for number in (6, 7):
+        origin("checkout", "-q", "-b", f"of-{number}", "main")
+        origin.record(number, f"of-{number}")
+        origin.commit()
+    origin("checkout", "-q", "main")
+    part = cloned(origin, tmp_path / "part", *options, "--no-single-branch")
+    before = state(part)
+    heads = read_remote(Git(part.root), "docs/adr")
+    assert heads.problem is None
+    assert {path[9:13] for head in heads.heads for path in head.paths} == {
+        "0001", "0002", "0005", "0006", "0007"
+    }  # fmt: skip
+    assert state(part) == before
+
+
+def test_head_that_can_not_be_read_is_said(clone: GitProject) -> None:
+    origin = GitProject(Path(clone("remote", "get-url", "origin").strip()))
+    tree = origin("rev-parse", "refs/pull/12/head:docs").strip()
+    (origin.root / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    code, out, err = adr(clone, "ledger", "--remote")
+    assert (code, "next: 0002" in out) == (0, True)
+    assert "pull request 12, merge request 3 of remote 'origin' could not be read" in err
 
 
 def test_only_the_newest_pull_requests_are_looked_at(
