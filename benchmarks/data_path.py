@@ -144,7 +144,7 @@ def _client(stack: LocalStack, runs: int) -> None:
     _report("client", "psycopg cursor.copy()", _least(runs, me, read_by_cursor))
     as_it_comes = _least(runs, me, lambda: read(is_encoding=False, is_large=False))
     _report("client", "rows read as they come", as_it_comes)
-    _report("client", "rows read in heaps", _least(runs, me, lambda: read(is_encoding=False)))
+    _report("client", "rows read in batches", _least(runs, me, lambda: read(is_encoding=False)))
     _report("client", "rows read and encoded", _least(runs, me, lambda: read(is_encoding=True)))
     data = _csv(dsn)
 

@@ -33,7 +33,7 @@ from waybill.log import get_logger
 from waybill.notify.notifications import build_notifications
 from waybill.requests.access import Access
 from waybill.requests.admin import ExportAdministration
-from waybill.requests.admission import AdmissionDesk
+from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget, FairPlaces
 from waybill.requests.preview import ExportPreviewer
 from waybill.requests.quota import QuotaPolicy
@@ -98,7 +98,7 @@ class Services:
         self.source = PostgresSource(
             settings.source_url, SourceSettings(max_row_bytes=settings.max_row_bytes)
         )
-        self.desk = AdmissionDesk(
+        self.admission = Admission(
             self.engine,
             audit=self.audit,
             max_attempts=settings.max_attempts,
@@ -122,7 +122,7 @@ class Services:
             catalog=self.catalog,
             clock=self.clock,
             access=self.access,
-            desk=self.desk,
+            admission=self.admission,
             quotas=quotas,
             previewer=ExportPreviewer(
                 source=self.source,
@@ -137,7 +137,7 @@ class Services:
         family = family or new_family()
         self.streams = ExportStreams(
             exports=self.exports,
-            desk=self.desk,
+            admission=self.admission,
             dry_runs=self.dry_runs,
             source=self.source,
             leases=self.leases,
@@ -205,7 +205,7 @@ class Services:
             cleanup=self.cleanup,
             orphans=self.orphans,
             mover=self.mover,
-            desk=self.desk,
+            admission=self.admission,
             dry_runs=self.dry_runs,
             adoption=self.adoption,
             audit=self.audit,

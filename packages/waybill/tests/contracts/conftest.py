@@ -64,7 +64,7 @@ def create_storage(request: pytest.FixtureRequest) -> Callable[[str], Storage]:
 
 @pytest.fixture(params=["s3", "directory"])
 def continuable(request: pytest.FixtureRequest) -> Storage:
-    """An empty storage whose uploads another process can go on with."""
+    """An empty storage whose uploads another process can resume."""
     create: Callable[[pytest.FixtureRequest], Storage] = STORAGES[request.param]
     return create(request)
 

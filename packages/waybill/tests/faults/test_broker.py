@@ -1,4 +1,4 @@
-"""Faults 1, 2, 3, 8, 9, 10, 11: the doorbell breaks, the job does not."""
+"""Faults 1, 2, 3, 8, 9, 10, 11: the notification breaks, the job does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT
 from waybill.local.faults.rehearsal import Rehearsal
 
 
-def ring(house: Rehearsal, export_id: str) -> None:
+def notify(house: Rehearsal, export_id: str) -> None:
     """Publish a message as the service does, once more."""
     app = Celery(broker=house.stack.addresses.redis_url)
     app.send_task(RUN_EXPORT, args=[export_id], queue=QUEUE_NAME, retry=False, ignore_result=True)
@@ -77,8 +77,8 @@ def test_08_duplicate_message_during_a_live_lease_has_no_effect(house: Rehearsal
     with house.uploads_held():
         export_id = house.request()
         token = house.wait_running(export_id)["lease_token"]
-        ring(house, export_id)
-        ring(house, export_id)
+        notify(house, export_id)
+        notify(house, export_id)
         time.sleep(2)
         row = house.row(export_id)
         assert (row["status"], row["attempt"], row["lease_token"]) == ("running", 1, token)
@@ -88,7 +88,7 @@ def test_08_duplicate_message_during_a_live_lease_has_no_effect(house: Rehearsal
 def test_09_duplicate_message_after_completion_has_no_effect(house: Rehearsal) -> None:
     export_id = house.request()
     before = house.wait_over(export_id)
-    ring(house, export_id)
+    notify(house, export_id)
     other = house.request(format="ndjson")  # runs after the duplicate in the same queue
     house.wait_over(other)
     assert house.row(export_id) == before

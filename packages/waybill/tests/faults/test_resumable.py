@@ -17,7 +17,7 @@ _CATALOG = (
     '[exports.users]\ntable = "public.users"\nkey = "id"\nconsistency = "resumable"\n'
     "deadline_seconds = 120\n"
 )
-# 21 MB in parts of 5.5 MiB: three places to go on from.
+# 21 MB in parts of 5.5 MiB: three resume points.
 _SETTINGS = {
     "WAYBILL_PART_BYTES": str(5 * 1024 * 1024),
     "WAYBILL_CHECKPOINT_SECONDS": "0",

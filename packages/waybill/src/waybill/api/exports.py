@@ -91,7 +91,7 @@ async def request_export(
             PreviewDocument.of(wanted, preview, quota).model_dump(mode="json"),
             headers={"Cache-Control": "no-store", **quota_headers(quota)},
         )
-    admission = await services.exports.request(
+    admitted = await services.exports.request(
         principal,
         wanted,
         idempotency_key=idempotency_key(
@@ -99,19 +99,19 @@ async def request_export(
         ),
     )
     document = ExportDocument.of(
-        admission.job,
+        admitted.job,
         # A repeated answer tells what was so when it was first given.
-        now=admission.answered_at or services.clock.now(),
+        now=admitted.answered_at or services.clock.now(),
         base=api_base(request, services),
     )
-    response.status_code = 202 if admission.is_new else 200
+    response.status_code = 202 if admitted.is_new else 200
     response.headers.update(
         {
             "Location": document.links.self,
             "Retry-After": str(POLL_SECONDS),
             "Cache-Control": "no-store",
             **preference_headers(prefer),
-            **quota_headers(admission.quota),
+            **quota_headers(admitted.quota),
         }
     )
     return document

@@ -243,7 +243,7 @@ class AuditLog:
             result = await connection.execute(delete(events).where(events.c.id.in_(old)))
         return result.rowcount
 
-    def witness(
+    def listener(
         self, actor: Principal, action: AuditAction, *, code: str | None = None
     ) -> JobListener:
         """Return a listener that records a change of a job in the change's own transaction."""

@@ -75,7 +75,7 @@ class KeyOrder:
 
     @property
     def is_reliable(self) -> bool:
-        """Whether rows may be read in ranges of the key, and gone on with behind one."""
+        """Whether rows may be read in ranges of the key, and resumed behind one."""
         return self.trust in {OrderTrust.FIXED, OrderTrust.TO_PROVE}
 
     def reason(self) -> str:

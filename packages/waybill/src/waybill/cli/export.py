@@ -140,7 +140,7 @@ def export(
             write_private(manifest_path(target), json.dumps(manifest, indent=2) + "\n")
             download_progress(client, job, target, console, via=cast("Via | None", via))
         except (KeyboardInterrupt, ConnectionLost, ServerUnreachable):
-            console.print(f"Go on with: waybill export {export_type} --resume {job.id}")
+            console.print(f"Resume it: waybill export {export_type} --resume {job.id}")
             raise
     verify_progress(target, manifest, console)
     typer.echo(f"{target}: {job.progress.rows} rows, {job.bytes} bytes, verified")

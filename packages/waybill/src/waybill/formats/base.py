@@ -58,7 +58,7 @@ class Encoding(Protocol):
 
 @runtime_checkable
 class ResumableEncoding(Encoding, Protocol):
-    """An encoding that can go on with a file that another process began."""
+    """An encoding that can resume a file that another process began."""
 
     def resume_after(self, rows: int) -> None:
         """Behave as if ``rows`` rows (1 or more) were already encoded. Before ``encode``; no

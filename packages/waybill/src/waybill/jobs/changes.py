@@ -1,12 +1,12 @@
 """Hears of every change of an export and tells who watches it.
 
-One connection per process listens to the database's own bell (``NOTIFY``, rung by a trigger in the
-transaction of each change). Watchers wait in memory; a change of a job is read once, however many
-watch it, and a watcher that is slow finds the latest state, never a queue of old ones.
+One connection per process listens to the database's own notifications (``NOTIFY``, sent by a
+trigger in the transaction of each change). Watchers wait in memory; a change of a job is read once,
+however many watch it, and a watcher that is slow finds the latest state, never a queue of old ones.
 
-A bell can be missed: while the connection is down, or where a pooler swallows it. So after every
-reconnection, and every ``resync_seconds`` in any case, all watched jobs are read again, in one
-statement.
+A notification can be missed: while the connection is down, or where a pooler swallows it. So after
+every reconnection, and every ``resync_seconds`` in any case, all watched jobs are read again, in
+one statement.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ExportChanges:
         dsn: waybill's own database, reached without a transaction pooler in between.
         read: reads jobs by id, in one statement.
         max_watchers: how many may watch at a time in this process.
-        resync_seconds: the longest time that a missed bell goes unnoticed.
+        resync_seconds: the longest time that a missed notification goes unnoticed.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ export_checkpoint_parts = Table(
     Column("sha256", Text, nullable=False),
     Column("etag", Text, nullable=False),
     Column("snapshot", JSONB, nullable=False),
-    # Of the file up to the end of this part. NULL where it is no place to go on from: it ends
+    # Of the file up to the end of this part. NULL where it is no resume point: it ends
     # inside of a row, or the next checkpoint was near.
     Column("rows", BigInteger),
     Column("last_key", JSONB),

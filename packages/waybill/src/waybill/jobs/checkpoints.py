@@ -31,8 +31,8 @@ _LOAD_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a file can be gone on with: behind ``rows`` rows, the last of which has ``key``."""
+class ResumePoint:
+    """Where a file can be resumed: behind ``rows`` rows, the last of which has ``key``."""
 
     rows: int
     key: tuple[str, ...]
@@ -42,17 +42,18 @@ class Place:
 class CheckpointPart:
     """A part that storage confirmed, and the snapshot its rows were read from.
 
-    ``place`` is ``None`` where the part does not end a row, or its last key was not looked up.
+    ``resume_point`` is ``None`` where the part does not end a row, or its last key was not looked
+    up.
     """
 
     receipt: PartReceipt
     snapshot: ManifestSnapshot
-    place: Place | None = None
+    resume_point: ResumePoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An upload that can be gone on with, and its parts from the first on.
+    """An upload that can be resumed, and its parts from the first on.
 
     ``fingerprint`` is equal as long as everything is that decides the file's bytes but the data.
     """
@@ -63,14 +64,14 @@ class Checkpoint:
     parts: tuple[CheckpointPart, ...] = ()
 
     @property
-    def place(self) -> Place | None:
+    def resume_point(self) -> ResumePoint | None:
         """Where the last part ends."""
-        return self.parts[-1].place if self.parts else None
+        return self.parts[-1].resume_point if self.parts else None
 
-    def to_last_place(self) -> Checkpoint | None:
-        """Return the checkpoint up to its last part that ends at a place; ``None`` if none does."""
+    def to_last_resume_point(self) -> Checkpoint | None:
+        """Return the checkpoint up to its last part that ends at a resume point, or ``None``."""
         parts = list(self.parts)
-        while parts and parts[-1].place is None:
+        while parts and parts[-1].resume_point is None:
             parts.pop()
         if not parts:
             return None
@@ -176,7 +177,7 @@ class CheckpointLog:
         return Checkpoint(object_key, upload_id, fingerprint, tuple(_part(row) for row in rows))
 
     def _values(self, part: CheckpointPart) -> tuple[Any, ...]:
-        receipt, place = part.receipt, part.place
+        receipt, point = part.receipt, part.resume_point
         return (
             self._lease.export_id,
             receipt.number,
@@ -184,8 +185,8 @@ class CheckpointLog:
             receipt.sha256,
             receipt.etag,
             Jsonb(part.snapshot.model_dump(mode="json")),
-            place.rows if place else None,
-            Jsonb(list(place.key)) if place else None,
+            point.rows if point else None,
+            Jsonb(list(point.key)) if point else None,
         )
 
     @contextlib.contextmanager
@@ -241,5 +242,5 @@ def _part(row: tuple[Any, ...]) -> CheckpointPart:
     return CheckpointPart(
         PartReceipt(number, size, sha256, etag),
         ManifestSnapshot.model_validate(snapshot),
-        None if rows is None else Place(rows, tuple(last_key)),
+        None if rows is None else ResumePoint(rows, tuple(last_key)),
     )

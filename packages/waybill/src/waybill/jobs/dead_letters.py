@@ -71,7 +71,7 @@ class DeadLetters:
 
     Args:
         repository: the jobs.
-        queue: rung when a job is due again; a broker that does not answer is no failure.
+        queue: notified when a job is due again; a broker that does not answer is no failure.
         max_attempts: how many attempts a replayed job gets.
     """
 
@@ -121,9 +121,9 @@ class DeadLetters:
         return DeadLetter(job, await self._repository.attempts_of(export_id))
 
     async def replay(
-        self, export_id: UUID, *, within: Reach, witnesses: Sequence[JobListener] = ()
+        self, export_id: UUID, *, within: Reach, audit: Sequence[JobListener] = ()
     ) -> ExportJob:
-        """Queue one again, due now. ``witnesses`` are told in the same transaction.
+        """Queue one again, due now. ``audit`` are told in the same transaction.
 
         Raises:
             ExportNotFound: there is no such job within reach.
@@ -151,7 +151,7 @@ class DeadLetters:
         async with self._engine.begin() as connection:
             job = await change(connection, statement)
             if job is not None:
-                await tell(witnesses, connection, job)
+                await tell(audit, connection, job)
         if job is None:
             letter = await self.get(export_id, within=within)  # says if it is none
             if FORGOTTEN in letter.job.options:
@@ -172,13 +172,13 @@ class DeadLetters:
         *,
         within: Reach,
         limit: int = MAX_LISTED,
-        witnesses: Sequence[JobListener] = (),
+        audit: Sequence[JobListener] = (),
     ) -> Sequence[ExportJob]:
         """Queue again all that match, oldest failure last; returns those that were."""
         replayed = []
         for job in await self.list(wanted, within=within, limit=limit):
             try:
-                replayed.append(await self.replay(job.id, within=within, witnesses=witnesses))
+                replayed.append(await self.replay(job.id, within=within, audit=audit))
             except (ExportNotFound, NotADeadLetter, ValuesForgotten):
                 continue  # somebody else was faster, or it is too late
         return replayed

@@ -1,4 +1,4 @@
-"""The doorbell: Celery messages that carry a job's id and nothing else."""
+"""The notification of workers: Celery messages that carry a job's id and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["QUEUE_NAME", "RUN_EXPORT", "ExportQueue"]
 
 
 class ExportQueue:
-    """Publishes job ids. Losing a message loses nothing: the sweeper rings again."""
+    """Publishes job ids. Losing a message loses nothing: the sweeper publishes again."""
 
     def __init__(self, celery: Celery) -> None:
         self._celery: Any = celery

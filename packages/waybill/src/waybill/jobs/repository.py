@@ -161,11 +161,11 @@ class ExportRepository:
             return [attempt_of(row) for row in (await connection.execute(statement)).mappings()]
 
     async def cancel(
-        self, export_id: UUID, *, witnesses: Sequence[JobListener] = ()
+        self, export_id: UUID, *, audit: Sequence[JobListener] = ()
     ) -> ExportJob | None:
         """Cancel an unfinished job. The lease goes with it: its worker changes nothing more.
 
-        ``witnesses`` are told like the listeners, of this change alone.
+        ``audit`` are told like the listeners, of this change alone.
         """
         statement = (
             move(ExportStatus.CANCELLED)
@@ -176,20 +176,20 @@ class ExportRepository:
             job = await change(connection, statement)
             if job is not None:
                 await end_attempt(connection, job.id, AttemptOutcome.CANCELLED)
-                await tell((*self._listeners, *witnesses), connection, job)
+                await tell((*self._listeners, *audit), connection, job)
             return job
 
     async def mark_deleted(
-        self, export_id: UUID, *, witnesses: Sequence[JobListener] = ()
+        self, export_id: UUID, *, audit: Sequence[JobListener] = ()
     ) -> ExportJob | None:
         """Take a completed job's file out of reach; ``clear_object`` follows its deletion.
 
-        ``witnesses`` are told like the listeners, of this change alone.
+        ``audit`` are told like the listeners, of this change alone.
         """
         async with self._engine.begin() as connection:
             job = await change(connection, move(ExportStatus.DELETED).where(jobs.c.id == export_id))
             if job is not None:
-                await tell((*self._listeners, *witnesses), connection, job)
+                await tell((*self._listeners, *audit), connection, job)
             return job
 
     async def mark_gone(self, job: ExportJob) -> ExportJob | None:

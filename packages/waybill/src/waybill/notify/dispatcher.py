@@ -71,12 +71,12 @@ class NotificationDispatcher:
         try:
             await self._attempt(delivery)
         except EndpointGone as exc:
-            buried = await self._deliveries.disable_endpoint(
+            given_up = await self._deliveries.disable_endpoint(
                 exc.endpoint, fingerprint=exc.fingerprint, code=exc.code
             )
-            log.warning("notification.endpoint_disabled", endpoint=exc.endpoint, given_up=buried)
+            log.warning("notification.endpoint_disabled", endpoint=exc.endpoint, given_up=given_up)
         except DeliveryRefused as exc:
-            await self._bury(delivery, exc.code)
+            await self._mark_dead(delivery, exc.code)
         except DeliveryFailed as exc:
             await self._retry(delivery, exc)
         else:
@@ -106,14 +106,14 @@ class NotificationDispatcher:
             delivery.attempts, retry_after_seconds=exc.retry_after_seconds
         )
         if delay is None:
-            await self._bury(delivery, exc.code)
+            await self._mark_dead(delivery, exc.code)
             return
         until = self._clock.now() + timedelta(seconds=delay)
         await self._deliveries.postpone(delivery, until=until, code=exc.code)
         log.info("notification.postponed", code=exc.code, seconds=round(delay), **_fields(delivery))
 
-    async def _bury(self, delivery: Delivery, code: str) -> None:
-        await self._deliveries.bury(delivery, code=code)
+    async def _mark_dead(self, delivery: Delivery, code: str) -> None:
+        await self._deliveries.mark_dead(delivery, code=code)
         log.warning("notification.dead", code=code, **_fields(delivery))
 
 

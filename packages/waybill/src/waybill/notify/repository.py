@@ -108,7 +108,7 @@ class DeliveryRepository:
             _held(delivery).values(**_UNLEASED, next_attempt_at=until, last_error_code=code)
         )
 
-    async def bury(self, delivery: Delivery, *, code: str) -> bool:
+    async def mark_dead(self, delivery: Delivery, *, code: str) -> bool:
         """Give a notification up. ``False``: the lease was lost."""
         return await self._settle(delivery, DeliveryStatus.DEAD, code)
 

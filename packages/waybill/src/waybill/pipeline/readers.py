@@ -254,7 +254,7 @@ class ManyReaders:
         # The sequence has a lock of its own: stepping to a bound may take milliseconds.
         self._taking = threading.Lock()
         self._without = 0
-        self._is_nobody_left = False
+        self._all_readers_lost = False
         self._rows = 0
         self._copied = 0
         self._is_done = False
@@ -291,7 +291,7 @@ class ManyReaders:
             content = taken.content
             self._rows += taken.rows
             yield self._encoding.encode(content) if isinstance(content, CopyChunk) else content
-        if self._is_nobody_left:
+        if self._all_readers_lost:
             yield from self._read_alone()
             return
         self._prove_whole()
@@ -342,7 +342,7 @@ class ManyReaders:
                         self._in_order.popleft()
                         self._state.notify_all()  # the next one is the head now
                         continue
-                elif self._all_taken or self._is_nobody_left:
+                elif self._all_taken or self._all_readers_lost:
                     return None
                 if not self._state.wait(POLL_SECONDS):
                     self._check()
@@ -421,7 +421,7 @@ class ManyReaders:
         log.warning("source.reader_lost", error=error.code)
         with self._state:
             self._without += 1
-            self._is_nobody_left = self._without == len(self._threads)
+            self._all_readers_lost = self._without == len(self._threads)
             self._state.notify_all()
 
 

@@ -111,7 +111,7 @@ class ExportAdministration:
         await self._get(principal, export_id)
         changed = await self._repository.cancel(
             export_id,
-            witnesses=[self._audit.witness(principal, AuditAction.CANCELLED, code="by_admin")],
+            audit=[self._audit.listener(principal, AuditAction.CANCELLED, code="by_admin")],
         )
         return changed or await self._look(principal, export_id)
 
@@ -125,7 +125,7 @@ class ExportAdministration:
         """
         await self._get(principal, export_id)
         changed = await self._repository.mark_deleted(
-            export_id, witnesses=[self._audit.witness(principal, AuditAction.REVOKED)]
+            export_id, audit=[self._audit.listener(principal, AuditAction.REVOKED)]
         )
         if changed is not None:
             return changed
@@ -162,7 +162,7 @@ class ExportAdministration:
             PermissionDenied, ExportNotFound, NotADeadLetter, ValuesForgotten
         """
         return await self._dead_letters.replay(
-            export_id, within=self._reach(principal), witnesses=[self._replayed(principal)]
+            export_id, within=self._reach(principal), audit=[self._replayed(principal)]
         )
 
     async def replay_many(
@@ -192,7 +192,7 @@ class ExportAdministration:
         return found
 
     def _replayed(self, principal: Principal) -> JobListener:
-        return self._audit.witness(principal, AuditAction.REPLAYED)
+        return self._audit.listener(principal, AuditAction.REPLAYED)
 
     async def _get(self, principal: Principal, export_id: UUID) -> ExportJob:
         job = await self._repository.find(export_id)

@@ -34,7 +34,7 @@ _UNFINISHED: Final = [ExportStatus.QUEUED.value, ExportStatus.RUNNING.value]
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Admitted:
     """How a request was answered.
 
     ``is_new``: this request made the job; otherwise an identical unfinished one of the same person
@@ -49,7 +49,7 @@ class Admission:
     quota: QuotaState | None = None
 
 
-class AdmissionDesk:
+class Admission:
     """Turns checked requests into jobs.
 
     Args:
@@ -84,7 +84,7 @@ class AdmissionDesk:
         *,
         bucket: QuotaBucket | None,
         key: str | None = None,
-    ) -> Admission:
+    ) -> Admitted:
         """Answer a canonical request, and commit.
 
         Args:
@@ -104,7 +104,7 @@ class AdmissionDesk:
                     connection, principal, key, fingerprint, self._key_retention
                 )
                 if answer is not None:
-                    return Admission(
+                    return Admitted(
                         answer.job, answer.is_new, is_repeated=True, answered_at=answer.answered_at
                     )
                 await check_room(connection, principal, self._key_retention, most=self._max_keys)
@@ -125,7 +125,7 @@ class AdmissionDesk:
             )
             if key is not None:
                 await keep_answer(connection, principal, key, fingerprint, job, is_new=is_new)
-        return Admission(job, is_new, quota=quota)
+        return Admitted(job, is_new, quota=quota)
 
     async def admit_stream(
         self,

@@ -16,7 +16,7 @@ from waybill.jobs.repository import ExportRepository
 from waybill.log import get_logger
 from waybill.principal import Principal
 from waybill.requests.access import Access, Deed
-from waybill.requests.admission import Admission, AdmissionDesk
+from waybill.requests.admission import Admission, Admitted
 from waybill.requests.dry_runs import DryRunBudget, FairPlaces
 from waybill.requests.preview import MOST_ROWS, ExportPreviewer, Preview
 from waybill.requests.quota import QuotaPolicy, QuotaState
@@ -37,7 +37,7 @@ class ExportService:
         catalog: Catalog,
         clock: Clock,
         access: Access,
-        desk: AdmissionDesk,
+        admission: Admission,
         quotas: QuotaPolicy,
         previewer: ExportPreviewer,
         dry_runs: DryRunBudget,
@@ -50,7 +50,7 @@ class ExportService:
         self._catalog = catalog
         self._clock = clock
         self._access = access
-        self._desk = desk
+        self._admission = admission
         self._quotas = quotas
         self._previewer = previewer
         self._dry_runs = dry_runs
@@ -60,7 +60,7 @@ class ExportService:
 
     async def request(
         self, principal: Principal, request: ExportRequest, *, idempotency_key: str | None = None
-    ) -> Admission:
+    ) -> Admitted:
         """Create a job, or give the one that answers the request already: commit the row, then
         publish its id.
 
@@ -74,23 +74,23 @@ class ExportService:
             IdempotencyKeyReused, QuotaExceeded
         """
         checked, _ = await self.check(principal, request)
-        admission = await self._desk.admit(
+        admitted = await self._admission.admit(
             principal,
             checked,
             bucket=self._quotas.bucket(principal, checked.export_type),
             key=idempotency_key,
         )
-        job = admission.job
-        if admission.is_repeated:
+        job = admitted.job
+        if admitted.is_repeated:
             log.info("export.answer_repeated", export_id=str(job.id))
-        elif not admission.is_new:
+        elif not admitted.is_new:
             log.info("export.coalesced", export_id=str(job.id))
         else:
             log.info(
                 "export.requested", export_id=str(job.id), type=job.export_type, format=job.format
             )
             await self._publish(job)
-        return admission
+        return admitted
 
     async def preview(
         self, principal: Principal, request: ExportRequest
@@ -116,7 +116,7 @@ class ExportService:
             preview = await self._previewer.preview(principal, checked, export_type)
             charge.rows = preview.rows_read
         bucket = self._quotas.bucket(principal, checked.export_type)
-        return preview, await self._desk.quota(principal, bucket)
+        return preview, await self._admission.quota(principal, bucket)
 
     def find_type(self, principal: Principal, name: str) -> ExportType:
         """Return the type, as ``Access.find_type``."""
@@ -202,13 +202,13 @@ class ExportService:
         """
         job = await self._admit(principal, Deed.DISCARD, export_id)
         changed = await self._repository.cancel(
-            export_id, witnesses=[self._audit.witness(principal, AuditAction.CANCELLED)]
+            export_id, audit=[self._audit.listener(principal, AuditAction.CANCELLED)]
         )
         if changed is not None:
             log.info("export.cancelled", export_id=str(export_id))
             return changed
         changed = await self._repository.mark_deleted(
-            export_id, witnesses=[self._audit.witness(principal, AuditAction.DELETED)]
+            export_id, audit=[self._audit.listener(principal, AuditAction.DELETED)]
         )
         if changed is not None:
             # The sweeper deletes the object: at once if it can, again until it could.

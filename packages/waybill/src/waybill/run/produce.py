@@ -165,7 +165,7 @@ class ExportProducer:
                 left = RowCount(resumption.rows_left, is_exact=True)
             else:
                 left = snapshot.count_rows(plan.export_type, plan.where)
-            control.expect(resumption.place.rows + left.rows, is_exact=left.is_exact)
+            control.expect(resumption.resume_point.rows + left.rows, is_exact=left.is_exact)
             return run_resumable(
                 resumption,
                 self._source,

@@ -1,4 +1,4 @@
-"""An attempt that goes on where the last one stopped, and leaves places for the next to go on from.
+"""An attempt that resumes where the last one stopped, and leaves resume points for the next.
 
 Parts end at rows. Each part that storage confirmed is a checkpoint: the next attempt adopts the
 open upload, reads the rows behind the last key in a snapshot of its own, and writes the parts that
@@ -28,7 +28,7 @@ from waybill.errors import (
 )
 from waybill.formats import get_encoder
 from waybill.formats.base import ResumableEncoding
-from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, Place
+from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, ResumePoint
 from waybill.log import get_logger
 from waybill.manifest import Manifest, ManifestSegment, ManifestSnapshot
 from waybill.pipeline.keyset import KeyLookup
@@ -46,7 +46,7 @@ log = get_logger(__name__)
 _GROUP_BYTES = 128 * 1024
 _ROOM_BYTES = 512 * 1024
 """A part is ended at a row once it has less room than this: four groups of rows. A longer row
-fills parts to their end; those that end inside it are no places to go on from."""
+fills parts to their end; those that end inside it are no resume points."""
 
 
 def run_resumable(
@@ -64,16 +64,16 @@ def run_resumable(
     part_bytes: int,
     checkpoint_seconds: float,
 ) -> Completion:
-    """Do what ``run_pipeline`` does, from the resumption's place on.
+    """Do what ``run_pipeline`` does, from the resume point on.
 
     Args:
         resumption: what is left to do.
         source: for a second connection, which looks up keys.
         snapshot: the attempt's own.
         storage: where the object goes.
-        continuation: what that storage has for uploads that are gone on with.
+        continuation: what that storage has for uploads that are resumed.
         checkpoints: where finished parts are written down.
-        key: the object's key, if no upload is gone on with.
+        key: the object's key, if no upload is resumed.
         control: the line to the runner.
         export_id: the job.
         created_at: when it was requested.
@@ -84,7 +84,7 @@ def run_resumable(
         RetryableError, PermanentError: by source, storage or the final comparison.
         LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``, or by the fence.
     """
-    plan, base, place = resumption.plan, resumption.base, resumption.place
+    plan, base, point = resumption.plan, resumption.base, resumption.resume_point
     encoder = get_encoder(plan.format)
     encoding = encoder.open(plan)
     adopted = tuple(part.receipt for part in base.parts) if base else ()
@@ -107,7 +107,7 @@ def run_resumable(
                 if base is None:
                     writer.write(encoding.header())
                 elif isinstance(encoding, ResumableEncoding):
-                    encoding.resume_after(place.rows)
+                    encoding.resume_after(point.rows)
                 for chunk in _regrouped(snapshot.copy(encoding.statement, is_large=True)):
                     writer.write(encoding.encode(chunk))
                     if writer.room < _ROOM_BYTES:
@@ -122,16 +122,16 @@ def run_resumable(
             with contextlib.suppress(RunError):
                 recorder.record(writer.confirmed, is_late=True)
             raise
-        if encoding.rows - place.rows != snapshot.copied_rows:
+        if encoding.rows - point.rows != snapshot.copied_rows:
             raise IncompleteExport(
-                f"{encoding.rows - place.rows} rows were written where PostgreSQL sent "
+                f"{encoding.rows - point.rows} rows were written where PostgreSQL sent "
                 f"{snapshot.copied_rows}."
             )
         if resumption.rows_left not in (None, snapshot.copied_rows):
-            # Not to be gone on with by the next attempt either.
+            # Not to be resumed by the next attempt either.
             checkpoints.discard()
             raise IncompleteExport(
-                f"{snapshot.copied_rows} rows were found behind the place to go on from, where "
+                f"{snapshot.copied_rows} rows were found behind the resume point, where "
                 f"{resumption.rows_left} are. An index may be damaged: REINDEX it."
             )
         written = WrittenParts(adopted + new.receipts, adopted_bytes + new.bytes, new.sha256)
@@ -166,7 +166,7 @@ def _regrouped(chunks: Iterable[CopyChunk]) -> Iterator[CopyChunk]:
 
 
 class _Recorder:
-    """Writes down finished parts: all of them, and a place to go on from with the last."""
+    """Writes down finished parts: all of them, and a resume point with the last."""
 
     def __init__(
         self,
@@ -204,15 +204,15 @@ class _Recorder:
             return
         end = max(ends)
         rows = self._cuts[end]
-        # The lookup counts the rows of this snapshot, which begin behind the resumption's place.
-        key = self._lookup.find(rows - self._resumption.place.rows)
+        # The lookup counts the rows of this snapshot, which begin behind the resume point.
+        key = self._lookup.find(rows - self._resumption.resume_point.rows)
         self._next_at = time.monotonic() + self._seconds
         self._cuts = {number: rows for number, rows in self._cuts.items() if number > end}
         if key is None:
             return
         added = [
             CheckpointPart(
-                receipt, self._stated, Place(rows, key) if receipt.number == end else None
+                receipt, self._stated, ResumePoint(rows, key) if receipt.number == end else None
             )
             for receipt in receipts
             if self._recorded < receipt.number <= end
@@ -257,7 +257,7 @@ def _with_segments(manifest: Manifest, base: Checkpoint, plan: ExportPlan) -> Ma
     """Return the manifest of a file whose beginning was read from other snapshots."""
     is_personal = any(map(plan.export_type.scope_of_column, plan.export_type.key))
     segments: list[ManifestSegment] = []
-    before = Place(0, ())
+    before = ResumePoint(0, ())
 
     def add(rows: int, snapshot: ManifestSnapshot, last: tuple[str, ...] | None) -> None:
         segments.append(
@@ -270,7 +270,7 @@ def _with_segments(manifest: Manifest, base: Checkpoint, plan: ExportPlan) -> Ma
         )
 
     for snapshot, parts in groupby(base.parts, key=lambda part: part.snapshot):
-        end = list(parts)[-1].place
+        end = list(parts)[-1].resume_point
         if end is None:
             raise IncompleteExport("A segment of the checkpoint does not end at a row.")
         add(end.rows - before.rows, snapshot, end.key)

@@ -1,4 +1,4 @@
-"""What an earlier attempt left, and whether it can be gone on with.
+"""What an earlier attempt left, and whether it can be resumed.
 
 Whatever does not fit (another catalog, other options, another server, an upload that is gone or
 holds other parts, an order that cannot be relied on) is a reason to begin anew, in an upload under
@@ -21,7 +21,7 @@ from waybill.catalog.plan import ExportPlan
 from waybill.errors import RunError
 from waybill.formats import get_encoder
 from waybill.formats.base import ResumableEncoding
-from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, Place
+from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, ResumePoint
 from waybill.log import get_logger
 from waybill.manifest import ManifestSnapshot
 from waybill.pipeline.key_proof import follow_the_index, is_index_in_order
@@ -38,7 +38,7 @@ class Resumption:
     """What an attempt has to do: ``plan`` is of the rows that are left, ``base`` what is there.
 
     ``rows_left`` is how many rows that must be, counted without the key's index; ``None`` where
-    nothing is gone on with, since one statement from the first row needs no such proof.
+    nothing is resumed, since one statement from the first row needs no such proof.
     """
 
     plan: ExportPlan
@@ -48,13 +48,13 @@ class Resumption:
     rows_left: int | None = None
 
     @property
-    def place(self) -> Place:
+    def resume_point(self) -> ResumePoint:
         """Where to go on from; at no rows and no key when there is no base."""
-        return (self.base and self.base.place) or Place(0, ())
+        return (self.base and self.base.resume_point) or ResumePoint(0, ())
 
 
 def can_resume(plan: ExportPlan) -> bool:
-    """Return whether a file of this plan can be gone on with: its type wants it, its format can.
+    """Return whether a file of this plan can be resumed: its type wants it, its format can.
     (A compressed one is not: its parts end inside of frames.)"""
     return (
         plan.export_type.consistency == "resumable"
@@ -89,15 +89,15 @@ def find_resumption(
         found = checkpoints.load()
         if found is None:
             return anew
-        base = found.to_last_place()
+        base = found.to_last_resume_point()
         reason = (
             _misfit(found, base, fingerprint, continuation)
             or (base and _server_misfit(base.parts[-1].snapshot, stated))
             or _order_misfit(order, plan, snapshot)
         )
-        if base is not None and base.place is not None and reason is None:
-            log.info("export.resumed", rows=base.place.rows, parts=len(base.parts))
-            return _behind(anew, base, base.place, snapshot)
+        if base is not None and base.resume_point is not None and reason is None:
+            log.info("export.resumed", rows=base.resume_point.rows, parts=len(base.parts))
+            return _behind(anew, base, base.resume_point, snapshot)
         log.warning("checkpoint.discarded", reason=reason)
         checkpoints.discard()
     except psycopg.OperationalError as exc:
@@ -126,11 +126,11 @@ def _fingerprint(plan: ExportPlan, order: KeyOrder) -> str:
 def _misfit(
     found: Checkpoint, base: Checkpoint | None, fingerprint: str, continuation: Continuation
 ) -> str | None:
-    """Return why ``found`` cannot be gone on with, or ``None``."""
+    """Return why ``found`` cannot be resumed, or ``None``."""
     if found.fingerprint != fingerprint:
         return "export_changed"
     if base is None:
-        return "no_place"
+        return "no_resume_point"
     held = continuation.list_parts(base.object_key, base.upload_id)
     if held is None:
         return "upload_gone"
@@ -172,19 +172,19 @@ def _order_misfit(order: KeyOrder, plan: ExportPlan, snapshot: PostgresSnapshot)
 
 
 def _behind(
-    anew: Resumption, base: Checkpoint, place: Place, snapshot: PostgresSnapshot
+    anew: Resumption, base: Checkpoint, resume_point: ResumePoint, snapshot: PostgresSnapshot
 ) -> Resumption:
     plan = anew.plan
     compared = snapshot.key_comparisons(plan.export_type)
-    rows, up_to_place = snapshot.count_exactly(
-        plan.export_type, plan.where, of_which=rows_up_to(None, compared, place.key)
+    rows, up_to_point = snapshot.count_exactly(
+        plan.export_type, plan.where, of_which=rows_up_to(None, compared, resume_point.key)
     )
-    limit = None if plan.limit is None else plan.limit - place.rows
-    left = rows - up_to_place
+    limit = None if plan.limit is None else plan.limit - resume_point.rows
+    left = rows - up_to_point
     return dataclasses.replace(
         anew,
         plan=dataclasses.replace(
-            plan, where=rows_behind(plan.where, compared, place.key), limit=limit
+            plan, where=rows_behind(plan.where, compared, resume_point.key), limit=limit
         ),
         base=base,
         rows_left=left if limit is None else min(left, limit),

@@ -162,7 +162,7 @@ class ExportRunner:
                         token=token,
                     )
             except DATABASE_ERRORS as exc:
-                # The message may be lost with this: the sweeper rings again.
+                # The message may be lost with this: the sweeper publishes again.
                 if time.monotonic() >= give_up_at:
                     raise
                 log.warning("export.claim_failed", error=type(exc).__name__)

@@ -25,7 +25,7 @@ class ShutdownFlag:
         """Order every process to stop; exports under way may use the grace period."""
         self._memory[0] = 1
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Order this process alone to give its export back at once. Its siblings, and the child
         that takes its place, go on working."""
         self._is_urgent_here = True
@@ -58,7 +58,7 @@ class ChildTermination:
 
     @contextlib.contextmanager
     def postponed(self) -> Iterator[None]:
-        """Let the block end, in a hurry, should the signal come; then die of it."""
+        """Let the block end, at once, should the signal come; then die of it."""
         # Once more: the pool sets its own handler after it let us initialise the process.
         self.install()
         self._is_busy = True
@@ -73,7 +73,7 @@ class ChildTermination:
         if not self._is_busy:
             _die()
         self._is_due = True
-        self._flag.hurry()
+        self._flag.stop_now()
 
 
 def _die() -> None:

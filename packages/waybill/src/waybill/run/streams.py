@@ -41,7 +41,7 @@ from waybill.jobs.repository import ExportRepository
 from waybill.log import get_logger
 from waybill.manifest import export_file_name
 from waybill.principal import Principal
-from waybill.requests.admission import AdmissionDesk
+from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.requests.quota import QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
@@ -75,7 +75,7 @@ class ExportStreams:
 
     Args:
         exports: checks requests.
-        desk: admits them.
+        admission: admits them.
         dry_runs: what is spent by a stream that is given up before its first byte.
         source: where rows come from.
         leases, repository: end the job's row.
@@ -88,7 +88,7 @@ class ExportStreams:
         self,
         *,
         exports: ExportService,
-        desk: AdmissionDesk,
+        admission: Admission,
         dry_runs: DryRunBudget,
         source: PostgresSource,
         leases: LeaseRepository,
@@ -98,7 +98,7 @@ class ExportStreams:
         family: str,
     ) -> None:
         self._exports = exports
-        self._desk = desk
+        self._admission = admission
         self._dry_runs = dry_runs
         self._source = source
         self._leases = leases
@@ -127,7 +127,7 @@ class ExportStreams:
         bucket = self._quotas.bucket(principal, checked.export_type)
         if bucket is not None:
             # Asked beforehand as well, so that who has none left cannot keep the source busy.
-            await self._desk.check_quota(principal, bucket)
+            await self._admission.check_quota(principal, bucket)
         await self._dry_runs.check(principal)
         if self._open >= self._settings.max_streams:
             raise TooManyStreams(self._settings.max_streams)
@@ -136,7 +136,7 @@ class ExportStreams:
         try:
             first = await reader.start(self._threads)
             asked_at = time.monotonic()
-            job, lease, quota = await self._desk.admit_stream(
+            job, lease, quota = await self._admission.admit_stream(
                 principal,
                 checked,
                 export_id=reader.export_id,

@@ -74,13 +74,13 @@ class Upload(Protocol):
 
 
 class SharedUpload(Upload, Protocol):
-    """An upload that another process may go on with."""
+    """An upload that another process may resume."""
 
     @property
     def is_shared(self) -> bool: ...
 
     def share(self) -> None:
-        """Abort and delete nothing from here on: a later attempt may go on with this upload, and
+        """Abort and delete nothing from here on: a later attempt may resume this upload, and
         this process may be the one that is no longer asked. The sweep clears what nobody needs."""
         ...
 
@@ -97,7 +97,7 @@ class Continuation(Protocol):
         ...
 
     def open_upload(self, key: str, upload_id: str) -> AbstractContextManager[SharedUpload]:
-        """Go on with an upload; it is shared, so leaving the block aborts nothing."""
+        """Resume an upload; it is shared, so leaving the block aborts nothing."""
         ...
 
     def put_once(self, key: str, data: bytes, *, content_type: str) -> StoredObject:

@@ -117,7 +117,7 @@ class OrphanSweep:
             is_old = upload.initiated_at < now - self._stale_upload_age
             is_live = state is not None and state.lease_token == owner.token
             is_over = state is not None and state.status.is_finished
-            # A resumable export's next attempt goes on with it, however old it is by then.
+            # A resumable export's next attempt resumes it, however old it is by then.
             is_kept = (
                 state is not None
                 and not is_over

@@ -18,7 +18,7 @@ from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.turns import Turns
 from waybill.log import get_logger
-from waybill.requests.admission import AdmissionDesk
+from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption, StorageUndecided
 from waybill.upkeep.cleanup import ResultCleanup
@@ -46,7 +46,7 @@ class Sweeper:
         cleanup: ResultCleanup,
         orphans: OrphanSweep,
         mover: FallbackMover,
-        desk: AdmissionDesk,
+        admission: Admission,
         dry_runs: DryRunBudget,
         adoption: ResultAdoption,
         audit: AuditLog,
@@ -59,7 +59,7 @@ class Sweeper:
         self._cleanup = cleanup
         self._orphans = orphans
         self._mover = mover
-        self._desk = desk
+        self._admission = admission
         self._dry_runs = dry_runs
         self._adoption = adoption
         self._audit = audit
@@ -77,7 +77,7 @@ class Sweeper:
         await self._cleanup.expire()
         await self._cleanup.forget_values()
         await self._cleanup.purge()
-        await self._desk.forget_keys()
+        await self._admission.forget_keys()
         await self._audit.forget(timedelta(days=self._settings.audit_retention_days), limit=_BATCH)
         await self._turns.tidy()
         await self._dry_runs.forget()

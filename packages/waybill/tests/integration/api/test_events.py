@@ -161,7 +161,7 @@ async def test_lost_listener_comes_back_and_catches_up(
     await others.next_state()
     await services.repository.cancel(other.id)
     await others.next_state()  # so the listener is there
-    # Killed, and changed before it can be back: nobody hears the bell.
+    # Killed, and changed before it can be back: nobody hears the notification.
     execute(
         "WITH killed AS (SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'waybill-changes')"

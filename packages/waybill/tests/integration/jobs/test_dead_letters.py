@@ -89,7 +89,9 @@ async def test_replay_gives_a_full_set_of_attempts_and_keeps_the_history(
     replayed = await letters.replay(job.id, within=EVERYTHING)
     assert (replayed.status, replayed.attempt, replayed.max_attempts) == (ExportStatus.QUEUED, 1, 4)
     assert replayed.error_code is None
-    assert replayed.published_at is None  # as it was when the row was written; the bell came after
+    assert (
+        replayed.published_at is None
+    )  # as it was when the row was written; the notification came after
     lease = await claimed(services.leases, replayed)
     assert lease.attempt == 2
     assert [a.attempt for a in await services.repository.attempts_of(job.id)] == [1, 2]

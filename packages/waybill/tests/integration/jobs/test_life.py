@@ -32,7 +32,7 @@ from waybill.jobs.checkpoints import (
     Checkpoint,
     CheckpointLog,
     CheckpointPart,
-    Place,
+    ResumePoint,
     forget_checkpoint,
 )
 from waybill.jobs.dead_letters import DeadLetters
@@ -54,11 +54,11 @@ CHECKPOINT = Checkpoint("exports/key", "upload", "fingerprint")
 PART = CheckpointPart(
     PartReceipt(1, 10, "0" * 64, "etag"),
     ManifestSnapshot(id="1:1:", taken_at=datetime(2026, 1, 1, tzinfo=UTC)),
-    Place(5, ("5",)),
+    ResumePoint(5, ("5",)),
 )
 
 
-class DeafQueue:
+class UnavailableQueue:
     """A broker that is down throughout: a job's life must not need one."""
 
     async def publish(self, _export_id: UUID) -> None:
@@ -76,7 +76,7 @@ class Workbench:
         self.dsn = settings.database_dsn
         self.dead_letters = DeadLetters(
             self.repository,
-            DeafQueue(),  # type: ignore[arg-type]
+            UnavailableQueue(),  # type: ignore[arg-type]
             max_attempts=3,
         )
         self.look = psycopg.connect(settings.database_url.get_secret_value(), autocommit=True)

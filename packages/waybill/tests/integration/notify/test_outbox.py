@@ -165,7 +165,7 @@ async def test_sender_that_died_is_followed_by_another_and_can_settle_nothing(
     assert stale.event_id == fresh.event_id
     deliveries = notifications.deliveries
     assert not await deliveries.mark_delivered(stale)
-    assert not await deliveries.bury(stale, code="x")
+    assert not await deliveries.mark_dead(stale, code="x")
     assert not await deliveries.postpone(stale, until=clock.now(), code="x")
     assert await deliveries.mark_delivered(fresh)
 

@@ -200,7 +200,7 @@ async def test_rows_that_vanish_between_segments_are_stated_and_break_nothing(
     ((last,),) = execute(
         "SELECT max((last_key->>1)::int) FROM export_checkpoint_parts WHERE rows IS NOT NULL"
     )
-    # One before the place, the row at the place itself, and one behind it.
+    # One before the resume point, the row at the point itself, and one behind it.
     gone = execute(
         "DELETE FROM events WHERE id IN (1, %s) OR id IN"
         " (SELECT max(id) FROM events WHERE kind = 'b') RETURNING kind, id",

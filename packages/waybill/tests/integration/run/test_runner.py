@@ -192,7 +192,7 @@ async def test_order_to_stop_gives_the_job_back_unspent(
     running = asyncio.create_task(services.runner.run(job.id))
     await until_running(services, job)
     if is_urgent:
-        flag.hurry()
+        flag.stop_now()
     else:
         flag.set()
     assert await running is Outcome.GIVEN_BACK
@@ -239,7 +239,7 @@ async def test_give_back_whose_answer_is_lost_does_not_give_back_twice(
     services: Services, leases: SpoiledLeases, add: Add, produce: Any
 ) -> None:
     flag = ShutdownFlag()
-    flag.hurry()
+    flag.stop_now()
     services.runner._shutdown = flag
     produce(until_stopped)
     leases.lose_answer.add("give_back")

@@ -282,7 +282,7 @@ async def test_upload_of_a_lost_attempt_is_aborted_when_its_job_is_over(
 ) -> None:
     job = await add()
     begin_upload(Lease(job.id, 1, uuid4()))
-    assert await sweep.abort_uploads() == 0  # its successor may go on with it
+    assert await sweep.abort_uploads() == 0  # its successor may resume it
     assert await services.repository.cancel(job.id) is not None
     assert await sweep.abort_uploads() == 1
     assert open_uploads(services) == 0

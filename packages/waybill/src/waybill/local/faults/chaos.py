@@ -54,7 +54,7 @@ _KINDS = {
     "users-small": _Kind(500, 24),
     "users": _Kind(20_000, 8),
     "users-large": _Kind(120_000, 1),
-    # 40 MB: long enough to be hit, and to be gone on with.
+    # 40 MB: long enough to be hit, and to be resumed.
     "users-resumable": _Kind(120_000, 2, "resumable"),
 }
 _SIZES = {name: kind.rows for name, kind in _KINDS.items()}

@@ -1,4 +1,4 @@
-"""The audit trail, the count of downloads, and a bell that rings for every visible change."""
+"""The audit trail, the count of downloads, and a notification of every visible change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON audit_events
 FOR EACH STATEMENT EXECUTE FUNCTION audit_events_are_append_only()
 """
 
-# Every writer of export_jobs rings, whoever it is, in the transaction of the change: a listener
+# Every writer of export_jobs notifies, whoever it is, in the transaction of the change: a listener
 # hears of it exactly when it can read it. The payload is the id alone; the row is the truth.
 _RING = """
 CREATE FUNCTION export_jobs_ring() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -54,7 +54,7 @@ class S3Continuation:
 
     @contextmanager
     def open_upload(self, key: str, upload_id: str) -> Iterator[S3Upload]:
-        """Go on with an upload. Leaving the block aborts nothing (see ``S3Upload.is_shared``).
+        """Resume an upload. Leaving the block aborts nothing (see ``S3Upload.is_shared``).
 
         What is committed has to be read back: how the parts written elsewhere were encrypted, and
         so whether their ETags are digests, is not known here.

@@ -32,7 +32,7 @@ _MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 class S3Upload:
     """An upload under way; see ``storage.base.Upload``. Safe for threads.
 
-    ``is_shared``: a later attempt may go on with it. Then nothing is aborted or deleted here, as
+    ``is_shared``: a later attempt may resume it. Then nothing is aborted or deleted here, as
     this process may be the one that is no longer asked; the sweep clears away what nobody needs.
     ``is_continued``: parts were written elsewhere, of which only their ETags are known.
     """

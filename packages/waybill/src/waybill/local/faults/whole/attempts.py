@@ -32,7 +32,7 @@ _SMALL: dict[str, Any] = {"smallest_rows": 1, "range_bytes": 200_000, "first_row
 @dataclass(frozen=True)
 class Order:
     """What a process is to run. ``dies_behind_checkpoint``: it is killed as soon as it has written
-    down a place to go on from, which a kill at any moment seldom meets."""
+    down a resume point, which a kill at any moment seldom meets."""
 
     settings: dict[str, Any]
     export_type: ExportType
@@ -42,7 +42,7 @@ class Order:
 
 
 def settings_for(settings: dict[str, Any], dsn: str) -> Settings:
-    """Return settings of a service on this scenario's source, in a hurry."""
+    """Return settings of a service on this scenario's source, with short times."""
     return Settings(
         **settings | {
             "source_dsn": dsn, "part_bytes": 5 * 1024 * 1024, "checkpoint_seconds": 0.0,

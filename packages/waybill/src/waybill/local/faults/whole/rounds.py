@@ -43,7 +43,7 @@ DEBIAN = Path("/usr/lib/postgresql/15/bin")
 _SHAPES = ("table", "table", "table", "partitioned", "view", "materialized", "join", "inherited")
 _FORMATS = ("csv", "ndjson", "json")
 _ROWS = (0, 900, 6_000, 14_000, 14_000)
-"""The largest makes three parts of an upload, so that there is something to go on with."""
+"""The largest makes three parts of an upload, so that there is something to resume."""
 _STREAMS = 0.2
 """How many of all exports are streams."""
 _TURNS = 2
