@@ -163,6 +163,17 @@ def verdicts(runs: Runs, sizes: Sizes) -> dict[str, dict[str, Any]]:
         "CSV + zstd job on the largest table, s (the specification's deadline)", "<=", 60,
         median(runs, f"growth_{sizes.huge}", "job_csv_zstd"), f"{sizes.huge:,}",
     )  # fmt: skip
+    found["fair_wait_service_times"] = _verdict(
+        "One job behind another tenant's 10,000: its wait, in service times of those", "<=", 1.5,
+        median(runs, "fairness", "fair_wait", "service_times"), f"{sizes.small:,}",
+    )  # fmt: skip
+    for figure, meaning in (("seconds", "Time"), ("cpu_seconds", "CPU s")):
+        found[f"claims_in_turn_{figure}"] = _verdict(
+            f"{meaning} of 80 queued jobs, claimed in turn / each by its own message", "<=", 1.03,
+            _over(("fairness", "served_in_turn", figure),
+                  ("fairness", "served_as_named", figure))(runs, sizes),
+            f"{sizes.small:,}",
+        )  # fmt: skip
     return found
 
 

@@ -105,7 +105,9 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         Stage("fairness", "Whose turn it is", sizes.small, (
             Entry("fair_wait", several), Entry("claim_100", several),
             Entry("claim_100000", 1 if mode == "tiny" else several),
-        )),
+            # What they cost is a few percent: more runs, and by turns.
+            Entry("served_in_turn", 2 * many), Entry("served_as_named", 2 * many),
+        ), concurrency=2),
         Stage(f"growth_{sizes.huge}", "Growth", sizes.huge,
               (Entry("job_csv_zstd", few, is_fresh=True),), is_warmed=False),
         Stage("huge", "Peers, largest table", sizes.huge, (

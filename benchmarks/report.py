@@ -92,6 +92,7 @@ def _stages(stages: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
         "huge": "Largest table: peers",
         "approaches": "The specification's three approaches",
         "small": "Small exports",
+        "fairness": "Whose turn it is",
         "memory_formats": "Memory by format, each in a fresh worker",
     }
     for name, title in titles.items():

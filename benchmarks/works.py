@@ -6,11 +6,9 @@ function that runs it once and returns its ``Measurement``.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import secrets
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
+import turns
 from house import House
 from measure import Measurement, PeakMemory, largest_process_mib, run_process
 from psycopg.conninfo import conninfo_to_dict
@@ -181,69 +179,6 @@ def _throughput(concurrency: int) -> Callable[[House, int], Measurement]:
     return run
 
 
-# -- whose turn it is ----------------------------------------------------------------------------
-
-_CROWD = 10_000
-_QUEUE_MANY = """
-INSERT INTO export_jobs (id, export_type, format, requested_by, tenant, max_attempts, created_at)
-SELECT gen_random_uuid(), %s, 'csv', 'p' || mod(n, 1000), 'crowd' || mod(n, %s),
-    3, now() + n * interval '1 microsecond'
-FROM generate_series(1, %s) AS n
-"""
-
-
-def _fair_wait(house: House, rows: int) -> Measurement:
-    """How long one job waits behind 10,000 of another tenant, and how many of those go first."""
-    house.table(rows)
-    endpoint = house.service().endpoint
-    name = f"users-{rows}"
-    with psycopg.connect(house.stack.addresses.postgres_dsn, autocommit=True) as database:
-        database.execute(_QUEUE_MANY.encode(), (name, 1, _CROWD))
-        begun = b"SELECT count(*) FROM export_jobs WHERE tenant = 'crowd0' AND started_at > %s"
-        try:
-            while database.execute(begun, (dt.datetime(1, 1, 1, tzinfo=dt.UTC),)).fetchone()[0] < 4:
-                time.sleep(0.05)
-            with ExportClient(endpoint.url, endpoint.token) as client:
-                export_id = _request(house, rows, {"options": {"null_text": secrets.token_hex(8)}})
-                client.wait(export_id)
-                asked, started = database.execute(
-                    b"SELECT created_at, started_at FROM export_jobs WHERE id = %s", (export_id,)
-                ).fetchone()
-                before = database.execute(
-                    begun + b" AND started_at < %s", (asked, started)
-                ).fetchone()[0]
-                client.discard(export_id)
-        finally:
-            database.execute(
-                b"UPDATE export_jobs SET status = 'cancelled', finished_at = now(),"
-                b" next_attempt_at = NULL WHERE tenant = 'crowd0' AND status = 'queued'"
-            )
-    wait = (started - asked).total_seconds()
-    return Measurement(wait, extra={"jobs_before": float(before), "queued": float(_CROWD)})
-
-
-def _claims(queued: int) -> Callable[[House, int], Measurement]:
-    """One claim by the database's own time, with so many jobs queued; nothing of it is kept."""
-
-    def run(house: House, rows: int) -> Measurement:
-        house.service()
-        times = []
-        with psycopg.connect(house.stack.addresses.postgres_dsn) as database:
-            database.execute(_QUEUE_MANY.encode(), (f"users-{rows}", 100, queued))
-            for _ in range(60):
-                began = time.perf_counter()
-                database.execute(
-                    b"SELECT id FROM claim_fairest_export(gen_random_uuid(), gen_random_uuid(),"
-                    b" 'w/1/f', '1 min', NULL, NULL, '{}')"
-                ).fetchone()
-                times.append(time.perf_counter() - began)
-            database.rollback()
-        # The first ones make plans.
-        return Measurement(statistics.median(times[10:]), extra={"queued": float(queued)})
-
-    return run
-
-
 # -- what the specification's first row would have been ------------------------------------------
 
 
@@ -330,8 +265,12 @@ WORKS: dict[str, Work] = {
              250, 1.5),
         Work("throughput_1", "60 small jobs, 1 worker process", _throughput(1), 0, 6.0),
         Work("throughput_2", "60 small jobs, 2 worker processes", _throughput(2), 0, 12.0),
-        Work("fair_wait", "one job behind another tenant's 10,000", _fair_wait, 0, 10.0),
-        Work("claim_100", "one claim, 100 jobs queued", _claims(100), 0, 0.5),
-        Work("claim_100000", "one claim, 100,000 jobs queued", _claims(100_000), 0, 30.0),
+        Work("fair_wait", "one job behind another tenant's 10,000", turns.waiting, 0, 10.0),
+        Work("claim_100", "one claim, 100 jobs queued", turns.claims(100), 0, 0.5),
+        Work("claim_100000", "one claim, 100,000 jobs queued", turns.claims(100_000), 0, 30.0),
+        Work("served_in_turn", "80 queued jobs, claimed in turn", turns.served(in_turn=True),
+             0, 8.0),
+        Work("served_as_named", "80 queued jobs, each claimed by its own message",
+             turns.served(in_turn=False), 0, 8.0),
     )
 }  # fmt: skip

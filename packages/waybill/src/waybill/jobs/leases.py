@@ -104,17 +104,6 @@ class LeaseRepository:
         )
         return None if job is None else (job, Lease(job.id, job.attempt, token))
 
-    async def is_due(self, export_id: UUID) -> bool:
-        """Whether a job waits for a worker now."""
-        statement = select(jobs.c.id).where(
-            jobs.c.id == export_id,
-            jobs.c.status == ExportStatus.QUEUED.value,
-            jobs.c.next_attempt_at <= func.clock_timestamp(),
-            jobs.c.attempt < jobs.c.max_attempts,
-        )
-        async with self._engine.connect() as connection:
-            return (await connection.execute(statement)).first() is not None
-
     async def find_claim(self, token: UUID) -> tuple[ExportJob, Lease] | None:
         """Return the job that ``token`` holds, and its lease."""
         statement = (

@@ -9,12 +9,13 @@ workers. A person's own jobs run in the order of their requests.
 A tenant or person that comes to the queue counts as last served an hour ago: ahead of those who
 are being served, and yet nobody who waits can be overtaken by newcomers for longer than that.
 
-The choice is made in the database (migration 0012), in one statement, under one lock: limits hold
-across all workers, and a worker that is stopped in the middle keeps nobody waiting.
+The choice is made in the database (migrations 0012 and 0014), in one statement, under one lock:
+limits hold across all workers, and a worker that is stopped in the middle keeps nobody waiting.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,25 +28,24 @@ from sqlalchemy import (
     Interval,
     Text,
     bindparam,
-    delete,
-    exists,
     func,
-    literal,
     select,
-    update,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.catalog import Catalog
-from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.job import ExportJob
 from waybill.jobs.rows import JOB_COLUMNS, job_of, seconds
-from waybill.jobs.tables import export_jobs as jobs
-from waybill.jobs.turn_tables import person_turns, tenant_turns
 
 _REMEMBERED: Final = timedelta(hours=1)
 """As long as the migration's listing counts newcomers back: what is older orders nothing."""
+_TIDIED: Final = 1_000
+
+_CLAIM_TRIES: Final = 10
+_LOCKED_PAUSE_SECONDS: Final = 0.1
 
 _LIMITS = (
     bindparam("per_tenant", type_=Integer),
@@ -113,6 +113,10 @@ class Turns:
     ) -> ExportJob | None:
         """Give a lease on the job whose turn it is, and commit.
 
+        A claim passes over rows that somebody is changing at this moment, such as the API noting
+        that it has sent the very message. Where they are all there is, it is tried again for a
+        second: no message might come for them any more.
+
         Args:
             notified: the job that the message names. It is put on the list if it is not there,
                 and is claimed only when it is its turn.
@@ -121,7 +125,8 @@ class Turns:
             lease_seconds: how long the lease lives unless it is renewed.
 
         Returns:
-            ``None`` when no job is due, or all that are must wait for others to end.
+            ``None`` when no job is due, or all that are must wait for others to end, or stay
+            locked.
         """
         values = {
             "notified": notified,
@@ -130,11 +135,21 @@ class Turns:
             "lease": seconds(lease_seconds),
             **self.limits.parameters(),
         }
+        for _ in range(_CLAIM_TRIES):
+            row = await self._try(values)
+            if row is None:
+                return None
+            if row["id"] is not None:
+                return job_of(row)
+            await asyncio.sleep(_LOCKED_PAUSE_SECONDS)
+        return None
+
+    async def _try(self, values: Mapping[str, Any]) -> RowMapping | None:
+        """Claim once. A row without an id says that a job is due, and locked."""
         # One statement, one transaction, both over before the answer is sent: nothing that happens
         # to this process keeps the lock that claims take turns by.
         async with self._autocommit() as connection:
-            row = (await connection.execute(_CLAIM, values)).mappings().one_or_none()
-        return None if row is None else job_of(row)
+            return (await connection.execute(_CLAIM, values)).mappings().one_or_none()
 
     async def next_due(self) -> UUID | None:
         """Return the job that a claim would give now."""
@@ -143,28 +158,10 @@ class Turns:
             return found
 
     async def tidy(self) -> None:
-        """Forget who is long served and does not wait, and take off the list whose jobs are gone
-        though no trigger could see to it. Those who are missing on it come back with their
-        messages."""
-        for table, whose in (
-            (person_turns, jobs.c.requested_by == person_turns.c.requested_by),
-            (tenant_turns, literal(value=True)),
-        ):
-            is_queued = exists().where(
-                jobs.c.status == ExportStatus.QUEUED.value,
-                func.coalesce(jobs.c.tenant, "") == table.c.tenant,
-                whose,
-                jobs.c.export_type == table.c.export_type,
-            )
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    update(table).where(table.c.is_waiting, ~is_queued).values(is_waiting=False)
-                )
-                await connection.execute(
-                    delete(table).where(
-                        ~table.c.is_waiting, table.c.turn_at < func.now() - _REMEMBERED
-                    )
-                )
+        """Forget who is long served and does not wait, and take off the list whose jobs were
+        cancelled. Those who are missing on it come back with their messages."""
+        async with self._autocommit() as connection:
+            await connection.execute(select(func.tidy_export_turns(_REMEMBERED, _TIDIED)))
 
     def _autocommit(self) -> AsyncConnection:
         return self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()

@@ -54,8 +54,6 @@ __all__ = ["ExportRunner", "Outcome"]
 
 log = get_logger(__name__)
 
-_CLAIM_TRIES = 10
-_LOCKED_PAUSE_SECONDS = 0.1
 _CLAIM_PAUSE_SECONDS = 0.5
 
 _Claim = tuple[ExportJob, Lease]
@@ -114,7 +112,7 @@ class ExportRunner:
         every due job has one, so none is left over when all messages are answered.
         """
         asked_at = time.monotonic()
-        claimed = await self._claim_when_free(notified)
+        claimed = await self._claim(notified)
         if claimed is None:
             await self.release_dead_siblings()
             # A duplicate message, or one that came too early or too late, or whose job must wait
@@ -130,19 +128,6 @@ class ExportRunner:
         return outcome
 
     # -- the beginning of an attempt ------------------------------------------------------------
-
-    async def _claim_when_free(self, notified: UUID) -> _Claim | None:
-        """Claim; again for a moment, if the job that the message names is due all the same.
-
-        A claim passes over rows that somebody is changing, such as the API noting that it has sent
-        this very message. The message is answered then, and the job would wait for the sweeper.
-        """
-        for _ in range(_CLAIM_TRIES):
-            claimed = await self._claim(notified)
-            if claimed is not None or not await self._leases.is_due(notified):
-                return claimed
-            await asyncio.sleep(_LOCKED_PAUSE_SECONDS)
-        return None
 
     async def _claim(self, notified: UUID) -> _Claim | None:
         """Claim a job, and find out what became of a claim whose answer was lost."""

@@ -367,16 +367,14 @@ async def test_list_forgets_who_waits_no_more(
     jobs = [await add(tenant="acme", requested_by=f"p{n}") for n in range(3)]
     assert counts() == [1, 3]
     await services.repository.cancel(jobs[0].id)
+    await services.turns.tidy()
     assert counts() == [1, 2]
     await workers.serve()
     await workers.serve()
     assert counts() == [0, 0]
-    # What no trigger saw is tidied, and what orders nothing any more is forgotten.
+    # And what orders nothing any more is forgotten.
     job = await add(tenant="globex")
-    execute("ALTER TABLE export_jobs DISABLE TRIGGER USER")
-    execute("UPDATE export_jobs SET status = 'cancelled' WHERE id = %s", job.id)
-    execute("ALTER TABLE export_jobs ENABLE TRIGGER USER")
-    assert counts() == [1, 1]
+    await services.repository.cancel(job.id)
     assert await workers.claim() is None
     await add(tenant="initech")
     execute("UPDATE person_turns SET turn_at = turn_at - interval '1 day'")
@@ -385,6 +383,55 @@ async def test_list_forgets_who_waits_no_more(
     assert execute("SELECT tenant FROM tenant_turns") == [("initech",)]
     assert execute("SELECT tenant FROM person_turns") == [("initech",)]
     assert (await workers.serve()).tenant == "initech"  # type: ignore[union-attr]
+
+
+async def test_job_requested_while_its_owner_cancels_another_is_not_lost_from_the_list(
+    add: Add, workers: Workers, settings: Settings
+) -> None:
+    first = await add(tenant="acme")
+    with psycopg.connect(settings.database_dsn) as cancelling:
+        cancelling.execute(
+            b"UPDATE export_jobs SET status = 'cancelled', next_attempt_at = NULL WHERE id = %s",
+            (first.id,),
+        )
+        # Another job, its message, and a claim that has other work: all before the commit.
+        mine, other = await add(tenant="acme"), await add(tenant="globex")
+        with psycopg.connect(settings.database_dsn) as locking:
+            locking.execute(b"SELECT FROM export_jobs WHERE id = %s FOR UPDATE", (mine.id,))
+            taken = await workers.claim(mine.id)
+            assert taken is not None
+            assert taken[0].id == other.id
+        cancelling.commit()
+    # The last message there is names the job that is taken.
+    last = await workers.claim(other.id)
+    assert last is not None
+    assert last[0].id == mine.id
+
+
+async def test_claim_says_whether_what_it_passed_over_may_be_had_at_all(
+    add: Add, services: Services, settings: Settings, execute: Execute
+) -> None:
+    running, waiting = await add(tenant="acme"), await add(tenant="acme")
+    limited = Workers(services, RunningLimits(per_tenant=1))
+    taken = await limited.claim()
+    assert taken is not None
+    assert taken[0].id == running.id
+
+    def claimed(per_tenant: int | None) -> list[Any]:
+        return execute(
+            "SELECT id FROM claim_fairest_export(gen_random_uuid(), gen_random_uuid(), 'w/1/f',"
+            " '1 min', %s, NULL, '{}')",
+            per_tenant,
+        )
+
+    with psycopg.connect(settings.database_dsn) as locking:
+        locking.execute(b"SELECT FROM export_jobs WHERE id = %s FOR UPDATE", (waiting.id,))
+        # At the limit there is nothing to come back for; below it there is.
+        assert claimed(1) == []
+        assert claimed(2) == [(None,)]
+    assert claimed(1) == []
+    assert claimed(2) == [(waiting.id,)]
+    assert claimed(3) == []
 
 
 async def test_stopped_request_in_the_middle_of_its_commit_keeps_no_worker_waiting(

@@ -20,6 +20,7 @@ from waybill.config import Settings
 from waybill.errors import SourceRejected, SourceUnavailable
 from waybill.jobs.attempts import AttemptOutcome, Cause
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.turns import Turns
 from waybill.run.identity import WorkerIdentity
 from waybill.run.runner import Outcome
 from waybill.run.shutdown import ShutdownFlag
@@ -399,22 +400,30 @@ async def test_only_the_attempt_of_a_dead_sibling_is_ended_before_its_lease(
         assert after.status is ExportStatus.RUNNING
 
 
-async def test_job_whose_row_is_being_changed_is_claimed_when_it_is_free(
+async def test_job_passed_over_by_both_messages_is_run_by_the_second(
     services: Services, add: Add, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As the API does while it notes that the message was sent, which the worker already has.
-    job = await add()
-    was_passed_over = asyncio.Event()
-    real = services.leases.is_due
+    # The API notes that it has sent the first message, which a worker already has: that worker
+    # takes the second job, and the second message, which names that one, finds the first locked.
+    first, second = await add(), await add(format="json")
+    tries = asyncio.Queue[bool]()
+    real = Turns._try
 
-    async def is_due(export_id: Any) -> bool:
-        was_passed_over.set()
-        return await real(export_id)
+    async def counted(turns: Turns, values: Any) -> Any:
+        row = await real(turns, values)
+        tries.put_nowait(row is not None and row["id"] is None)
+        return row
 
-    monkeypatch.setattr(services.leases, "is_due", is_due)
+    monkeypatch.setattr(Turns, "_try", counted)
     async with await psycopg.AsyncConnection.connect(database) as other:
-        await other.execute("SELECT FROM export_jobs WHERE id = %s FOR UPDATE", (job.id,))
-        running = asyncio.create_task(services.runner.run(job.id))
-        await asyncio.wait_for(was_passed_over.wait(), 30)
+        await other.execute("SELECT FROM export_jobs WHERE id = %s FOR UPDATE", (first.id,))
+        assert await services.runner.run(first.id) is Outcome.COMPLETED
+        found = await services.repository.find(second.id)
+        assert found is not None
+        assert found.status is ExportStatus.COMPLETED
+        assert not await tries.get()
+        running = asyncio.create_task(services.runner.run(second.id))
+        assert await asyncio.wait_for(tries.get(), 30)  # passed over
         await other.rollback()
         assert await running is Outcome.COMPLETED
+    assert await services.runner.run(first.id) is Outcome.SKIPPED
