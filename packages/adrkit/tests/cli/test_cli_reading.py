@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -145,3 +146,35 @@ def test_plain_lint_writes_nothing_and_update_baseline_does(project: GitProject)
     after = baseline.read_bytes()
     assert lint("--update-baseline")[0] == 1
     assert baseline.read_bytes() == after
+
+
+def test_warnings_fail_under_strict_alone(project: GitProject) -> None:
+    def lint(*options: str) -> tuple[int, str]:
+        code, out, _ = adr(project, "lint", "--select", "ADR1", *options)
+        return code, out
+
+    project.record(1, "use-queues")
+    project.commit()
+    assert lint("--strict")[0] == 0
+    project.record(3, "use-topics")  # 0002 was never given: a warning
+    for options, expected in (((), 0), (("--strict",), 1)):
+        code, out = lint(*options)
+        assert (code, "0 errors, 1 warnings" in out) == (expected, True), out
+    # What is known does not fail, strict or not.
+    assert adr(project, "lint", "--write-baseline")[0] == 0
+    assert lint("--strict")[0] == 0
+    assert lint("--strict", "--no-baseline")[0] == 1
+
+
+def test_shallow_clone_takes_no_number_for_never_given(project: GitProject, tmp_path: Path) -> None:
+    project.record(1, "use-queues")
+    project.record(2, "use-topics").unlink()
+    project.record(3, "use-streams")
+    project.commit()
+    clone = tmp_path / "clone"
+    project("clone", "-q", f"file://{project.root}", str(clone))
+    assert "ADR108" in adr(GitProject(clone), "lint")[1]
+    project.commit()
+    shallow = tmp_path / "shallow"
+    project("clone", "-q", "--depth", "1", f"file://{project.root}", str(shallow))
+    assert "ADR108" not in adr(GitProject(shallow), "lint")[1]

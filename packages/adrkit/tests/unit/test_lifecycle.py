@@ -123,23 +123,39 @@ def test_record_without_related_section_gains_one(write_record: Write) -> None:
     )
 
 
-def test_proposed_record_supersedes_an_accepted_one_only_by_force(write_record: Write) -> None:
-    old = write_record("0001-a.md", house(1))
+@pytest.mark.parametrize("status", ["Accepted", "Deprecated"])
+def test_proposed_record_supersedes_what_is_in_force_only_by_force(
+    write_record: Write, status: str
+) -> None:
+    old = write_record("0001-a.md", house(1, status=status))
     write_record("0002-b.md", house(2, status="Proposed"))
     repository = RecordRepository(old.parent)
     with pytest.raises(ProposedSuccessor, match="ADR-0002"):
         lifecycle.supersede(repository, repository.get(1), repository.get(2))
-    assert old.read_text() == house(1)
+    assert old.read_text() == house(1, status=status)
     lifecycle.supersede(repository, repository.get(1), repository.get(2), force=True)
     assert Record.read(old).status_kind is Status.SUPERSEDED
 
 
-def test_rejected_record_supersedes_nothing(write_record: Write) -> None:
-    write_record("0001-a.md", house(1))
-    path = write_record("0002-b.md", house(2, status="Rejected"))
-    repository = RecordRepository(path.parent)
-    with pytest.raises(IllegalMove):
+def test_proposed_record_supersedes_a_proposed_one(write_record: Write) -> None:
+    old = write_record("0001-a.md", house(1, status="Proposed"))
+    write_record("0002-b.md", house(2, status="Proposed"))
+    repository = RecordRepository(old.parent)
+    lifecycle.supersede(repository, repository.get(1), repository.get(2))
+    assert Record.read(old).status_kind is Status.SUPERSEDED
+
+
+@pytest.mark.parametrize("status", ["Rejected", "Deprecated", "Superseded by ADR-0003"])
+@pytest.mark.parametrize("older", ["Proposed", "Accepted", "Deprecated"])
+def test_record_that_decides_nothing_any_more_supersedes_nothing(
+    write_record: Write, status: str, older: str
+) -> None:
+    old = write_record("0001-a.md", house(1, status=older))
+    write_record("0002-b.md", house(2, status=status))
+    repository = RecordRepository(old.parent)
+    with pytest.raises(IllegalMove, match="the successor of ADR-0001"):
         lifecycle.supersede(repository, repository.get(1), repository.get(2), force=True)
+    assert old.read_text() == house(1, status=older)
 
 
 def test_cycles_are_refused_and_shown(write_record: Write) -> None:

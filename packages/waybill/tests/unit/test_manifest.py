@@ -16,6 +16,8 @@ from waybill.manifest import (
     manifest_schema,
 )
 
+SEGMENT = {"rows": 1, "snapshot": {"id": "7:7:", "taken_at": "2026-05-01T12:00:00+00:00"}}
+
 
 def document(**changes: Any) -> dict[str, Any]:
     sha256 = hashlib.sha256(b"").hexdigest()
@@ -67,11 +69,20 @@ def test_field_of_a_later_release_is_ignored() -> None:
         ({"parts": []}, "parts"),
         ({"bytes": 16}, "do not add up"),
         ({"parts": [{"number": 1, "offset": 1, "bytes": 15, "sha256": "0" * 64}]}, "part 1"),
+        ({"parts": [{"number": 2, "offset": 0, "bytes": 15, "sha256": "0" * 64}]}, "part 1"),
+        ({"segments": [SEGMENT]}, "segments do not add up"),
+        ({"segments": [SEGMENT, SEGMENT, SEGMENT]}, "segments do not add up"),
     ],
 )
 def test_manifest_that_contradicts_itself_is_refused(change: dict[str, Any], place: str) -> None:
     with pytest.raises(InvalidManifest, match=place):
         Manifest.load(document(**change))
+
+
+def test_segments_that_add_up_are_accepted() -> None:
+    manifest = Manifest.load(document(segments=[SEGMENT, SEGMENT]))
+
+    assert [segment.rows for segment in manifest.segments] == [1, 1]
 
 
 def test_text_that_is_no_manifest_is_refused_with_a_remedy() -> None:
