@@ -12,7 +12,7 @@ from rich.console import Console
 
 from waybill.local.faults.whole.judge import judge
 from waybill.local.faults.whole.kinds import KINDS
-from waybill.local.faults.whole.rounds import fuzz
+from waybill.local.faults.whole.rounds import Tally, fuzz
 from waybill.local.faults.whole.sources import TRAPS, Scenario
 from waybill.local.stack import LocalStack
 from waybill.manifest import Manifest, ManifestSegment
@@ -22,7 +22,7 @@ def test_some_rounds_of_random_tables_find_no_file_that_is_wrong(
     fault_stack: LocalStack, server_directory: Path
 ) -> None:
     tally = fuzz(
-        fault_stack, server_directory, minutes=4, seed=3, rounds=4, console=Console(quiet=True)
+        fault_stack, server_directory, minutes=4, seed=3, rounds=3, console=Console(quiet=True)
     )
     assert tally.completed
     assert re.fullmatch(
@@ -31,7 +31,7 @@ def test_some_rounds_of_random_tables_find_no_file_that_is_wrong(
     assert tally.exit_status == 0
 
 
-@pytest.mark.parametrize("plant", ["gap", "lock"])
+@pytest.mark.parametrize("plant", ["gap", "lock", "segment"])
 def test_fault_that_is_planted_is_found(
     fault_stack: LocalStack, server_directory: Path, plant: str
 ) -> None:
@@ -41,6 +41,12 @@ def test_fault_that_is_planted_is_found(
     assert tally.wrong
     assert tally.exit_status == 1
     assert "are missing" in tally.findings[0]
+
+
+def test_long_run_that_resumes_nothing_shows_nothing() -> None:
+    assert Tally(exports=100, completed=100).exit_status == 1
+    assert Tally(exports=100, completed=100, resumed=1).exit_status == 0
+    assert Tally(exports=4, completed=4).exit_status == 0
 
 
 def _in_order(scenario: Scenario) -> list[tuple[str, str]]:
@@ -65,11 +71,25 @@ def _judged(scenario: Scenario, rows: list[tuple[str, str]], *, cut: int, lost: 
     return verdict.problem or ""
 
 
+@pytest.mark.parametrize("ends", [(None, None), ("a", None), ("a", "b")])
+def test_segments_that_do_not_meet_are_wrong(ends: tuple[str | None, str | None]) -> None:
+    last_key, after_key = ((key,) if key else None for key in ends)
+    segments = (
+        ManifestSegment.model_construct(rows=0, after_key=None, last_key=last_key),
+        ManifestSegment.model_construct(rows=0, after_key=after_key, last_key=None),
+    )
+    manifest = Manifest.model_construct(format="csv", rows=0, segments=segments)
+    scenario = Scenario("", KINDS[0], "table", 0, random.Random(1))  # noqa: S311
+    verdict = judge(b"n,v,note\n", manifest, scenario, [{}])
+    assert verdict.problem == "the manifest does not say where its segments end"
+
+
 def test_segments_are_judged_by_no_operator_of_public(fault_stack: LocalStack) -> None:
     (kind,) = (each for each in KINDS if each.name == "varchar")
     dsn = fault_stack.postgres.create_database(f"judge_{secrets.token_hex(6)}")
     scenario = Scenario(dsn, kind, "table", 300, random.Random(1))  # noqa: S311
     scenario.make()
+    assert scenario.export_type("resumable").scope_of_column("k0") == ""  # else it is left out
     with scenario.connect() as connection:
         for statement in TRAPS:
             connection.execute(statement.encode())

@@ -3,7 +3,8 @@
     python -m waybill.local.faults.whole --minutes 10 --seed 1
 
 The last line is ``whole: N exports, N completed, N refused, 0 wrong``; the exit status is 1 if any
-is wrong. ``--plant gap`` and ``--plant lock`` plant a fault, which has to be found.
+is wrong, or if a long run made no file of several segments. ``--plant gap``, ``--plant lock`` and
+``--plant segment`` plant a fault, which has to be found.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +19,17 @@ from psycopg import sql
 
 from waybill.bootstrap import Services
 from waybill.catalog import Catalog, ExportType
+from waybill.catalog.model import Consistency
 from waybill.config import Settings
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.log import configure_logging
 from waybill.pipeline import keyset, readers
-from waybill.run import produce
+from waybill.run import produce, resumable, resumption
 from waybill.source.opening import Opening
 from waybill.source.witness import Witness
 
+_CONFIRMED_SECONDS = 20.0
+"""How long an attempt that is to die behind a checkpoint lets storage confirm a part."""
 _SMALL: dict[str, Any] = {"smallest_rows": 1, "range_bytes": 200_000, "first_rows": 37}
 
 
@@ -82,13 +86,23 @@ def _run(order: Order) -> None:
 
 
 def _die_behind_checkpoint() -> None:
-    real = CheckpointLog.record
+    real_log, real_place = CheckpointLog.record, resumable._Recorder.record
+
+    def wait_for_storage(self: Any, confirmed: Callable[[], Any], **options: Any) -> None:
+        # So small a file is read to its end while storage still takes its first part.
+        until = time.monotonic() + _CONFIRMED_SECONDS
+        while self._cuts and time.monotonic() < until:
+            if any(receipt.number in self._cuts for receipt in confirmed()):
+                break
+            time.sleep(0.01)
+        real_place(self, confirmed, **options)
 
     def record(*arguments: Any) -> bool:
-        if is_kept := real(*arguments):
+        if is_kept := real_log(*arguments):
             os.kill(os.getpid(), signal.SIGKILL)
         return is_kept
 
+    setattr(resumable._Recorder, "record", wait_for_storage)
     setattr(CheckpointLog, "record", record)
 
 
@@ -100,13 +114,14 @@ class Plant:
     """A fault, to see that it is found: each takes away one promise and what would notice.
 
     ``shapes`` of ``sizes`` rows meet it, where what is done to them is one of ``changes`` (all, if
-    there is none).
+    there is none). ``consistency`` is what exports promise.
     """
 
     sow: Callable[[], None]
     shapes: tuple[str, ...]
     sizes: tuple[int, ...]
     changes: tuple[str, ...] = ()
+    consistency: Consistency = "snapshot"
 
 
 def _lose_rows_of_ranges() -> None:
@@ -125,6 +140,19 @@ def _lose_rows_of_ranges() -> None:
     setattr(readers.ManyReaders, "_prove_whole", lambda _: None)
 
 
+def _lose_rows_of_segments() -> None:
+    real, real_behind = keyset.rows_behind, resumption._behind
+
+    def late(*arguments: Any, **options: Any) -> sql.Composable:
+        return sql.SQL("{} AND waybill_source.n % 11 <> 3").format(real(*arguments, **options))
+
+    def uncounted(*arguments: Any) -> resumption.Resumption:
+        return dataclasses.replace(real_behind(*arguments), rows_left=None)
+
+    setattr(resumption, "rows_behind", late)
+    setattr(resumption, "_behind", uncounted)
+
+
 def _lock_behind_the_snapshot() -> None:
     def begin(self: Any, holding: contextlib.ExitStack) -> Any:
         # What is planned next takes the locks, as a COPY would by itself.
@@ -139,4 +167,7 @@ def _lock_behind_the_snapshot() -> None:
 PLANTS = {
     "gap": Plant(_lose_rows_of_ranges, ("table",), (6_000,)),
     "lock": Plant(_lock_behind_the_snapshot, ("table",), (900,), ("refill", "swap")),
+    "segment": Plant(
+        _lose_rows_of_segments, ("table",), (14_000,), ("insert", "update"), "resumable"
+    ),
 }

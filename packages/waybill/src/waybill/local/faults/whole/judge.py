@@ -31,6 +31,8 @@ def judge(data: bytes, manifest: Manifest, scenario: Scenario, states: Sequence[
         return Verdict(f"the file holds {len(rows)} rows and its manifest says {manifest.rows}")
     if not manifest.segments:
         return Verdict(_misfit(rows, states))
+    if not _are_bounded(manifest.segments):
+        return Verdict("the manifest does not say where its segments end", len(manifest.segments))
     numbers = _Numbers(scenario)
     start = possible = 0
     for segment in manifest.segments:
@@ -50,6 +52,12 @@ def judge(data: bytes, manifest: Manifest, scenario: Scenario, states: Sequence[
 def judge_stream(data: bytes, format_name: str, states: Sequence[State]) -> Verdict:
     """Hold an answer that ended well against the states that there were."""
     return Verdict(_misfit(list(_rows(data, format_name)), states))
+
+
+def _are_bounded(segments: Sequence[ManifestSegment]) -> bool:
+    """Whether each segment begins behind the key that the one before it ends with."""
+    ends = [None, *(segment.last_key for segment in segments)]
+    return [segment.after_key for segment in segments] == ends[:-1] and None not in ends[1:-1]
 
 
 def _misfit(rows: Sequence[Row], states: Sequence[State]) -> str | None:
@@ -74,7 +82,7 @@ def _rows(data: bytes, format_name: str) -> Iterator[Row]:
         csv.field_size_limit(sys.maxsize)
         reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
         next(reader)
-        records = ((n, v, note) for n, v, note in reader)
+        records = ((n, v, note) for n, v, note, *_ in reader)
     else:
         lines = json.loads(data) if format_name == "json" else map(json.loads, data.splitlines())
         records = ((line["n"], line["v"], line["note"]) for line in lines)

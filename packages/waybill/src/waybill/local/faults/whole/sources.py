@@ -83,8 +83,10 @@ class Scenario:
                 f"SELECT {', '.join(f't.{k}' for k in self.key)}, t.n, t.v, t.note"
                 " FROM public.t JOIN public.other AS o ON o.n = t.n"
             )
+        # The key too: without it the manifest does not say where a segment ends.
+        columns = (*_COLUMNS, *map(Column, self.key))
         return ExportType(
-            "whole", source, key=self.key, columns=_COLUMNS, consistency=consistency,
+            "whole", source, key=self.key, columns=columns, consistency=consistency,
             deadline_seconds=120,
         )  # fmt: skip
 
