@@ -38,7 +38,9 @@ def _database(request: pytest.FixtureRequest) -> Storage:
 def _directory(request: pytest.FixtureRequest) -> Storage:
     root: Path = request.getfixturevalue("tmp_path") / "storage"
     root.mkdir()
-    return DirectoryStorage(DirectoryOptions(root, lambda: "the-test"))
+    storage = DirectoryStorage(DirectoryOptions(root, lambda: "the-test"))
+    storage.check()  # as every start does
+    return storage
 
 
 # By registry name. A new storage is a line here, and the whole suite is its first test.

@@ -29,6 +29,8 @@ from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import ExportJob, Progress
 from waybill.jobs.leases import Result
 
+from ...integration.leased import claimed
+
 State = Literal["queued", "completed", "failed"]
 Claims = dict[str, Any] | None
 
@@ -98,9 +100,7 @@ class House:
             max_attempts=1,
         )
         if state != "queued":
-            claimed = await services.leases.claim(job.id, lease_seconds=60, worker="test")
-            assert claimed is not None
-            lease = claimed[1]
+            lease = await claimed(services.leases, job)
             if state == "failed":
                 failure = AttemptFailure.of(ValueError("secret-of-acme"))
                 await services.leases.fail(lease, failure, progress=Progress())

@@ -23,6 +23,8 @@ from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import Result
 from waybill.principal import Principal
 
+from ..leased import claimed
+
 AddJob = Callable[..., Awaitable[ExportJob]]
 
 
@@ -138,9 +140,7 @@ async def complete(
     media_type: str = "text/csv; charset=utf-8",
 ) -> None:
     """Do to a job what a worker does to it."""
-    claimed = await services.leases.claim(job.id, lease_seconds=60, worker="test")
-    assert claimed is not None
-    _, lease = claimed
+    lease = await claimed(services.leases, job)
     key = f"{services.settings.s3_prefix}/{job.id}/1-{uuid4()}"
     stored = await asyncio.to_thread(services.storage.put, key, data, content_type=media_type)
     sha256 = hashlib.sha256(data).hexdigest()

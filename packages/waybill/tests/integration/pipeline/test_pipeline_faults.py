@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -117,16 +118,11 @@ def test_upload_that_fails_midway_stops_the_reading(
     storage: S3Storage,
     proxy: Any,
     nothing_left: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    direct = storage.options
-    storage.options = type(direct)(
-        bucket=direct.bucket,
-        region=direct.region,
-        endpoint_url=proxy.url,
-        access_key_id=direct.access_key_id,
-        secret_access_key=direct.secret_access_key,
-        prefix=direct.prefix,
-    )
+    through_proxy = S3Storage(dataclasses.replace(storage.options, endpoint_url=proxy.url))
+    monkeypatch.setattr(storage, "client", through_proxy.client)
+    monkeypatch.setattr(storage, "continuation", through_proxy.continuation)
     proxy.on_request = lambda data: (
         data if len(data) < 4096 or b"HTTP/1.1" in data else data[:-1] + bytes([data[-1] ^ 1])
     )

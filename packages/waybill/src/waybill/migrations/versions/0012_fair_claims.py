@@ -257,12 +257,18 @@ CREATE FUNCTION claim_fairest_export(
 ) RETURNS SETOF export_jobs
 LANGUAGE plpgsql AS $$
 DECLARE
+    announced export_jobs%ROWTYPE;
     chosen uuid;
     claimed export_jobs%ROWTYPE;
 BEGIN
     PERFORM pg_advisory_xact_lock(x'7761796c636c6d'::bigint);
-    PERFORM export_turns_list(coalesce(tenant, ''), requested_by, export_type)
-    FROM export_jobs WHERE id = notified AND status = 'queued';
+    -- By its id alone: with the status in the condition, a plan kept from when the queue was short
+    -- walks the index of the queued.
+    SELECT * INTO announced FROM export_jobs WHERE id = notified;
+    IF announced.status = 'queued' THEN
+        PERFORM export_turns_list(
+            coalesce(announced.tenant, ''), announced.requested_by, announced.export_type);
+    END IF;
     chosen := fairest_export(per_tenant, per_person, per_type);
     IF chosen IS NULL THEN
         RETURN;

@@ -95,6 +95,7 @@ class DirectoryStorage:
         try:
             file = self._layout.object(key).open("rb", buffering=0)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
+            self._confirm_it_is_there()
             raise FileNotFoundError(f"There is no object {key!r}.") from exc
         except OSError:
             with translated("read an object"):
@@ -118,6 +119,7 @@ class DirectoryStorage:
             try:
                 digest, size = digest_of(self._layout.object(key))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                self._confirm_it_is_there()
                 return None
         return StoredObject(key, size, digest)
 
@@ -126,6 +128,7 @@ class DirectoryStorage:
             try:
                 found = self._layout.object(key).stat()
             except (FileNotFoundError, NotADirectoryError):
+                self._confirm_it_is_there()
                 return None
         return datetime.fromtimestamp(found.st_mtime, UTC)
 
@@ -137,6 +140,7 @@ class DirectoryStorage:
                 path.unlink()
                 sync_folder(path.parent)
             except (FileNotFoundError, NotADirectoryError):
+                self._confirm_it_is_there()
                 return
         with suppress(OSError):  # the first that is not empty ends it
             for folder in path.parents:
@@ -196,13 +200,27 @@ class DirectoryStorage:
     def warm_up(self) -> None:
         """Nothing to do: opening a file takes no time."""
 
+    def _confirm_it_is_there(self) -> None:
+        """Tell an object that is gone from a directory that is: an empty mount point holds nothing,
+        and proves nothing.
+
+        Raises:
+            StorageUnavailable: the directory, or its mark of this service, is not there.
+        """
+        if not (self._layout.owner.is_file() and self._layout.objects.is_dir()):
+            raise StorageUnavailable(
+                f"The storage directory {self._layout.root} does not hold what this service made "
+                "there. Is it mounted?"
+            )
+
     def _claim(self) -> None:
         """Make the directory ours, or find that it is.
 
         Raises:
             StorageRejected: it is not there, or another service's.
         """
-        root, owner = self._layout.root, self._layout.owner
+        layout = self._layout
+        root, owner = layout.root, layout.owner
         if not root.is_dir():
             raise StorageRejected(
                 f"The storage directory {root} is not there. Create or mount it; waybill does not, "
@@ -216,6 +234,7 @@ class DirectoryStorage:
             if not owner.exists():
                 try:
                     write_file(temporary, own.encode())
+                    make_folders(layout.objects, root)
                     with suppress(FileExistsError):
                         os.link(temporary, owner)
                     sync_folder(root)
