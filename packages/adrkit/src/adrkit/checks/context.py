@@ -1,4 +1,4 @@
-"""What checks may use: the project's files, parsed once, git, the clock, the pattern process."""
+"""What checks may use: the project's files, parsed once, git, the clock, patterns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from adrkit.checks.patterns import PatternProcess
+from adrkit.checks.patterns import Patterns
 from adrkit.checks.python_module import PythonModule, parse_module
 from adrkit.checks.verdict import CannotEvaluate, Evidence, MissingEvidence
 from adrkit.followed_files import FollowedFiles
@@ -30,7 +30,7 @@ class CheckContext:
     now: datetime.datetime
     commands: str = "refuse"
     source_roots: tuple[str, ...] = ()
-    patterns: PatternProcess = field(default_factory=PatternProcess)
+    patterns: Patterns = field(default_factory=Patterns)
     renames: Renames | None = None
     _modules: dict[Path, PythonModule] = field(default_factory=dict)
 

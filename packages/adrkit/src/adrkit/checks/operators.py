@@ -81,7 +81,7 @@ def _contains(found: Any, wanted: Any) -> bool:
 
 
 def _never(found: Any, wanted: Any) -> bool:
-    raise AssertionError("`matches` is carried out by the pattern process")
+    raise AssertionError("`matches` is carried out by `Patterns`")
 
 
 def _is_list(value: object) -> bool:

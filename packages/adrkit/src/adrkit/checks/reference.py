@@ -93,7 +93,8 @@ What that means depends on the record. **Accepted** binds: anything but pass fai
 code must exist and be in force. Exit codes: 0 all well, 1 findings, 2 checks that cannot be carried out.
 
 Nothing of the project is imported or run, except by `command` with `--allow-commands`. Paths are relative to the project;
-absolute ones, `..` and symbolic links that lead out are refused. Patterns run in a process of their own with a time limit.
+absolute ones, `..` and symbolic links that lead out are refused. Each search of a pattern has a time
+limit (`pattern-timeout-seconds`, of processor time).
 
 ## Paths that moved
 

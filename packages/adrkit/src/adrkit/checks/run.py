@@ -10,7 +10,7 @@ from adrkit.checks.block import read_checks
 from adrkit.checks.check import Check, Kind, Malformed
 from adrkit.checks.context import CheckContext
 from adrkit.checks.kinds.command import CommandCheck
-from adrkit.checks.patterns import PatternProcess
+from adrkit.checks.patterns import Patterns
 from adrkit.checks.settings import CheckSettings
 from adrkit.checks.verdict import (
     PAST,
@@ -66,7 +66,7 @@ def make_context(
         now or datetime.datetime.now(datetime.UTC),
         commands,
         settings.source_roots,
-        PatternProcess(settings.pattern_timeout_seconds),
+        Patterns(settings.pattern_timeout_seconds),
         Renames(config.root, git, config.directory),
     )
 

@@ -55,7 +55,11 @@ def test_kinds_of_the_issue_are_all_registered() -> None:
         ("[[benchmark]]\nfile='r.json'\npointer='/a'\noperator='<'", 1, "`value` or `against`"),
         ("[[benchmark]]\nfile='r'\npointer='/a'\noperator='<'\nvalue=nan", 5, "finite"),
         ("[[command]]\nrun = 'rm -rf /'", 2, "no shell"),
-        ("[[import-forbidden]]\nfiles='a.py'\nmodules=['a-b']", 3, "no module"),
+        (
+            "[[import-forbidden]]\nfiles='a.py'\nlanguages=['python']\nmodules=['a-b']",
+            4,
+            "no module",
+        ),
         ("[[path-exists]]\npath='a'\nalternative='Streaming'", 3, "no alternative 'Streaming'"),
         ("[[path-exists]]\npath = '../outside'", 1, "holds `..`"),
         ("[[path-exists]]\npath = '/etc/passwd'", 1, "absolute"),

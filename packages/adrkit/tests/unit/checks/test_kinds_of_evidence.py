@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adrkit.checks import Verdict
+from adrkit.checks.patterns import Patterns, pattern_problem
+from adrkit.checks.verdict import CannotEvaluate
 from adrkit.testing import GitProject
 
 from .conftest import Checked
@@ -239,13 +245,74 @@ def test_regex_names_file_and_line(check: Checked, write: Write) -> None:
 
 def test_regex_that_never_ends_is_ended(check: Checked, write: Write) -> None:
     write("adrkit.toml", "[check]\npattern-timeout-seconds = 0.5\n")
-    write("a.txt", "a" * 40 + "b")
-    result = check.one("[[regex]]\nfiles = 'a.txt'\npattern = '(a+)+$'")
+    write("a.txt", "a" * 60 + "b")
+    result = check.one("[[regex]]\nfiles = 'a.txt'\npattern = '(a|aa)+$'")
     assert result.verdict is Verdict.ERROR
     assert "took more than 0.5 s" in result.message
-    write("a.json", '{"a": "' + "a" * 40 + 'b"}')
-    block = "[[config]]\nfile='a.json'\npointer='/a'\noperator='matches'\nvalue='(a+)+$'"
+    write("a.json", '{"a": "' + "a" * 60 + 'b"}')
+    block = "[[config]]\nfile='a.json'\npointer='/a'\noperator='matches'\nvalue='(a|aa)+$'"
     assert check.verdict(block) == "error"
+
+
+def test_regex_has_one_time_limit_for_all_its_files() -> None:
+    def files() -> Iterator[tuple[str, bytes]]:
+        for at in itertools.count():
+            yield f"{at}.txt", b"a" * 22 + b"b"  # some hundredths of a second each
+
+    with pytest.raises(CannotEvaluate, match=r"took more than 0\.3 s"):
+        Patterns(0.3).search_files("(a|aa)+$", files())
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(.*)*x", "(\\w+\\s?)*:", "(?:a?){60}a{60}"])
+def test_regex_that_would_backtrack_for_ever_ends(
+    check: Checked, write: Write, pattern: str
+) -> None:
+    write("a.txt", "a" * 59 + "\u00e9" * 500 + "b")
+    block = f"[[regex]]\nfiles = 'a.txt'\npattern = '{pattern}'\nexpect = 'no-match'"
+    assert check.verdict(block) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "verdict"),
+    [
+        ("[[:alpha:]]", "error"), ("[^[:digit:]]", "error"), ("(?:select){e<=1}", "error"),
+        ("(abc){i}", "error"), ("x{1i+1d<3}", "error"), ("(?:", "error"), ("\\p{Lu}", "error"),
+        ("a{2}", "pass"), ("\\{name\\}", "violated"), ("\\N{DIGIT ONE}", "violated"),
+        ("(?P<x>a)(?P=x)", "pass"), ("^b$", "pass"), ("a{1,60000}", "pass"),
+    ],
+)  # fmt: skip
+def test_regex_means_what_it_means_to_python(
+    check: Checked, write: Write, pattern: str, verdict: str
+) -> None:
+    write("a.txt", "aaa\nb\nselect\n")
+    assert check.verdict(f"[[regex]]\nfiles = 'a.txt'\npattern = '{pattern}'") == verdict
+
+
+@given(
+    st.recursive(
+        st.sampled_from([*"abA_1 .^$", "\\w", "\\s", "\\d", "\\b", "\n", "[^a]", "[a-c]", "[]a]"]),
+        lambda part: st.one_of(
+            st.tuples(part, part).map("".join),
+            st.tuples(part, part).map(lambda two: f"(?:{two[0]}|{two[1]})"),
+            st.tuples(part, st.sampled_from(["*", "+?", "?", "{1,2}"])).map(
+                lambda two: f"({two[0]}){two[1]}"
+            ),
+            part.map(lambda text: f"(?={text})"),
+            part.map(lambda text: f"(?<!{text})"),
+            part.map(lambda text: f"(?i:{text})"),
+        ),
+        max_leaves=6,
+    ),
+    st.text("abcABC_1 .\n\t", max_size=12),
+)
+def test_both_engines_find_the_same(pattern: str, text: str) -> None:
+    try:
+        expected = re.search(pattern, text, re.MULTILINE)
+    except re.error:
+        assert pattern_problem(pattern)
+        return
+    answer = Patterns().search_files(pattern, [("a", text.encode())])
+    assert [m.text for m in answer.matches] == ([expected.group()] if expected else [])
 
 
 # --- command -----------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from adrkit.checks.context import CheckContext
+from adrkit.checks.patterns import pattern_problem
 from adrkit.checks.table import CheckTable
 from adrkit.checks.verdict import Evidence, Outcome, passed, violated
 from adrkit.project_files import checked_relative
@@ -17,7 +17,8 @@ class RegexCheck:
     """``files`` (globs), ``except`` (globs), ``pattern``, ``expect``.
 
     ``expect``: "match" (the default; one file is enough), "each" (every file) or "no-match".
-    ``^`` and ``$`` match at every line.
+    ``^`` and ``$`` match at every line. Patterns are those of Python's ``re``; ``[[:alpha:]]`` and
+    ``{e<=1}`` are refused.
     """
 
     files: tuple[str, ...]
@@ -33,12 +34,8 @@ class RegexCheck:
         files = tuple(checked_relative(path) for path in table.texts("files"))
         excluded = tuple(checked_relative(path) for path in table.texts("except", required=False))
         pattern = table.text("pattern")
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise table.problem(
-                f"`pattern` is no regular expression: {error}", "pattern"
-            ) from error
+        if (problem := pattern_problem(pattern)) is not None:
+            raise table.problem(f"`pattern` is {problem}", "pattern")
         return cls(files, excluded, pattern, table.choice("expect", ("match", "each", "no-match")))
 
     @property
@@ -53,7 +50,7 @@ class RegexCheck:
     def evaluate(self, context: CheckContext) -> Outcome:
         names = context.find(self.files, self.excluded)
         answer = context.patterns.search_files(
-            self.pattern, [context.files.resolve(name) for name in names]
+            self.pattern, ((name, context.read(name)) for name in names)
         )
         first = answer.matches[0] if answer.matches else None
         where = Evidence(names[first.index], first.line) if first else None
