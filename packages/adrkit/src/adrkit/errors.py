@@ -359,6 +359,15 @@ class GitCommandFailed(GitError):
         )
 
 
+class MissingObjects(GitCommandFailed):
+    """A partial clone (``git clone --filter=…``) lacks what would have to be fetched first."""
+
+    def __init__(self, command: Sequence[str], exit_code: int, stderr: str) -> None:
+        super().__init__(command, exit_code, stderr)
+        self.args = ("this partial clone lacks files or folders of earlier commits",)
+        self.remedy = "git fetch --refetch --no-filter, once, makes it whole"
+
+
 class ExtraMissing(AdrkitError):
     """An optional dependency is not installed."""
 

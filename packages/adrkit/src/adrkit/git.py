@@ -18,6 +18,7 @@ from pathlib import Path
 from adrkit.errors import (
     GitCommandFailed,
     GitNotFound,
+    MissingObjects,
     NotARepository,
     ShallowClone,
     UnknownRevision,
@@ -104,7 +105,8 @@ class Change:
 
 
 class Git:
-    """Commands in one work tree. Every method raises GitCommandFailed on an unexpected failure."""
+    """Commands in one work tree. Every method raises GitCommandFailed on an unexpected failure,
+    MissingObjects where a partial clone would have to ask its remote."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -176,9 +178,9 @@ class Git:
         except FileNotFoundError as error:
             raise GitNotFound from error
         if done.returncode:
-            raise GitCommandFailed(
-                arguments, done.returncode, done.stderr.decode("utf-8", "replace")
-            )
+            said = done.stderr.decode("utf-8", "replace")
+            kind = MissingObjects if "promisor remote" in said else GitCommandFailed
+            raise kind(arguments, done.returncode, said)
         return done.stdout
 
     @cached_property

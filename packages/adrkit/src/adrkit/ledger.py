@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from adrkit.git import Git, Head, Ref
+from adrkit.errors import MissingObjects
+from adrkit.git import Change, Git, Head, Ref
 from adrkit.record import file_number
 from adrkit.remote import RemoteHead
 from adrkit.repository import RecordRepository, is_record_path
@@ -77,7 +78,17 @@ class NumberLedger:
             return (
                 "shallow clone: numbers of deleted records may be missing (git fetch --unshallow)"
             )
+        if self._changes is None:
+            return (
+                "partial clone: numbers on other branches and of deleted records may be missing "
+                "(git fetch --refetch --no-filter)"
+            )
         return None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a number that is not in ``uses`` was never given, as far as git can know."""
+        return self.git is None or not (self.git.is_shallow or self._changes is None)
 
     @cached_property
     def uses(self) -> Mapping[int, tuple[Use, ...]]:
@@ -123,12 +134,20 @@ class NumberLedger:
                 yield Use(record.number, record.path.as_posix(), WORK_TREE)
 
     def _history(self) -> Iterator[Use]:
-        if self.git is None or self._prefix is None:
-            return
-        for change in self.git.changes(self._prefix, renames=False):
+        for change in self._changes or ():
             number = self._number_of(change.path)
             if number is not None:
                 yield Use(number, change.path, change.commit)
+
+    @cached_property
+    def _changes(self) -> tuple[Change, ...] | None:
+        """Of the records directory in all of git's history; None when a clone lacks them."""
+        if self.git is None or self._prefix is None:
+            return ()
+        try:
+            return tuple(self.git.changes(self._prefix, renames=False))
+        except MissingObjects:
+            return None
 
     def _remote(self) -> Iterator[Use]:
         for head in self.heads:
@@ -161,13 +180,19 @@ class NumberLedger:
         )
         seen: set[tuple[int, str]] = set()
         for ref in _other_branches(self.git, head):
-            there_paths = self.git.files_at(ref.commit, self._prefix)
+            try:
+                there_paths = self.git.files_at(ref.commit, self._prefix)
+            except MissingObjects:  # said by ``caveat``
+                continue
             there = self._by_number(there_paths)
             suspects = [n for n in here if set(there.get(n, ())) - set(here[n])]
             if not suspects:
                 continue
             base = self.git.merge_base("HEAD", ref.commit) if head.commit else None
-            base_paths = set(self.git.files_at(base, self._prefix)) if base else set()
+            try:
+                base_paths = set(self.git.files_at(base, self._prefix)) if base else set()
+            except MissingObjects:
+                continue
             for number in suspects:
                 for other in sorted(set(there[number]) - set(here[number])):
                     if other in base_paths or (number, other) in seen:

@@ -125,8 +125,10 @@ class _Runner:
             _end(process)
             raise _Unreachable(f"no answer within {self.timeout_seconds:g} s") from error
         if process.returncode:
-            said = errors.decode("utf-8", "replace").strip().splitlines()
-            raise _Unreachable(_without_secrets(said[-1]) if said else "git failed")
+            said = errors.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
+            # The last lines are advice; an older `warning:` says nothing of the cause.
+            cause = next((line for line in said if line.startswith("fatal: ")), said[-1])
+            raise _Unreachable(_without_secrets(cause.removeprefix("fatal: ")))
         return output
 
 

@@ -21,6 +21,7 @@ from adrkit.document import Document, Edit, Source, Span, SpanSweep
 from adrkit.errors import (
     DocumentError,
     GitCommandFailed,
+    MissingObjects,
     NumberMissing,
     NumberTaken,
     RecordExists,
@@ -291,8 +292,11 @@ class _Evidence:
         if git is None or not rivals or git.head().commit is None:
             self.git = None
             return
-        self._ours = self._touching(git, [record])
-        self._theirs = self._touching(git, rivals)
+        try:
+            self._ours = self._touching(git, [record])
+            self._theirs = self._touching(git, rivals)
+        except MissingObjects:
+            self.git = None
 
     @staticmethod
     def _touching(git: Git, paths: Sequence[Path]) -> set[str]:

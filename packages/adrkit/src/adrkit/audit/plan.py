@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from adrkit.audit.base import AuditBase, AuditSettings, default_branch, find_base, history_tip
 from adrkit.audit.findings import AuditReport
 from adrkit.audit.history import audit_history
 from adrkit.audit.work_tree import audit_work_tree, records_on_disk
-from adrkit.errors import GitError
+from adrkit.errors import GitError, MissingObjects
 from adrkit.git import Git
 from adrkit.repository import RecordRepository
 
@@ -69,16 +70,31 @@ def _oldest(git: Git) -> str:
     return git.run("rev-list", "--first-parent", "HEAD").decode().split()[-1]
 
 
-def run_audit(repository: RecordRepository, git: Git, plan: AuditPlan) -> tuple[AuditReport, ...]:
-    """None, one or two reports: of the work tree, and of the history."""
-    if plan.base is None:
-        return ()
-    reports = [audit_work_tree(repository, git, plan.base)]
-    if plan.tip is not None:
-        reports.append(
-            audit_history(
-                repository, git, plan.tip, since=plan.since,
-                on_disk=records_on_disk(repository, git),
+@dataclass(frozen=True, slots=True)
+class AuditRun:
+    """None, one or two reports: of the work tree, and of the history. ``lacking`` is why one that
+    was planned is not there: a partial clone without its objects."""
+
+    reports: tuple[AuditReport, ...] = ()
+    lacking: MissingObjects | None = None
+
+
+def run_audit(repository: RecordRepository, git: Git, plan: AuditPlan) -> AuditRun:
+    base, tip = plan.base, plan.tip
+    if base is None:
+        return AuditRun()
+    audits: list[Callable[[], AuditReport]] = [lambda: audit_work_tree(repository, git, base)]
+    if tip is not None:
+        audits.append(
+            lambda: audit_history(
+                repository, git, tip, since=plan.since, on_disk=records_on_disk(repository, git)
             )
-        )  # fmt: skip
-    return tuple(reports)
+        )
+    reports: list[AuditReport] = []
+    lacking = None
+    for audit in audits:
+        try:
+            reports.append(audit())
+        except MissingObjects as error:
+            lacking = error
+    return AuditRun(tuple(reports), lacking)

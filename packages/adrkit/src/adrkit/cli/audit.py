@@ -11,6 +11,7 @@ from adrkit.audit import (
     RULES,
     AuditFinding,
     AuditReport,
+    AuditRun,
     AuditSettings,
     plan_audit,
     run_audit,
@@ -88,19 +89,25 @@ def audit(
     plan = plan_audit(
         git, settings, revision=base, history=history, since=since, best_effort=best_effort
     )
-    reports = run_audit(repository, git, plan)
+    run = run_audit(repository, git, plan)
+    reports = run.reports
     if plan.shortfall is not None:
         begin = f" since {plan.since[:10]}, the oldest commit there is" if plan.since else ""
         warn(
             f"audited only in part, against HEAD and its history{begin}: "
             f"{plan.shortfall}; {plan.shortfall.remedy}"
         )
+    if run.lacking is not None:
+        part = "audited only in part" if reports else "NOT AUDITED"
+        warn(f"{part}: {run.lacking}; {run.lacking.remedy}")
+        if not reports:
+            return
     if not any(report.compared or report.findings for report in reports) and not (
         repository.directory.is_dir() and repository.paths
     ):
         raise NoRecords(repository.directory)
     findings = _unique(reports)
-    _print(space, git, format, findings, reports)
+    _print(space, git, format, findings, run)
     if findings:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -119,8 +126,9 @@ def _print(
     git: Git,
     format: str,
     findings: list[AuditFinding],
-    reports: Sequence[AuditReport],
+    run: AuditRun,
 ) -> None:
+    reports = run.reports
     if format == "json":
         print_json(
             {
@@ -146,6 +154,7 @@ def _print(
                     }
                     for report in reports
                 ],
+                "incomplete": str(run.lacking) if run.lacking else None,
             }
         )
         return

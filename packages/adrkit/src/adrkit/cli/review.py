@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from adrkit.audit.base import AuditSettings, default_branch
-from adrkit.cli.app import EXIT_FINDINGS, app, print_json, say, workspace
+from adrkit.cli.app import EXIT_FINDINGS, app, print_json, say, warn, workspace
 from adrkit.cli.completing import choices
-from adrkit.errors import InvalidInput, UnreadableFile
+from adrkit.errors import InvalidInput, MissingObjects, UnreadableFile
 from adrkit.git import Git
 from adrkit.reports import Annotation, github_lines, sarif_log
 from adrkit.review import RULES, Review, ReviewFinding, review
@@ -74,9 +74,13 @@ def review_command(
     head = (match["head"] if match else "") or "HEAD"
     if not base:
         base = default_branch(git, AuditSettings.of(space.config))
-    found = review(
-        git, space.start, base, head, directory=space.directory, text=_description(message)
-    )
+    try:
+        found = review(
+            git, space.start, base, head, directory=space.directory, text=_description(message)
+        )
+    except MissingObjects as error:
+        warn(f"NOT REVIEWED: {error}; {error.remedy}")
+        return
     _print(found, format)
     if found.errors or (strict and any(item.level == "warning" for item in found.findings)):
         raise typer.Exit(EXIT_FINDINGS)

@@ -257,9 +257,8 @@ def _number_findings(
             if fact is not None:
                 message = f"number {collision.number:04d} is also {collision.other}{other}"
                 yield _placed("ADR107", message, fact.path, fact.place, settings)
-    # Of a shallow clone nobody knows whether a number was never given, or given and removed.
-    whole = git is None or not git.is_shallow
-    if "ADR108" in settings.enabled and numbered and whole:
+    # Of a clone without its history nobody knows whether a number was never given, or removed.
+    if "ADR108" in settings.enabled and numbered and ledger.is_whole:
         numbers = sorted(numbered)
         for before, after in zip([0, *numbers], numbers, strict=False):
             missing = [n for n in range(before + 1, after) if not ledger.is_taken(n)]

@@ -54,11 +54,13 @@ def review(
     description of a pull request, for exceptions. Reads git's objects alone: the work tree and
     the clone stay as they are, and no program that a check names is run.
 
-    Raises UnknownRevision, UnrelatedHistories, ConfigError or GitCommandFailed.
+    Raises UnknownRevision, UnrelatedHistories, ShallowClone, ConfigError, or GitCommandFailed
+    (MissingObjects in a partial clone).
     """
     tip = git.resolve(head)
     fork = git.merge_base(base, tip)
     if fork is None:
+        git.require_history()
         raise UnrelatedHistories(base, head)
     with tempfile.TemporaryDirectory(prefix="adrkit-review-") as folder:
         return _Review(git, start, fork, tip, Path(folder), directory).run(text)
