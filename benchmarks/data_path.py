@@ -24,9 +24,9 @@ import psycopg
 from isal import isal_zlib
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.formats import get_encoder, read_options
 from waybill.formats.compress import CODECS, FRAME_BYTES
+from waybill.formats.plan import ExportPlan
 from waybill.local.sample import create_users
 from waybill.local.stack import LocalStack
 from waybill.source.source import PostgresSource
@@ -76,7 +76,10 @@ def _statement(dsn: str, format_name: str, **options: object) -> str:
         psycopg.connect(dsn) as connection,
     ):
         plan = ExportPlan(
-            USERS, snapshot.resolve(USERS), format_name, read_options(format_name, options)
+            USERS,
+            snapshot.resolve(USERS),
+            get_encoder(format_name),
+            read_options(format_name, options),
         )
         return get_encoder(format_name).open(plan).statement.as_string(connection)
 
@@ -126,7 +129,9 @@ def _client(stack: LocalStack, runs: int) -> None:
 
     def read(*, is_encoding: bool, is_large: bool = True) -> None:
         with PostgresSource(dsn).open_snapshot(lambda: None) as snapshot:
-            plan = ExportPlan(USERS, snapshot.resolve(USERS), "csv", read_options("csv", {}))
+            plan = ExportPlan(
+                USERS, snapshot.resolve(USERS), get_encoder("csv"), read_options("csv", {})
+            )
             encoding = get_encoder("csv").open(plan)
             for chunk in snapshot.copy(encoding.statement, is_large=is_large):
                 if is_encoding:

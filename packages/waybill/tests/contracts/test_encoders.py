@@ -10,7 +10,7 @@ import re
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan, ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import IncompleteExport, InvalidOption
 from waybill.formats import (
     ENCODERS,
@@ -19,6 +19,7 @@ from waybill.formats import (
     UnreadableFile,
     read_options,
 )
+from waybill.formats.plan import ExportPlan
 from waybill.source.copy_chunk import CopyChunk
 
 # What COPY sends for a column "a" of three rows.
@@ -45,7 +46,7 @@ def _plan(format_name: str) -> ExportPlan:
     return ExportPlan(
         ExportType("things", TableSource("public", "t"), key=("a",)),
         (ResolvedColumn("a", "a", "text", 25, 25),),
-        format_name,
+        ENCODERS[format_name],
         read_options(format_name, {}),
     )
 

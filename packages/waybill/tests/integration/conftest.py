@@ -21,8 +21,9 @@ from psycopg import sql
 
 from waybill.bootstrap import Services
 from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.formats import get_encoder, read_options
+from waybill.formats.compress import get_codec
+from waybill.formats.plan import ExportPlan
 from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.repository import ExportRepository
@@ -162,9 +163,9 @@ def export(
             plan = ExportPlan(
                 export_type,
                 snapshot.resolve(export_type),
-                format_name,
+                get_encoder(format_name),
                 read_options(format_name, {**unguarded, **(options or {})}),
-                compression=compression,
+                codec=None if compression is None else get_codec(compression),
                 where=where,
             )
             snapshot.check_key(export_type)

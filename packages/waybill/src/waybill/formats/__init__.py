@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from waybill.catalog.plan import FormatOptions
 from waybill.errors import UnknownFormat
 from waybill.formats.base import (
     Encoder,
@@ -19,6 +18,7 @@ from waybill.formats.csv import CsvEncoder
 from waybill.formats.json import JsonEncoder
 from waybill.formats.ndjson import NdjsonEncoder
 from waybill.formats.parquet import ParquetEncoder
+from waybill.formats.plan import FormatOptions
 from waybill.formats.xlsx import XlsxEncoder
 
 ENCODERS: dict[str, Encoder] = {

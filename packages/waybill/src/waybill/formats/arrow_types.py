@@ -15,8 +15,8 @@ from typing import Final
 import pyarrow as pa
 from psycopg import sql
 
-from waybill.catalog.plan import ResolvedColumn
 from waybill.catalog.relation_sql import source_column
+from waybill.catalog.resolved import ResolvedColumn
 
 TEXT: Final = pa.string()
 JSON: Final = pa.json_(pa.string())

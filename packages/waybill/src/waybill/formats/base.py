@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 from psycopg import sql
 from pydantic import ValidationError
 
-from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.errors import InvalidOption, WaybillError
 from waybill.formats.formula_guard import needs_guard
+from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.source.copy_chunk import CopyChunk
 
 _READ_BYTES: Final = 1024 * 1024

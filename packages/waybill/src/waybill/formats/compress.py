@@ -129,26 +129,23 @@ class Stage(Protocol):
 
 
 def open_stage(
-    compression: str | None,
+    codec: Codec | None,
     target: Callable[[bytes | bytearray], None],
     check: Callable[[], None],
     *,
     threads: int | None = None,
 ) -> Stage:
-    """Return the stage for ``compression``, which passes what it makes to ``target``.
+    """Return the stage for ``codec``, which passes what it makes to ``target``.
 
     Args:
-        compression: the name of a codec; ``None`` passes everything on as it is.
+        codec: ``None`` passes everything on as it is.
         target: called from the writing thread, in order.
         check: called while waiting for a frame; stops the run by raising.
         threads: how many frames are made at a time; by the processors if ``None``.
-
-    Raises:
-        InvalidOption: there is no such codec.
     """
-    if compression is None:
+    if codec is None:
         return _Unchanged(target)
-    return _Frames(get_codec(compression), target, check, threads or _threads())
+    return _Frames(codec, target, check, threads or _threads())
 
 
 class _Unchanged:

@@ -21,9 +21,9 @@ from typing import Literal
 from psycopg import sql
 from pydantic import Field, ValidationInfo, field_validator
 
-from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.errors import IncompleteExport
 from waybill.formats.base import Encoder, FileFacts, check_labels, join_header
+from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.formats.statement import copy_csv
 from waybill.source.copy_chunk import CopyChunk
 

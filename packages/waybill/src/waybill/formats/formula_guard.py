@@ -28,7 +28,7 @@ from typing import Final
 
 from psycopg import sql
 
-from waybill.catalog.plan import ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 
 MODE: Final = "apostrophe"
 """What the manifest records. A change of the rule below needs another name: files that were made

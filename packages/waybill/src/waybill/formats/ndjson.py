@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.formats.base import Encoder, FileFacts
 from waybill.formats.json_lines import to_lines
+from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.formats.statement import copy_json
 from waybill.source.copy_chunk import CopyChunk
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from pydantic import Field
 
-from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.formats.base import Encoder, FileFacts
+from waybill.formats.plan import ExportPlan, FormatOptions
 
 if TYPE_CHECKING:
     from waybill.formats.parquet_file import ParquetEncoding

@@ -14,12 +14,12 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import InvalidOption
 from waybill.formats.arrow_text import DELIMITER, QUOTE, read_columns
 from waybill.formats.arrow_types import arrow_column
 from waybill.formats.base import FileFacts, UnreadableFile
 from waybill.formats.blocks import BlockEncoding
+from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_values
 
 ROW_GROUP_BYTES: Final = 8 * 1024 * 1024

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from waybill.catalog.plan import ExportPlan, ResolvedColumn
 from waybill.catalog.relation_sql import from_source, source_column
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.formats.formula_guard import guard_expression, is_guarded_column
+from waybill.formats.plan import ExportPlan
 
 _ROW = sql.Identifier("waybill_row")
 

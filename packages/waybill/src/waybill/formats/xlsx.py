@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pydantic import Field
 
-from waybill.catalog.plan import ExportPlan, FormatOptions
 from waybill.errors import FileTooLarge
 from waybill.formats.base import Encoder, FileFacts, check_labels
+from waybill.formats.plan import ExportPlan, FormatOptions
 
 if TYPE_CHECKING:
     from waybill.formats.xlsx_file import XlsxEncoding

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from waybill.catalog.plan import ResolvedColumn
 from waybill.catalog.relation_sql import source_column
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import ValueNotRepresentable
 from waybill.formats.arrow_text import (
     day_microseconds,

@@ -11,11 +11,11 @@ import zipfile
 from typing import BinaryIO, Final
 from xml.sax.saxutils import escape as escape_xml
 
-from waybill.catalog.plan import ExportPlan
 from waybill.formats.arrow_text import read_text
 from waybill.formats.arrow_types import TEXT
 from waybill.formats.base import FileFacts, UnreadableFile
 from waybill.formats.blocks import BlockEncoding
+from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_values
 from waybill.formats.xlsx import MOST_SHEETS, too_many_sheets
 from waybill.formats.xlsx_cells import (

@@ -14,8 +14,8 @@ from typing import Self
 from psycopg import sql
 
 from waybill.catalog.comparisons import KeyComparisons
-from waybill.catalog.plan import ExportPlan
 from waybill.catalog.relation_sql import from_source, source_column
+from waybill.formats.plan import ExportPlan
 from waybill.source.source import PostgresSnapshot, PostgresSource, SharedSnapshot
 
 _AND = sql.SQL(" AND ")

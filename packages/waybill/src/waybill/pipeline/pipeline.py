@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from waybill import __version__
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import IncompleteExport, StorageCorrupted
-from waybill.formats import FileFacts, get_encoder
-from waybill.formats.compress import get_codec, open_stage
+from waybill.formats import FileFacts
+from waybill.formats.compress import open_stage
 from waybill.formats.formula_guard import MODE, is_guarded_column
+from waybill.formats.plan import ExportPlan
 from waybill.manifest import (
     Manifest,
     ManifestColumn,
@@ -64,15 +64,14 @@ def run_pipeline(
         RetryableError, PermanentError: by source, storage or the final comparison.
         LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``.
     """
-    encoder = get_encoder(plan.format)
     facts = snapshot.facts
-    encoding = encoder.open(
+    encoding = plan.encoder.open(
         plan, FileFacts(export_id, plan.export_type.name, facts.id, facts.taken_at)
     )
-    with storage.open_upload(key, content_type=media_type(plan)) as upload:
+    with storage.open_upload(key, content_type=plan.media_type) as upload:
         with (
             PartWriter(upload, control.check, part_sizes) as writer,
-            open_stage(plan.compression, writer.write, control.check) as stage,
+            open_stage(plan.codec, writer.write, control.check) as stage,
             open_reader(
                 plan,
                 snapshot,
@@ -107,16 +106,9 @@ def run_pipeline(
     manifest = build_manifest(
         plan, snapshot, written, rows=rows, export_id=export_id, created_at=created_at
     )
-    if plan.compression is not None:
+    if plan.codec is not None:
         manifest = manifest.model_copy(update={"uncompressed_bytes": stage.bytes_taken})
     return Completion(manifest, stored, storage.name)
-
-
-def media_type(plan: ExportPlan) -> str:
-    """Return the type of the plan's file: the format's, or its compression's."""
-    if plan.compression is not None:
-        return get_codec(plan.compression).media_type
-    return get_encoder(plan.format).media_type
 
 
 def check_parts(written: WrittenParts) -> None:
@@ -139,7 +131,6 @@ def build_manifest(
     created_at: datetime,
 ) -> Manifest:
     """Return the manifest of a file whose rows are all of ``snapshot``."""
-    encoder = get_encoder(plan.format)
     parts: list[ManifestPart] = []
     offset = 0
     for receipt in written.receipts:
@@ -149,15 +140,12 @@ def build_manifest(
             )
         )
         offset += receipt.bytes
-    extension = encoder.extension
-    if plan.compression is not None:
-        extension += get_codec(plan.compression).suffix
     facts = snapshot.facts
     is_guarding = bool(getattr(plan.options, "formula_guard", False))
     return Manifest(
         export_id=export_id,
         export_type=plan.export_type.name,
-        format=plan.format,
+        format=plan.encoder.name,
         options=plan.options.model_dump(mode="json"),
         columns=tuple(
             ManifestColumn(
@@ -182,11 +170,11 @@ def build_manifest(
         sha256=written.sha256,
         parts=tuple(parts),
         formula_guard=MODE if is_guarding else None,
-        media_type=media_type(plan),
+        media_type=plan.media_type,
         file_name=export_file_name(
-            plan.export_type.name, extension, created_at=created_at, export_id=export_id
+            plan.export_type.name, plan.extension, created_at=created_at, export_id=export_id
         ),
-        compression=plan.compression,
+        compression=None if plan.codec is None else plan.codec.name,
         created_at=created_at,
         generator=ManifestGenerator(version=__version__),
     )

@@ -24,11 +24,11 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from waybill.catalog.comparisons import KeyComparisons
-from waybill.catalog.plan import ExportPlan
 from waybill.config import PROGRESS_ROWS
 from waybill.errors import IncompleteExport, RunError, SourceUnavailable
-from waybill.formats import Encoding, get_encoder
+from waybill.formats import Encoding
 from waybill.formats.base import ResumableEncoding
+from waybill.formats.plan import ExportPlan
 from waybill.log import get_logger
 from waybill.pipeline.keyset import KeyLookup, rows_behind, rows_up_to
 from waybill.run_control import POLL_SECONDS
@@ -144,8 +144,7 @@ def default_readers(plan: ExportPlan, *, is_beside_source: bool) -> int:
     1,000,000 users, seconds by one reader and by two: CSV 4.6 and 4.7, NDJSON 5.8 and 6.3, CSV +
     zstd 4.4 and 4.0; ADR-0008.)
     """
-    is_compressed = plan.compression is not None or get_encoder(plan.format).is_compressed
-    share = 2 if is_beside_source and not is_compressed else 1
+    share = 2 if is_beside_source and not plan.is_compressed else 1
     return max(1, min(MOST_READERS, count_processors() // share))
 
 
@@ -484,7 +483,7 @@ class _RangeSequence:
 
 def _pieces(taken: _Range, snapshot: PostgresSnapshot) -> Iterator[_Piece]:
     """Read a range; encode it here, if its format can begin in the midst of a file."""
-    encoding = get_encoder(taken.plan.format).open(taken.plan)
+    encoding = taken.plan.encoder.open(taken.plan)
     chunks = snapshot.copy(encoding.statement, is_large=True)
     if not isinstance(encoding, ResumableEncoding):
         for chunk in chunks:

@@ -19,7 +19,7 @@ from sqlalchemy import extract, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.catalog import ExportType
-from waybill.catalog.plan import ExportPlan, FormatOptions, ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -28,14 +28,16 @@ from waybill.errors import (
     RunError,
     SourceUnreadable,
 )
-from waybill.formats import get_encoder, read_options
+from waybill.formats.ndjson import NdjsonEncoder
+from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.jobs.job import ExportStatus
 from waybill.jobs.reach import Reach
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
 from waybill.principal import Principal
+from waybill.requests.plan import Requester, open_plan
 from waybill.requests.request import ExportRequest
-from waybill.source.source import PostgresSnapshot, PostgresSource, Reads, RowCount
+from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
 
 log = get_logger(__name__)
 
@@ -157,30 +159,24 @@ class ExportPreviewer:
             if time.monotonic() >= ends_at:
                 raise DeadlineExceeded(self._timeout_seconds)
 
-        with self._source.open_snapshot(
+        with open_plan(
+            self._source,
+            request,
+            export_type,
+            Requester(principal.tenant, principal.subject),
             check,
             application_name="waybill preview",
             statement_timeout_seconds=self._timeout_seconds,
-            reads=Reads(export_type, request.columns),
-        ) as snapshot:
-            plan = ExportPlan(
-                # A sample in the order of the key could mean sorting everything first.
-                replace(export_type, order="none"),
-                snapshot.resolve(export_type, request.columns),
-                request.format,
-                read_options(request.format, request.format_options),
-                where=request.where(
-                    export_type,
-                    {"tenant": principal.tenant, "subject": principal.subject},
-                    snapshot.comparisons(export_type),
-                ),
-                limit=SAMPLE_ROWS,
-            )
+        ) as (snapshot, plan):
             rows = snapshot.count_rows(export_type, plan.where)
             if rows.is_exact:
-                get_encoder(plan.format).check_rows(rows.rows, plan.options)
+                plan.encoder.check_rows(rows.rows, plan.options)
             began_at = time.monotonic()
-            sample_rows, sample_bytes, frame_bytes = _measure(plan, snapshot)
+            sample_rows, sample_bytes, frame_bytes = _measure(
+                # In the order of the key it could mean sorting everything first.
+                replace(plan, export_type=replace(export_type, order="none"), limit=SAMPLE_ROWS),
+                snapshot,
+            )
             sample_seconds = max(time.monotonic() - began_at, 0.001)
             if rows.rows < sample_rows:
                 # The planner's guess; this many there are.
@@ -188,7 +184,7 @@ class ExportPreviewer:
             elif sample_rows < SAMPLE_ROWS:
                 rows = RowCount(sample_rows, is_exact=True)
             per_row = sample_bytes / sample_rows if sample_rows else 0.0
-            first_rows = _first_rows(replace(plan, export_type=export_type), snapshot)
+            first_rows = _first_rows(plan, snapshot)
             return Preview(
                 columns=plan.columns,
                 rows=rows,
@@ -202,10 +198,9 @@ class ExportPreviewer:
 
 def _measure(plan: ExportPlan, snapshot: PostgresSnapshot) -> tuple[int, int, int]:
     """Write the plan's rows to nowhere. Returns rows, their bytes, and those of head and foot."""
-    encoder = get_encoder(plan.format)
-    nothing = encoder.open(plan)
+    nothing = plan.encoder.open(plan)
     frame = len(nothing.header()) + len(nothing.footer())
-    encoding = encoder.open(plan)
+    encoding = plan.encoder.open(plan)
     size = len(encoding.header())
     size += sum(len(encoding.encode(chunk)) for chunk in snapshot.copy(encoding.statement))
     # Some formats write their rows only with the footer.
@@ -215,8 +210,8 @@ def _measure(plan: ExportPlan, snapshot: PostgresSnapshot) -> tuple[int, int, in
 
 def _first_rows(plan: ExportPlan, snapshot: PostgresSnapshot) -> list[dict[str, Any]] | None:
     """Return the rows that the file would begin with; ``None`` when sorting takes too long."""
-    plan = replace(plan, format="ndjson", options=FormatOptions(), limit=FIRST_ROWS)
-    encoding = get_encoder(plan.format).open(plan)
+    plan = replace(plan, encoder=NdjsonEncoder(), options=FormatOptions(), limit=FIRST_ROWS)
+    encoding = plan.encoder.open(plan)
     try:
         lines = b"".join(encoding.encode(chunk) for chunk in snapshot.copy(encoding.statement))
     except RunError as exc:

@@ -15,12 +15,12 @@ from psycopg import sql
 from waybill.catalog import Column, ExportType
 from waybill.catalog.comparisons import Comparisons
 from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
-from waybill.catalog.plan import FormatOptions
 from waybill.catalog.scope import Parameter
 from waybill.catalog.where import where_clause
 from waybill.errors import InvalidOption, UnknownFilter, ValuesForgotten
 from waybill.formats import get_encoder, read_options
 from waybill.formats.formula_guard import needs_guard
+from waybill.formats.plan import FormatOptions
 from waybill.jobs.forgetting import FORGOTTEN
 
 Compression = Literal["gzip", "zstd"]

@@ -6,10 +6,9 @@ import contextlib
 
 from waybill.catalog import ExportType
 from waybill.catalog.key_order import KeyOrder
-from waybill.catalog.plan import ExportPlan
 from waybill.config import Settings
 from waybill.errors import RunError, StorageUnavailable
-from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.jobs.job import ExportJob, Lease
 from waybill.log import get_logger
@@ -17,12 +16,13 @@ from waybill.manifest import manifest_key
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.pipeline.readers import Parallel, default_readers
+from waybill.requests.plan import Requester, open_plan
 from waybill.requests.request import ExportRequest
 from waybill.results.object_keys import object_key
 from waybill.run.control import AttemptControl
 from waybill.run.resumable import run_resumable
 from waybill.run.resumption import can_resume, find_resumption
-from waybill.source.source import PostgresSnapshot, PostgresSource, Reads, RowCount
+from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
 from waybill.storage.base import Continuation, Storage
 
 log = get_logger(__name__)
@@ -90,27 +90,16 @@ class ExportProducer:
         control: AttemptControl,
         storage: Storage,
     ) -> Completion:
-        options = read_options(request.format, request.format_options)
-        columns = export_type.select(request.columns) if request.columns else ()
-        with self._source.open_snapshot(
+        with open_plan(
+            self._source,
+            request,
+            export_type,
+            Requester(job.tenant, job.requested_by),
             control.check,
             application_name=f"waybill export {job.id}",
             # The server stops by itself should this process die without closing its socket.
             statement_timeout_seconds=control.seconds_left() + 1,
-            reads=Reads(export_type, columns),
-        ) as snapshot:
-            plan = ExportPlan(
-                export_type,
-                snapshot.resolve(export_type, columns),
-                request.format,
-                options,
-                where=request.where(
-                    export_type,
-                    {"tenant": job.tenant, "subject": job.requested_by},
-                    snapshot.comparisons(export_type),
-                ),
-                compression=request.compression,
-            )
+        ) as (snapshot, plan):
             continuation = storage.continuation
             order = None
             if continuation is not None and can_resume(plan):
@@ -126,7 +115,7 @@ class ExportProducer:
                 expected = snapshot.count_rows(export_type, plan.where)
                 control.expect(expected.rows, is_exact=expected.is_exact)
                 if expected.is_exact:
-                    get_encoder(plan.format).check_rows(expected.rows, options)
+                    plan.encoder.check_rows(expected.rows, plan.options)
                 completion = run_pipeline(
                     plan,
                     snapshot,

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import groupby
 
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import (
     IncompleteExport,
     RetryableError,
@@ -26,8 +25,8 @@ from waybill.errors import (
     RunStopped,
     StorageCorrupted,
 )
-from waybill.formats import get_encoder
 from waybill.formats.base import ResumableEncoding
+from waybill.formats.plan import ExportPlan
 from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, ResumePoint
 from waybill.log import get_logger
 from waybill.manifest import Manifest, ManifestSegment, ManifestSnapshot
@@ -85,14 +84,13 @@ def run_resumable(
         LeaseLost, RunStopped, DeadlineExceeded: from ``control.check``, or by the fence.
     """
     plan, base, point = resumption.plan, resumption.base, resumption.resume_point
-    encoder = get_encoder(plan.format)
-    encoding = encoder.open(plan)
+    encoding = plan.encoder.open(plan)
     adopted = tuple(part.receipt for part in base.parts) if base else ()
     adopted_bytes = sum(receipt.bytes for receipt in adopted)
     opened: AbstractContextManager[SharedUpload] = (
         continuation.open_upload(base.object_key, base.upload_id)
         if base
-        else continuation.begin_upload(key, content_type=encoder.media_type)
+        else continuation.begin_upload(key, content_type=plan.media_type)
     )
     order = snapshot.key_comparisons(plan.export_type)
     lookup = KeyLookup(source, plan, order, snapshot.export(), control.check)

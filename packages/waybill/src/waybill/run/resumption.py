@@ -17,10 +17,9 @@ import psycopg
 
 from waybill import __version__
 from waybill.catalog.key_order import KeyOrder, OrderTrust
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import RunError
-from waybill.formats import get_encoder
 from waybill.formats.base import ResumableEncoding
+from waybill.formats.plan import ExportPlan
 from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, ResumePoint
 from waybill.log import get_logger
 from waybill.manifest import ManifestSnapshot
@@ -58,8 +57,8 @@ def can_resume(plan: ExportPlan) -> bool:
     (A compressed one is not: its parts end inside of frames.)"""
     return (
         plan.export_type.consistency == "resumable"
-        and plan.compression is None
-        and isinstance(get_encoder(plan.format).open(plan), ResumableEncoding)
+        and plan.codec is None
+        and isinstance(plan.encoder.open(plan), ResumableEncoding)
     )
 
 
@@ -113,12 +112,12 @@ def _fingerprint(plan: ExportPlan, order: KeyOrder) -> str:
     """Return a digest of everything that decides the file's bytes, but for the data."""
     facts = {
         "version": __version__,
-        "format": plan.format,
+        "format": plan.encoder.name,
         "options": plan.options.model_dump(mode="json"),
         "columns": [[c.name, c.header, c.type_name] for c in plan.columns],
         "key": plan.export_type.key,
         "order": order.identity,
-        "statement": get_encoder(plan.format).open(plan).statement.as_string(None),
+        "statement": plan.encoder.open(plan).statement.as_string(None),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

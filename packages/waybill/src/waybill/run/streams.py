@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from waybill.catalog import ExportType
-from waybill.catalog.plan import ExportPlan
 from waybill.config import Settings
 from waybill.errors import (
     Cancelled,
@@ -33,7 +32,8 @@ from waybill.errors import (
     StreamTooLarge,
     TooManyStreams,
 )
-from waybill.formats import FileFacts, get_encoder, read_options
+from waybill.formats import FileFacts
+from waybill.formats.plan import ExportPlan
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import ExportJob, Lease
 from waybill.jobs.leases import LeaseRepository
@@ -43,6 +43,7 @@ from waybill.manifest import export_file_name
 from waybill.principal import Principal
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
+from waybill.requests.plan import Requester, open_plan
 from waybill.requests.quota import QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
 from waybill.requests.service import ExportService
@@ -50,7 +51,7 @@ from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat, trusted_until
 from waybill.run.identity import WorkerIdentity
 from waybill.run_control import POLL_SECONDS
-from waybill.source.source import PostgresSource, Reads
+from waybill.source.source import PostgresSource
 
 log = get_logger(__name__)
 
@@ -229,10 +230,9 @@ class ExportStream:
         self.lease = lease
         self.quota = quota
         self.heartbeat = heartbeat
-        encoder = get_encoder(job.format)
-        self.media_type = encoder.media_type
+        self.media_type = reader.plan.media_type
         self.file_name = export_file_name(
-            job.export_type, encoder.extension, created_at=job.created_at, export_id=job.id
+            job.export_type, reader.plan.extension, created_at=job.created_at, export_id=job.id
         )
 
     def seconds_left(self) -> float:
@@ -279,6 +279,9 @@ class ExportStream:
 
 class _Reader:
     """Reads and encodes in a thread, at most a few pieces ahead of who takes them."""
+
+    plan: ExportPlan
+    """There when ``start`` returns."""
 
     def __init__(
         self,
@@ -347,31 +350,23 @@ class _Reader:
         self._give(piece)
 
     def _read(self) -> Delivered:
-        request, export_type = self._request, self._export_type
-        principal = self._principal
-        with self._source.open_snapshot(
+        export_type = self._export_type
+        with open_plan(
+            self._source,
+            self._request,
+            export_type,
+            Requester(self._principal.tenant, self._principal.subject),
             self.control.check,
             application_name=f"waybill stream {self.export_id}",
             statement_timeout_seconds=self.control.seconds_left() + 1,
-            reads=Reads(export_type, request.columns),
-        ) as snapshot:
-            plan = ExportPlan(
-                export_type,
-                snapshot.resolve(export_type, request.columns),
-                request.format,
-                read_options(request.format, request.format_options),
-                where=request.where(
-                    export_type,
-                    {"tenant": principal.tenant, "subject": principal.subject},
-                    snapshot.comparisons(export_type),
-                ),
-            )
+        ) as (snapshot, plan):
+            self.plan = plan
             snapshot.check_key(export_type, plan.where)
             # Not counted in any case, as a job's rows are: the first byte would wait for it.
             if snapshot.has_more_rows_than(self._max_rows, export_type, plan.where):
                 raise StreamTooLarge(self._max_rows)
             facts = snapshot.facts
-            encoding = get_encoder(plan.format).open(
+            encoding = plan.encoder.open(
                 plan, FileFacts(str(self.export_id), export_type.name, facts.id, facts.taken_at)
             )
             digest, size = hashlib.sha256(), 0

@@ -22,8 +22,8 @@ from waybill.catalog.comparisons import (
 )
 from waybill.catalog.key_order import KeyOrder, key_order_query, read_key_order
 from waybill.catalog.model import Column, ExportType, TableSource
-from waybill.catalog.plan import ResolvedColumn
 from waybill.catalog.relation_sql import from_source, source_column
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import (
     ConfigurationError,
     KeyNotUnique,

@@ -21,10 +21,10 @@ from psycopg import sql
 
 from waybill.catalog import Column, ExportType, Filter, QuerySource, RowScope, TableSource
 from waybill.catalog.filters import FilterType, read_filters
-from waybill.catalog.plan import ExportPlan
 from waybill.catalog.relation_sql import from_source
 from waybill.catalog.where import where_clause
 from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
 from waybill.source.source import PostgresSource
@@ -281,7 +281,7 @@ def test_plan_with_rows_chosen_writes_those_rows(
             plan = ExportPlan(
                 export_type,
                 snapshot.resolve(export_type),
-                format_name,
+                get_encoder(format_name),
                 read_options(format_name, {}),
                 where,
                 limit,

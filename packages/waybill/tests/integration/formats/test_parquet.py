@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import InvalidOption, ValueNotRepresentable
 from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
 from waybill.source.source import PostgresSource
 
@@ -311,7 +311,7 @@ def test_encoding_counts_as_a_reader(
 
     with source.open_snapshot(control.check) as snapshot:
         options = read_options("parquet", {})
-        plan = ExportPlan(things, snapshot.resolve(things), "parquet", options)
+        plan = ExportPlan(things, snapshot.resolve(things), get_encoder("parquet"), options)
         with open_reader(
             plan,
             snapshot,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from waybill.catalog.model import ExportType, QuerySource
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import PermanentError, RowTooLarge, SourceRejected
 from waybill.formats import ENCODERS, get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.source.source import PostgresSource, SourceSettings
 
 MIB = 1024 * 1024
@@ -25,7 +25,10 @@ def read(dsn: str, source: Any, format_name: str, limit: int = LIMIT) -> int:
     settings = SourceSettings(max_row_bytes=limit)
     with PostgresSource(dsn, settings).open_snapshot(lambda: None) as snapshot:
         plan = ExportPlan(
-            export_type, snapshot.resolve(export_type), format_name, read_options(format_name, {})
+            export_type,
+            snapshot.resolve(export_type),
+            get_encoder(format_name),
+            read_options(format_name, {}),
         )
         encoding = get_encoder(format_name).open(plan)
         size = len(encoding.header())

@@ -15,10 +15,10 @@ import pytest
 from psycopg import sql
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.catalog.scope import RowScope
 from waybill.errors import IncompleteExport, LeaseLost, SourceUnavailable
 from waybill.formats import ENCODERS, get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.pipeline import readers
 from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
 from waybill.source.source import PostgresSource
@@ -172,7 +172,10 @@ def opened(dsn: str, parallel: Parallel, control: Any, **changes: Any) -> Any:
     export_type = ExportType("things", THINGS, key=("id",), **changes)
     with PostgresSource(dsn).open_snapshot(control.check) as snapshot:
         plan = ExportPlan(
-            export_type, snapshot.resolve(export_type), "ndjson", read_options("ndjson", {})
+            export_type,
+            snapshot.resolve(export_type),
+            get_encoder("ndjson"),
+            read_options("ndjson", {}),
         )
         encoding = get_encoder("ndjson").open(plan)
         with open_reader(

@@ -19,10 +19,10 @@ import pytest
 from psycopg import sql
 
 from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.catalog.scope import RowScope
 from waybill.errors import IncompleteExport, SourceRejected, SourceUnavailable
-from waybill.formats import read_options
+from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_csv
 from waybill.source import opening
 from waybill.source.source import PostgresSnapshot, PostgresSource, Reads, SourceSettings
@@ -121,7 +121,7 @@ def read(snapshot: PostgresSnapshot, export_type: ExportType) -> list[str]:
     plan = ExportPlan(
         export_type,
         snapshot.resolve(export_type),
-        "csv",
+        get_encoder("csv"),
         read_options("csv", {}),
         where=None if export_type.scope is None else sql.SQL(export_type.scope.sql),  # type: ignore[arg-type]
     )

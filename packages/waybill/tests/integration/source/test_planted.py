@@ -18,10 +18,10 @@ from waybill.catalog import Catalog, Column, ExportType, Filter, QuerySource, Ro
 from waybill.catalog.check import check_catalog
 from waybill.catalog.filters import read_filters
 from waybill.catalog.inspect import inspect_database
-from waybill.catalog.plan import ExportPlan
 from waybill.catalog.where import where_clause
 from waybill.errors import SourceRejected
 from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.pipeline.readers import Parallel
 from waybill.source.source import PostgresSource, Reads
 
@@ -125,7 +125,11 @@ def test_export_calls_nothing_planted(
             comparisons=snapshot.comparisons(kind),
         )
         plan = ExportPlan(
-            kind, snapshot.resolve(kind), format_name, read_options(format_name, {}), where=where
+            kind,
+            snapshot.resolve(kind),
+            get_encoder(format_name),
+            read_options(format_name, {}),
+            where=where,
         )
         snapshot.check_key(kind, where)
         count = snapshot.count_rows(kind, where)

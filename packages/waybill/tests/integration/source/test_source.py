@@ -255,10 +255,10 @@ def test_connection_killed_in_mid_copy_is_retryable(dsn: str, control: Any, run_
 
 
 def _plan(export_type: ExportType, columns: Any) -> Any:
-    from waybill.catalog.plan import ExportPlan
-    from waybill.formats import read_options
+    from waybill.formats import get_encoder, read_options
+    from waybill.formats.plan import ExportPlan
 
-    return ExportPlan(export_type, columns, "csv", read_options("csv", {}))
+    return ExportPlan(export_type, columns, get_encoder("csv"), read_options("csv", {}))
 
 
 def test_rows_are_the_same_however_they_pile_up(snapshot: Any) -> None:

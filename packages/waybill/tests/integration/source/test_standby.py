@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from waybill.catalog import ExportType, QuerySource, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.catalog.where import where_clause
-from waybill.formats import read_options
+from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_csv
 from waybill.local.account import named_account
 from waybill.local.faults.servers import Programs, Server
@@ -49,7 +49,11 @@ def rows_of(dsn: str, since: datetime | None = None) -> tuple[SnapshotFacts, lis
     with source.open_snapshot(lambda: None, reads=Reads(THINGS)) as snapshot:
         where = where_clause(since=("at", since) if since else None)
         plan = ExportPlan(
-            THINGS, snapshot.resolve(THINGS), "csv", read_options("csv", {}), where=where
+            THINGS,
+            snapshot.resolve(THINGS),
+            get_encoder("csv"),
+            read_options("csv", {}),
+            where=where,
         )
         chunks = snapshot.copy(copy_csv(plan, delimiter=",", null_text=""))
         return snapshot.facts, b"".join(chunk.data for chunk in chunks).decode().splitlines()

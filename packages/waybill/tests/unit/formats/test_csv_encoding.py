@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan, ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.formats import get_encoder, read_options
 from waybill.formats.base import join_header
+from waybill.formats.plan import ExportPlan
 from waybill.source.copy_chunk import CopyChunk
 
 
@@ -17,7 +18,7 @@ def write(messages: list[bytes], headers: list[str], **options: object) -> bytes
     plan = ExportPlan(
         ExportType("things", TableSource("public", "t")),
         tuple(ResolvedColumn(f"c{n}", h, "text", 25, 25) for n, h in enumerate(headers)),
-        "csv",
+        get_encoder("csv"),
         read_options("csv", options),
     )
     encoding = get_encoder("csv").open(plan)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.catalog.plan import ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.formats.xlsx_cells import (
     cell_column,
     column_letters,

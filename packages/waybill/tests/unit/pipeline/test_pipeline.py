@@ -12,9 +12,11 @@ from typing import Any, cast
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan, ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import IncompleteExport, LeaseLost, StorageCorrupted
-from waybill.formats import read_options
+from waybill.formats import get_encoder, read_options
+from waybill.formats.compress import CODECS
+from waybill.formats.plan import ExportPlan
 from waybill.pipeline.parts import PartSizes
 from waybill.pipeline.pipeline import Completion, run_pipeline
 from waybill.source.copy_chunk import CopyChunk
@@ -99,7 +101,7 @@ def plan(**changes: Any) -> ExportPlan:
         ExportPlan(
             ExportType("things", TableSource("public", "t"), key=("a",)),
             (ResolvedColumn("a", "a", "integer", 23, 23),),
-            "csv",
+            get_encoder("csv"),
             read_options("csv", {"formula_guard": False}),
         ),
         **changes,
@@ -182,7 +184,7 @@ def test_guarded_columns_are_named_in_the_manifest() -> None:
 def test_compressed_file_has_its_name_type_and_content_size() -> None:
     storage = MemoryStorage()
 
-    manifest = run(storage, compression="gzip").manifest
+    manifest = run(storage, codec=CODECS["gzip"]).manifest
 
     assert manifest.bytes == len(storage.objects["exports/key"]) < len(FILE)
     assert manifest.uncompressed_bytes == len(FILE)

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import IncompleteExport, StreamTooLarge
 from waybill.principal import Principal
 from waybill.requests.request import ExportRequest

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from waybill.catalog.model import ExportType, TableSource
-from waybill.catalog.plan import ExportPlan
 from waybill.errors import IncompleteExport
-from waybill.formats import read_options
+from waybill.formats import get_encoder, read_options
+from waybill.formats.compress import get_codec
+from waybill.formats.plan import ExportPlan
 from waybill.pipeline import readers
 from waybill.source import copy_messages, libpq
 
@@ -120,9 +121,9 @@ def test_readers_are_as_many_as_processors_are_left(
     plan = ExportPlan(
         ExportType("things", TableSource("public", "t"), key=("id",)),
         (),
-        format_name,
+        get_encoder(format_name),
         read_options(format_name, {}),
-        compression=compression,
+        codec=None if compression is None else get_codec(compression),
     )
 
     assert readers.default_readers(plan, is_beside_source=is_beside_source) == expected

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 from pydantic import BaseModel, ConfigDict
 
 from waybill.catalog.model import ExportType
+from waybill.catalog.resolved import ResolvedColumn
+
+if TYPE_CHECKING:
+    from waybill.formats.base import Encoder
+    from waybill.formats.compress import Codec
 
 
 class FormatOptions(BaseModel):
@@ -18,44 +24,38 @@ class FormatOptions(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedColumn:
-    """A selected column as the source's snapshot has it.
-
-    ``type_name`` is PostgreSQL's own spelling (``numeric(12,2)``). ``base_type_oid`` is
-    ``type_oid`` with domains taken off, which is what decides how a value is written, and
-    ``base_type_name`` its spelling (``type_name`` where there is no domain).
-    """
-
-    name: str
-    header: str
-    type_name: str
-    type_oid: int
-    base_type_oid: int
-    nullable: bool = True
-    base_type_name: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.base_type_name:
-            object.__setattr__(self, "base_type_name", self.type_name)
-
-
-@dataclass(frozen=True, slots=True)
 class ExportPlan:
     """Everything that decides a file's bytes, but for the data.
 
     ``where`` limits the rows (see ``where_clause``), ``limit`` takes the first of them only.
-    ``compression`` names the codec of the whole file (see ``pipeline.compress``).
+    ``codec`` compresses the whole file (see ``formats.compress``). For requests, plans are made in
+    ``requests.plan`` alone.
     """
 
     export_type: ExportType
     columns: tuple[ResolvedColumn, ...]
-    format: str
+    encoder: Encoder
     options: FormatOptions
     where: sql.Composable | None = None
     limit: int | None = None
-    compression: str | None = None
+    codec: Codec | None = None
 
     @property
     def order_by(self) -> tuple[str, ...]:
         """The source columns the file is ordered by; empty when the order is PostgreSQL's."""
         return self.export_type.key if self.export_type.order == "key" else ()
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the file is, by its codec or inside."""
+        return self.codec is not None or self.encoder.is_compressed
+
+    @property
+    def media_type(self) -> str:
+        """The file's: the format's, or its compression's."""
+        return self.encoder.media_type if self.codec is None else self.codec.media_type
+
+    @property
+    def extension(self) -> str:
+        """The file's, without the first dot."""
+        return self.encoder.extension + ("" if self.codec is None else self.codec.suffix)

@@ -1,0 +1,40 @@
+"""A plan is made in one place: a second one could forget a tenant's row scope."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import waybill
+
+ROOT = Path(waybill.__file__).parent
+CHOOSERS = {
+    "formats/__init__.py",
+    "formats/compress.py",
+    "local/demo.py",  # to refuse an unknown format before anything starts
+    "requests/plan.py",
+    "requests/request.py",  # to check what is asked for
+    "results/verify.py",  # of files, by what their manifests say
+}
+
+
+def calls(*names: str) -> set[str]:
+    """Return the modules that call one of these."""
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
+                found.add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+@pytest.mark.parametrize("name", ["ExportPlan", "Requester", "open_plan"])
+def test_plan_is_made_in_one_module(name: str) -> None:
+    takers = {"requests/preview.py", "run/produce.py", "run/streams.py"}
+    assert calls(name) == ({"requests/plan.py"} if name == "ExportPlan" else takers)
+
+
+def test_encoder_and_codec_are_chosen_once() -> None:
+    assert calls("get_encoder", "get_codec") <= CHOOSERS
