@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import binascii
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 
+from waybill.catalog.names import visible
 from waybill.errors import IncompleteExport, ValueNotRepresentable
 from waybill.formats.arrow_types import (
     BINARY,
@@ -28,6 +30,7 @@ from waybill.formats.arrow_types import (
     UUID,
     ArrowColumn,
 )
+from waybill.formats.half_pairs import holds_half_a_pair
 
 DELIMITER: Final = "\x02"
 QUOTE: Final = "\x01"
@@ -144,6 +147,8 @@ def from_text(texts: pa.Array, column: ArrowColumn) -> pa.Array:
     if kind == TEXT:
         return texts
     if kind == JSON:
+        if holds_half_a_pair(joined(texts)):
+            raise _not_representable(column, "half of a surrogate pair (like \\ud800) in its JSON")
         return pa.ExtensionArray.from_storage(JSON, texts)
     if kind == UUID:
         return _uuids(texts)
@@ -156,14 +161,36 @@ def from_text(texts: pa.Array, column: ArrowColumn) -> pa.Array:
         pass  # the parsers below know more spellings
     parse = _PARSERS.get(kind)
     if parse is None:
-        raise _not_representable(column)
+        raise _not_representable(column, _odd_one(texts, _decimal))
     try:
         values = [None if text is None else parse(text) for text in texts.to_pylist()]
         if pa.types.is_boolean(kind):
             return pa.array(values, kind)
         return pa.array(values, pa.int32() if kind == DATE else pa.int64()).view(kind)
     except (ValueError, OverflowError, pa.ArrowInvalid) as exc:
-        raise _not_representable(column) from exc
+        raise _not_representable(column, _odd_one(texts, parse)) from exc
+
+
+def _odd_one(texts: pa.Array, parse: Callable[[str], object]) -> str:
+    """Return in words what the first text is that ``parse`` has no place for; never the text."""
+    for text in texts.drop_null().to_pylist():
+        try:
+            found = parse(text)
+        except ValueError:
+            return "infinity" if text.lstrip("-").lower() == "infinity" else _ODD.get(text, _NONE)
+        if isinstance(found, int) and not -(2**63) <= found < 2**63:
+            return "a time after the year 294246"
+    return _NONE
+
+
+def _decimal(text: str) -> object:
+    if not text[-1:].isdigit():
+        raise ValueError("no decimal")
+    return None
+
+
+_ODD: Final = {"NaN": "NaN", "24:00:00": "24:00"}
+_NONE: Final = "a value"
 
 
 def _uuids(texts: pa.Array) -> pa.Array:
@@ -214,20 +241,19 @@ def _lists(texts: pa.Array, column: ArrowColumn) -> pa.Array:
             pyarrow.json.ParseOptions(explicit_schema=pa.schema([("v", pa.list_(TEXT))])),
         )
     except pa.ArrowInvalid as exc:
-        raise _not_representable(column) from exc
+        raise _not_representable(column, "an array of several dimensions") from exc
     lists = _one(table.column(0))
     elements = from_text(lists.values, column)
     result: pa.Array = pa.ListArray.from_arrays(lists.offsets, elements, mask=lists.is_null())
     return result
 
 
-def _not_representable(column: ArrowColumn) -> ValueNotRepresentable:
+def _not_representable(column: ArrowColumn, what: str) -> ValueNotRepresentable:
     return ValueNotRepresentable(
         column.name,
-        f"a value that Parquet's type for {column.type_name} cannot hold (such as infinity, NaN "
-        "in a decimal, 24:00, or an array of several dimensions)",
-        "Name the column in the option text_columns to have PostgreSQL's text of it, convert it "
-        "in the catalog's query, or request csv or ndjson",
+        f"{what}, which Parquet's type for {visible(column.type_name)} cannot hold",
+        f"With the option text_columns=[{json.dumps(column.name)}] the file has PostgreSQL's text "
+        "of it; csv and ndjson hold every value",
     )
 
 

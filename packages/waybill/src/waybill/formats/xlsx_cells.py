@@ -4,7 +4,8 @@ A value becomes a number, a date or a time only where the cell gives the same va
 is PostgreSQL's text, as in CSV. Numbers: up to 15 significant digits, which a double returns
 unchanged (``DBL_DIG``) and Excel shows; doubles themselves in full, but for those that Excel does
 not take (NaN, infinity, subnormal, 1e308 and more). Dates and times: from 1900-03-01 (before it
-Excel's calendar has a day too many) to 9999-12-31.
+Excel's calendar has a day too many) to 9999-12-31; with more than milliseconds, while a double's
+steps are fine enough.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ _EPOCH_DAYS: Final = 25_569  # 1970-01-01 in days since 1899-12-30, Excel's day 
 _FIRST_DAY: Final = 61  # 1900-03-01
 _LAST_DAY: Final = 2_958_465  # 9999-12-31
 _DAY_US: Final = 86_400_000_000
+_EXACT_DAYS: Final = 65_536
+"""2079-06-05. Up to it half a step of a double is 0.32 µs, so that rounding gives each microsecond
+back; behind it the steps grow, to 40 µs in 9999, and only milliseconds come back for certain."""
 _MAX_DIGITS: Final = 15
+_FAR: Final = 2**62
+_FALSE: Final = pc.equal(number(0), number(1))
 
 _ILLEGAL: Final = bytes({*range(0x20)} - {0x09, 0x0A})
 _illegal = re.compile(rb"[\x00-\x08\x0b-\x1f]|\xef\xbf[\xbe\xbf]")
@@ -253,9 +259,23 @@ def _moments(since_1970: pa.Array) -> _Values:
     # Added up as integers, so that the division's is the only rounding: half an ulp of 45,000
     # days is 0.3 µs, and rounding to microseconds gives PostgreSQL's value back.
     since_1899 = pc.add(since_1970, number(_EPOCH_DAYS * _DAY_US))
-    return _in_days(since_1899), _within(
-        since_1899, _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US
-    )
+    inside = _within(since_1899, _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US)
+    return _in_days(since_1899), _both(inside, _comes_back(since_1899))
+
+
+def _comes_back(since_1899: pa.Array) -> pa.Array | None:
+    """Return where a double tells the microseconds apart; ``None`` for everywhere."""
+    end = number(_EXACT_DAYS * _DAY_US)
+    if (pc.max(since_1899).as_py() or 0) < end.as_py():
+        return None
+    whole = pc.multiply(pc.divide(since_1899, number(1000)), number(1000))
+    return pc.or_(pc.less(since_1899, end), pc.equal(whole, since_1899)).fill_null(_FALSE)
+
+
+def _both(one: pa.Array | None, other: pa.Array | None) -> pa.Array | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return pc.and_(one, other)
 
 
 def _times(texts: pa.Array) -> _Values:
@@ -282,9 +302,11 @@ def _parsed(texts: pa.Array, kind: pa.DataType, parse: Callable[[str], int]) -> 
 def _slowly(texts: pa.Array, parse: Callable[[str], int], kind: pa.DataType) -> pa.Array:
     def value(text: str | None) -> int | None:
         try:
-            return None if text is None else parse(text)
+            found = None if text is None else parse(text)
         except ValueError:
             return None  # infinity
+        # PostgreSQL's timestamps go decades beyond 64 bits since 1970, Excel's end long before.
+        return None if found is None or abs(found) > _FAR else found
 
     return pa.array(map(value, texts.to_pylist()), kind)
 
@@ -294,7 +316,7 @@ def _within(values: pa.Array, first: int, end: int) -> pa.Array | None:
     if not values.null_count and first <= (least.as_py() or first) and (most.as_py() or 0) < end:
         return None
     inside = pc.and_(pc.greater_equal(values, number(first)), pc.less(values, number(end)))
-    return inside.fill_null(pc.equal(number(0), number(1)))
+    return inside.fill_null(_FALSE)
 
 
 _TEMPORAL: Final[dict[int, tuple[Callable[[pa.Array], _Values], str, int]]] = {

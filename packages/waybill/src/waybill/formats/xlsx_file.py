@@ -194,13 +194,15 @@ def _attribute(text: str) -> str:
 
 
 def _sheet_title(name: str) -> str:
-    """Return a name that Excel takes: no ``[]:*?/\\``, no quote at an end."""
-    return re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", name).strip("'") or "export"
+    """Return a name that Excel takes: no ``[]:*?/\\``, no quote at an end, and not ``History``,
+    which it keeps for itself in whatever case."""
+    title = re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", name).strip("'") or "export"
+    return f"{title}_" if title.lower() == "history" else title
 
 
 def _numbered(title: str, number: int) -> str:
     suffix = "" if number == 1 else f" ({number})"
-    return title[: _SHEET_NAME_CHARACTERS - len(suffix)] + suffix
+    return title[: _SHEET_NAME_CHARACTERS - len(suffix)].rstrip("'") + suffix
 
 
 def _core_properties(facts: FileFacts | None) -> str:

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from waybill.errors import (
     DeadlineExceeded,
+    InvalidOption,
     PermanentError,
     RequestError,
     RetryableError,
+    ValueNotRepresentable,
     WorkerLost,
 )
 
@@ -43,6 +45,10 @@ class Cause(StrEnum):
 
 INTERNAL_ERROR = "internal_error"
 
+FOR_WHO_ASKED = (InvalidOption, ValueNotRepresentable)
+"""Failures whose own text tells the requester what to ask for instead: it names their columns and
+options, and nothing of the data or of the service."""
+
 
 def cause_of(error: BaseException) -> Cause:
     """Return the class of an attempt's failure, by the type of the error alone."""
@@ -59,11 +65,13 @@ def cause_of(error: BaseException) -> Cause:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailure:
-    """Why an attempt failed. ``message`` is for operators; people read ``explain(code)``."""
+    """Why an attempt failed. ``message`` is for operators; people read ``detail``, and where there
+    is none ``explain(code)``."""
 
     code: str
     cause: Cause
     message: str
+    detail: str | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> AttemptFailure:
@@ -72,7 +80,8 @@ class AttemptFailure:
         if cause is Cause.INTERNAL:
             # The class alone: a stranger's message may quote data.
             return cls(INTERNAL_ERROR, cause, f"Unexpected {type(error).__name__}; see the log.")
-        return cls(getattr(error, "code", INTERNAL_ERROR), cause, str(error))
+        detail = str(error) if isinstance(error, FOR_WHO_ASKED) else None
+        return cls(getattr(error, "code", INTERNAL_ERROR), cause, str(error), detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "file_too_large": (
         "The file would be larger than its format allows. "
-        "Request fewer rows or columns, or CSV, NDJSON or Parquet."
+        "Request fewer rows or columns, more rows in a sheet of XLSX (sheet_rows), or CSV, NDJSON "
+        "or Parquet."
     ),
     "row_too_large": (
         "A row is larger than this service can hold in memory. "

@@ -365,7 +365,7 @@ def _queued_again(due_at: Any) -> dict[str, Any]:
 def _error(failure: AttemptFailure) -> dict[str, Any]:
     return {
         "error_code": failure.code,
-        "error_message": explain(failure.code),
+        "error_message": failure.detail or explain(failure.code),
         "error_cause": failure.cause.value,
     }
 

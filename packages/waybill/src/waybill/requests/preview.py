@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from waybill.errors import (
     InvalidOption,
     RunError,
     SourceUnreadable,
+    ValueNotRepresentable,
 )
 from waybill.formats.ndjson import NdjsonEncoder
 from waybill.formats.plan import ExportPlan, FormatOptions
@@ -89,7 +91,8 @@ class ExportPreviewer:
 
         Raises:
             SourceUnreadable: the source refuses, or takes too long.
-            InvalidOption: the format cannot hold so many rows with these options.
+            InvalidOption: the format cannot hold so many rows, or one of the values, with these
+                options.
         """
         rate = await self._rows_per_second(principal, request)
         is_left = threading.Event()
@@ -106,6 +109,8 @@ class ExportPreviewer:
             raise
         except FileTooLarge as exc:
             raise InvalidOption("sheet_rows", str(exc)) from exc
+        except ValueNotRepresentable as exc:
+            raise InvalidOption("format", str(exc)) from exc
         except RunError as exc:
             log.warning("preview.failed", type=export_type.name, error=exc.code)
             raise SourceUnreadable(exc.code) from exc
@@ -217,7 +222,19 @@ def _first_rows(plan: ExportPlan, snapshot: PostgresSnapshot) -> list[dict[str, 
     except RunError as exc:
         log.info("preview.without_rows", type=plan.export_type.name, error=exc.code)
         return None
-    return [json.loads(line, parse_float=_exact) for line in lines.split(b"\n") if line]
+    try:
+        return [
+            json.loads(line, parse_float=_exact, parse_int=_exact_int)
+            for line in lines.split(b"\n")
+            if line
+        ]
+    except RecursionError:  # json nested by the thousands
+        return None
+
+
+def _exact_int(text: str) -> int | str:
+    """Return a whole number, or its text where it has more digits than Python reads."""
+    return int(text) if len(text) <= sys.int_info.default_max_str_digits else text
 
 
 def _exact(text: str) -> float | str:

@@ -150,6 +150,25 @@ async def test_small_export_is_foretold_to_the_byte(
     assert (preview["rows"], preview["bytes"]) == (7, done["bytes"])
 
 
+async def test_preview_of_values_beyond_programs_types(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    execute(
+        """CREATE TABLE odd_values AS SELECT 1 AS id, json '"\\ud800"' AS half,
+        numeric '1e5000' AS large, json '1e999' AS infinite, timestamptz '294276-12-31' AS late"""
+    )
+
+    preview = (await api.post("/api/odd/export", json={"dry_run": True, "format": "xlsx"})).json()
+    refused = await api.post("/api/odd/export", json={"dry_run": True, "format": "parquet"})
+
+    (row,) = preview["first_rows"]
+    assert (row["half"], row["large"]) == ('"\\ud800"', "1" + "0" * 5000)
+    assert (row["infinite"], row["late"][:7]) == ("1e999", "294276-")
+    assert refused.status_code == 422
+    assert "Column 'half' holds half of a surrogate pair" in refused.json()["detail"]
+    assert 'text_columns=["half"]' in refused.json()["detail"]
+
+
 async def test_preview_of_nothing_is_empty(api: httpx.AsyncClient) -> None:
     preview = (await api.post("/api/empty/export", json={"dry_run": True})).json()
     assert (preview["rows"], preview["rows_are"], preview["first_rows"]) == (0, "exact", [])

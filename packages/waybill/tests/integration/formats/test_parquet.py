@@ -243,24 +243,25 @@ def test_dates_beyond_pythons_range_are_exact(export: Any, run_sql: Any, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("kind", "literal", "text"),
+    ("kind", "literal", "what", "text"),
     [
-        ("timestamptz", "infinity", "infinity"),
-        ("timestamp", "-infinity", "-infinity"),
-        ("date", "infinity", "infinity"),
-        ("numeric(5,2)", "NaN", "NaN"),
-        ("time", "24:00", "24:00:00"),
-        ("integer[]", "{{1,2},{3,4}}", "{{1,2},{3,4}}"),
-        ("date[]", "{infinity}", "{infinity}"),
+        ("timestamptz", "infinity", "infinity", "infinity"),
+        ("timestamp", "-infinity", "infinity", "-infinity"),
+        ("timestamp", "294276-12-31", "a time after the year", "294276-12-31 00:00:00"),
+        ("date", "infinity", "infinity", "infinity"),
+        ("numeric(5,2)", "NaN", "NaN", "NaN"),
+        ("time", "24:00", "24:00", "24:00:00"),
+        ("integer[]", "{{1,2},{3,4}}", "an array of several dimensions", "{{1,2},{3,4}}"),
+        ("date[]", "{infinity}", "infinity", "{infinity}"),
     ],
 )
 def test_value_without_a_place_is_refused_by_column_and_its_remedy_works(
-    kind: str, literal: str, text: str, export: Any, run_sql: Any
+    kind: str, literal: str, what: str, text: str, export: Any, run_sql: Any
 ) -> None:
     run_sql(f"CREATE TABLE t (id int PRIMARY KEY, fine {kind}, odd {kind})")
     run_sql(f"INSERT INTO t VALUES (1, NULL, %s::{kind})", literal)
 
-    with pytest.raises(ValueNotRepresentable, match=r"Column 'odd' holds.*text_columns"):
+    with pytest.raises(ValueNotRepresentable, match=rf"Column 'odd' holds {what}.*text_columns"):
         export(TABLE, "parquet", key=("id",))
 
     data = export(TABLE, "parquet", key=("id",), options={"text_columns": ["odd"]}).data

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from waybill.errors import ValueNotRepresentable
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, Cause, RetryPolicy
 from waybill.jobs.explanations import explain
 from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
@@ -167,6 +168,20 @@ async def test_retry_keeps_the_cause_for_operators_and_a_safe_sentence_for_peopl
     assert (attempt.outcome, attempt.cause) == (AttemptOutcome.RETRIED, Cause.TRANSIENT)
     assert attempt.message == "No connection to db.internal."
     assert (attempt.rows_done, attempt.bytes_done) == (500, 9_000)
+
+
+async def test_requester_reads_what_their_own_column_holds(
+    add: Add, leases: LeaseRepository, repository: ExportRepository
+) -> None:
+    job = await add()
+    lease = await claimed(leases, job)
+    refused = AttemptFailure.of(ValueNotRepresentable("born", "infinity", "Use text_columns"))
+
+    assert await leases.fail(lease, refused, progress=HALF)
+
+    failed = await repository.find(job.id)
+    assert failed is not None
+    assert failed.error_message == "Column 'born' holds infinity. Use text_columns."
 
 
 async def test_given_back_job_has_not_spent_its_attempt(

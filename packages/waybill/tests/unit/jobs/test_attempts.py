@@ -43,6 +43,17 @@ def test_explanation_ends_with_a_remedy_and_names_no_internals(code: str) -> Non
     assert not any(word in explain(code) for word in ("WAYBILL_", "://", "S3", "PostgreSQL"))
 
 
+def test_requester_reads_which_column_and_option_and_of_all_else_a_sentence() -> None:
+    refused = errors.ValueNotRepresentable("born", "infinity", "Use the option text_columns")
+    option = errors.InvalidOption("text_columns", "the export has no column 'x'")
+
+    assert AttemptFailure.of(refused).detail == str(refused)
+    assert AttemptFailure.of(option).detail == str(option)
+    for error in (errors.SourceRejected("host db"), errors.UnknownColumn("a", "t", ("secret",))):
+        assert AttemptFailure.of(error).detail is None
+    assert AttemptFailure.of(ZeroDivisionError("data")).detail is None
+
+
 @pytest.mark.parametrize(
     ("error", "cause"),
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.storage.disposition import content_disposition
+from waybill.storage.disposition import content_disposition, safe_file_name
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,39 @@ def test_no_name_breaks_out_of_the_header(name: str) -> None:
     decoded = unquote(match[2], errors="strict")
     assert len(decoded) <= 150
     assert not set(decoded) & set('/\\:*?"<>|\r\n\0')
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("NUL.csv", "_NUL.csv"),
+        ("con", "_con"),
+        ("Com1 .tar.gz", "_Com1 .tar.gz"),
+        ("lpt².csv", "_lpt².csv"),
+        ("CONOUT$", "_CONOUT$"),
+        ("console.csv", "console.csv"),
+        ("com.csv", "com.csv"),
+        ("report. . ", "report"),
+        ("..", "export"),
+        (" .hidden", "hidden"),
+        ("\ud800", "_"),
+        ("a\x00b/c\\d:e", "a_b_c_d_e"),
+        ("x" * 200, "x" * 150),
+        ("é" * 149 + ".csv", "é" * 118 + ".csv"),
+        ("x" * 148 + " ." + "y" * 40, "x" * 148),
+    ],
+)  # fmt: skip
+def test_name_is_one_that_every_file_system_takes(name: str, safe: str) -> None:
+    assert safe_file_name(name) == safe
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_safe_name_stays_as_it_is(name: str) -> None:
+    safe = safe_file_name(name)
+
+    assert safe_file_name(safe) == safe
+    assert safe == safe.strip(" .")
+    assert 0 < len(safe.encode()) <= 240
 
 
 def test_long_name_keeps_its_extension() -> None:
