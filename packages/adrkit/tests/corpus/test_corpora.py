@@ -16,8 +16,7 @@ from adrkit import lifecycle
 from adrkit.cli.commands import app
 from adrkit.dialects import Successor
 from adrkit.document import Document
-from adrkit.document.blocks import Block, blocks_of, normalised
-from adrkit.document.scan import read_blocks
+from adrkit.document.blocks import Block, blocks_of, normalised, parse_blocks
 from adrkit.errors import LifecycleError
 from adrkit.lifecycle import superseded_document
 from adrkit.model import Status
@@ -55,7 +54,7 @@ def test_blocks_are_those_of_the_stock_parser(corpora: Path) -> None:
         text = normalised(record.document.text)
         expected: list[Token] = []
         stock.block.parse(text, stock, {}, expected)
-        found, _ = read_blocks(text)
+        found, _ = parse_blocks(text)
         assert [_visible(block, text) for block in found] == [
             _visible(block, text) for block in blocks_of(expected)
         ], record.path

@@ -171,15 +171,17 @@ def normalised(text: str) -> str:
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def parse_blocks(text: str, env: dict[str, Any], lines_before: int = 0) -> list[Block]:
-    """Blocks of normalised ``text`` by markdown-it-py; link definitions are added to ``env``."""
+def parse_blocks(text: str) -> tuple[list[Block], dict[str, str]]:
+    """Blocks of ``text`` and its link definitions (normalised label: target)."""
     tokens: list[Token] = []
-    _PARSER.block.parse(text, _PARSER, env, tokens)
-    return blocks_of(tokens, lines_before)
+    env: dict[str, Any] = {}
+    _PARSER.block.parse(normalised(text), _PARSER, env, tokens)
+    references: dict[str, Any] = env.get("references", {})
+    return blocks_of(tokens), {label: str(entry["href"]) for label, entry in references.items()}
 
 
-def blocks_of(tokens: Sequence[Token], lines_before: int = 0) -> list[Block]:
-    """markdown-it-py's tokens as blocks; ``lines_before`` is added to their lines."""
+def blocks_of(tokens: Sequence[Token]) -> list[Block]:
+    """markdown-it-py's tokens as blocks."""
     found = []
     for token in tokens:
         if token.type == "list_item_close":
@@ -187,7 +189,7 @@ def blocks_of(tokens: Sequence[Token], lines_before: int = 0) -> list[Block]:
             continue
         if token.map is None:
             continue
-        first, after_last = token.map[0] + 1 + lines_before, token.map[1] + 1 + lines_before
+        first, after_last = token.map[0] + 1, token.map[1] + 1
         nested = token.level > 0
         if token.type == "fence":
             found.append(

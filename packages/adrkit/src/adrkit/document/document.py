@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
-from adrkit.document.blocks import BlockKind
+from adrkit.document.blocks import BlockKind, parse_blocks
 from adrkit.document.front_matter import FrontMatter, read_front_matter
 from adrkit.document.inline import CodeSpan, Link, plain, scan_inline
-from adrkit.document.scan import read_blocks
 from adrkit.document.source import Edit, Position, Source, Span
 from adrkit.document.tables import Table, read_table
 from adrkit.errors import UnreadableFile
@@ -288,7 +287,7 @@ def _read_structure(source: Source, front_matter: FrontMatter | None) -> _Struct
     if front_matter:  # the parser sees blank lines there, so that line numbers stay
         blank = "\n" * (source.line_of(front_matter.span.end - 1) - 1)
         text = blank + text[front_matter.span.end :]
-    blocks, references = read_blocks(text)
+    blocks, references = parse_blocks(text)
     headings: list[Heading] = []
     fences: list[Fence] = []
     tables: list[Table] = []
