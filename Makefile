@@ -14,7 +14,7 @@ SEED ?= 1
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos whole lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos whole mutants lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), t
 
 whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=1), and hold each file against what was committed
 	$(BIN)/python -m waybill.local.faults.whole --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+mutants: $(VENV)/.dev ## Change promises' code in one place at a time and see the tests notice (ARGS="quota --minutes 10")
+	PYTHONPATH=benchmarks $(BIN)/python -m mutants $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and records
 	$(BIN)/ruff check .

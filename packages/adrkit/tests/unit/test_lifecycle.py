@@ -168,6 +168,15 @@ def test_cycles_are_refused_and_shown(write_record: Write) -> None:
     assert caught.value.chain == (1, 2, 3, 1)
 
 
+def test_cycle_that_only_the_newer_record_tells_of_is_refused(write_record: Write) -> None:
+    write_record("0001-a.md", house(1))
+    path = write_record("0002-b.md", house(2) + "- **Supersedes:** [ADR-0001](0001-a.md)\n")
+    repository = RecordRepository(path.parent)
+    with pytest.raises(SupersedeCycle) as caught:
+        lifecycle.supersede(repository, repository.get(2), repository.get(1))
+    assert caught.value.chain == (2, 1, 2)
+
+
 def test_record_cannot_supersede_itself(write_record: Write) -> None:
     repository = RecordRepository(write_record("0001-a.md", house(1)).parent)
     with pytest.raises(SupersedeCycle):
@@ -197,9 +206,13 @@ def test_blank_reason_is_refused(write_record: Write) -> None:
 
 @pytest.mark.parametrize("status", ["Partly accepted", "", "Whatever"])
 def test_status_outside_the_vocabulary_is_refused(write_record: Write, status: str) -> None:
-    repository = RecordRepository(write_record("0001-a.md", house(1, status=status)).parent)
-    with pytest.raises(UnknownStatus):
-        lifecycle.accept(repository, repository.get(1))
+    write_record("0001-a.md", house(1))
+    repository = RecordRepository(write_record("0002-b.md", house(2, status=status)).parent)
+    shown = repr(status) if status else "no status"
+    with pytest.raises(UnknownStatus, match=shown):
+        lifecycle.accept(repository, repository.get(2))
+    with pytest.raises(UnknownStatus, match=shown):
+        lifecycle.supersede(repository, repository.get(1), repository.get(2))
 
 
 def test_nygard_records_are_superseded_as_adr_tools_does(write_record: Write) -> None:

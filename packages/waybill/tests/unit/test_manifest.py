@@ -16,7 +16,9 @@ from waybill.manifest import (
     manifest_schema,
 )
 
-SEGMENT = {"rows": 1, "snapshot": {"id": "7:7:", "taken_at": "2026-05-01T12:00:00+00:00"}}
+SNAPSHOT = {"id": "7:7:", "taken_at": "2026-05-01T12:00:00+00:00"}
+SEGMENT = {"rows": 1, "snapshot": SNAPSHOT}
+PART = {"number": 1, "offset": 0, "bytes": 15, "sha256": "0" * 64}
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -66,7 +68,13 @@ def test_field_of_a_later_release_is_ignored() -> None:
         ({"version": 2}, "version"),
         ({"rows": -1}, "rows"),
         ({"sha256": "abc"}, "sha256"),
+        ({"version": 0}, "version"),
         ({"parts": []}, "parts"),
+        ({"parts": [], "bytes": 0}, "parts"),
+        ({"parts": [PART | {"number": 0}]}, "parts.0.number"),
+        ({"snapshot": SNAPSHOT | {"lag_seconds": -0.1}}, "snapshot.lag_seconds"),
+        # Of several faults the first is told.
+        ({"version": 2, "rows": -1}, "version"),
         ({"bytes": 16}, "do not add up"),
         ({"parts": [{"number": 1, "offset": 1, "bytes": 15, "sha256": "0" * 64}]}, "part 1"),
         ({"parts": [{"number": 2, "offset": 0, "bytes": 15, "sha256": "0" * 64}]}, "part 1"),
@@ -77,6 +85,15 @@ def test_field_of_a_later_release_is_ignored() -> None:
 def test_manifest_that_contradicts_itself_is_refused(change: dict[str, Any], place: str) -> None:
     with pytest.raises(InvalidManifest, match=place):
         Manifest.load(document(**change))
+
+
+def test_version_is_written_by_itself() -> None:
+    whole = document(snapshot=SNAPSHOT | {"lag_seconds": 0.0})
+    del whole["version"]
+
+    written = json.loads(Manifest.load(whole).to_json())
+
+    assert (written["version"], written["snapshot"]["lag_seconds"]) == (1, 0)
 
 
 def test_segments_that_add_up_are_accepted() -> None:

@@ -1,0 +1,114 @@
+"""The mutants of a module: cosmic-ray's operators, each applied once to one place.
+
+Left out are operators that make what nobody would write by mistake (``**`` for ``+``, ``is`` for
+``<``), those that a type checker or an import finds, and ``|`` and ``&``, which here are types and
+sets. For each comparison there is its negation and its neighbour.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+
+OPERATORS = (
+    "AddNot",
+    "NumberReplacer",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue",
+    "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak",
+    "ReplaceUnaryOperator_Delete_Not",
+    "ReplaceUnaryOperator_Delete_USub",
+    "ReplaceUnaryOperator_Delete_Invert",
+    "ZeroIterationForLoop",
+    "ReplaceBinaryOperator_Add_Sub",
+    "ReplaceBinaryOperator_Sub_Add",
+    "ReplaceBinaryOperator_Mul_FloorDiv",
+    "ReplaceBinaryOperator_FloorDiv_Mul",
+    "ReplaceBinaryOperator_Div_Mul",
+    "ReplaceBinaryOperator_Mod_Add",
+    "ReplaceComparisonOperator_Eq_NotEq",
+    "ReplaceComparisonOperator_NotEq_Eq",
+    "ReplaceComparisonOperator_Lt_LtE",
+    "ReplaceComparisonOperator_Lt_GtE",
+    "ReplaceComparisonOperator_LtE_Lt",
+    "ReplaceComparisonOperator_LtE_Gt",
+    "ReplaceComparisonOperator_Gt_GtE",
+    "ReplaceComparisonOperator_Gt_LtE",
+    "ReplaceComparisonOperator_GtE_Gt",
+    "ReplaceComparisonOperator_GtE_Lt",
+    "ReplaceComparisonOperator_Is_IsNot",
+    "ReplaceComparisonOperator_IsNot_Is",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change of one module. ``before`` and ``after`` are the lines that differ, stripped: by
+    them a mutant is known, so that edits elsewhere in the file change nothing. ``nth`` counts
+    mutants of the same lines, from 1."""
+
+    code: str
+    line: int
+    before: str
+    after: str
+    nth: int = 1
+
+    @property
+    def name(self) -> str:
+        nth = f" (#{self.nth})" if self.nth > 1 else ""
+        return f"{self.before} -> {self.after}{nth}"
+
+
+def mutants_of(source: str) -> Iterator[Mutant]:
+    """Yield every mutant that is still Python, once each."""
+    codes: set[str] = set()
+    seen: dict[tuple[str, str], int] = {}
+    for name in OPERATORS:
+        operator = get_operator(f"core/{name}")()
+        occurrence = 0
+        while (code := mutate_code(source, operator, occurrence)) is not None:
+            occurrence += 1
+            if code in codes or code == source or not _is_python(code):
+                continue
+            codes.add(code)
+            line, before, after = _difference(source, code)
+            nth = seen[before, after] = seen.get((before, after), 0) + 1
+            yield Mutant(code, line, before, after, nth)
+
+
+def _is_python(code: str) -> bool:
+    try:
+        compile(code, "mutant", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _difference(source: str, code: str) -> tuple[int, str, str]:
+    old, new = source.splitlines(), code.splitlines()
+    [*_, (_, low, high, start, end)] = [
+        block
+        for block in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes()
+        if block[0] != "equal"
+    ]
+    return low + 1, _joined(old[low:high]), _joined(new[start:end])
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join(" ".join(line.split()) for line in lines)
+
+
+def digest(*texts: bytes) -> str:
+    """What results depend on, in 16 characters."""
+    whole = hashlib.sha256("\n".join(OPERATORS).encode())
+    for text in texts:
+        whole.update(b"\0" + text)
+    return whole.hexdigest()[:16]

@@ -1,0 +1,126 @@
+"""``make mutants`` on a module of three lines: what lives and dies, is kept and said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
+MODULE = '''"""A toy."""
+
+
+def is_full(used: int, limit: int) -> bool:
+    while limit < 0:
+        limit = limit + 2
+    return used > limit
+'''
+TESTS = """from toy.room import is_full
+
+def test_full():
+    assert is_full(3, 2)
+    assert not is_full(1, 3)
+    assert not is_full(1, -1)
+    assert is_full(2, -1)
+"""
+LIST = """[[module]]
+path = "packages/toy/src/toy/room.py"
+tests = ["packages/toy/tests/test_room.py"]
+"""
+EQUIVALENT = """
+[[module.equivalent]]
+before = "while limit < 0:"
+after = "while limit <= 0:"
+reason = "a toy's reason"
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in {
+        "packages/toy/src/toy/__init__.py": "",
+        "packages/toy/src/toy/room.py": MODULE,
+        "packages/toy/tests/test_room.py": TESTS,
+        "benchmarks/mutants/modules.toml": LIST,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "benchmarks/results").mkdir()
+    return tmp_path
+
+
+def mutants(root: Path, *arguments: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mutants", "--least-seconds", "1", *arguments],
+        cwd=root,
+        env={
+            **os.environ,
+            "MUTANTS_ROOT": str(root),
+            "PYTHONPATH": f"{BENCHMARKS}:{root / 'packages/toy/src'}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_survivors_are_shown_kept_and_counted(root: Path) -> None:
+    code, lines = mutants(root)
+
+    survivors = {line.partition("survived: ")[2] for line in lines if "survived" in line}
+    assert "while limit < 0: -> while limit <= 0:" in survivors
+    assert "return used > limit -> return used >= limit" not in survivors
+    kept = json.loads((root / "benchmarks/results/mutants.json").read_text())
+    [outcome] = kept["modules"].values()
+    tried, killed = outcome["tried"], outcome["killed"]
+    assert outcome["timeouts"] >= 1  # "limit - 2" never ends
+    assert len(outcome["alive"]) == len(survivors) == tried - killed
+    percent = f"{100 * killed / tried:.1f}"
+    assert lines[-1] == (
+        f"mutants: {tried} tried, {killed} killed, 0 equivalent, {percent} % of the others killed"
+    )
+    assert code == 1
+    # The module and its tests are as they were: nothing is tried again, and nothing was written.
+    assert (root / "packages/toy/src/toy/room.py").read_text() == MODULE
+    assert mutants(root) == (1, lines[-1:])
+
+    (root / "benchmarks/mutants/modules.toml").write_text(LIST + EQUIVALENT)
+    _, lines = mutants(root)
+    assert f"{killed} killed, 1 equivalent" in lines[-1]
+
+    # One that is listed and does not live any more is told, and so is what was not tried.
+    (root / "benchmarks/mutants/modules.toml").write_text(LIST + EQUIVALENT.replace("<=", "=="))
+    assert "listed as equivalent, but it does not survive" in mutants(root)[1][0]
+    (root / "packages/toy/src/toy/room.py").write_text(MODULE + "\n")
+    code, lines = mutants(root, "--minutes", "0")
+    assert code == 1
+    assert any("not tried since it or its tests changed" in line for line in lines)
+
+
+def test_tests_that_fail_by_themselves_are_no_verdict(root: Path) -> None:
+    (root / "packages/toy/tests/test_room.py").write_text("def test_x():\n    assert False\n")
+    code, _ = mutants(root)
+
+    assert code == 1
+    assert not (root / "benchmarks/results/mutants.json").exists()
+
+
+def test_every_module_that_is_listed_is_there() -> None:
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        from mutants.__main__ import ROOT, read_modules
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+    modules = read_modules(BENCHMARKS / "mutants/modules.toml")
+    assert len({module.path for module in modules}) == len(modules) > 30
+    for module in modules:
+        for path in (module.path, *module.tests):
+            assert (ROOT / path).exists(), path
