@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
 from waybill.audit.audit import bind_client
+from waybill.catalog.model import PERSONAL_DATA_SCOPE
 from waybill.config import Settings
 from waybill.errors import AuthenticationRequired, ConfigurationError
 from waybill.principal import ADMIN, ALL_TENANTS, READ, REQUEST, Principal
@@ -60,7 +61,7 @@ class DevelopmentTokenAuthenticator:
             raise AuthenticationRequired("the bearer token is not valid")
         return Principal(
             self._subject,
-            scopes=frozenset({REQUEST, READ, ADMIN, ALL_TENANTS}),
+            scopes=frozenset({REQUEST, READ, ADMIN, ALL_TENANTS, PERSONAL_DATA_SCOPE}),
             authenticated_at=datetime.now(UTC),
         )
 

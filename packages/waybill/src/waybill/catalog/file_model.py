@@ -7,7 +7,7 @@ since a misspelt ``columns`` would otherwise export every column.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -99,9 +99,13 @@ class FilterTable(_Model):
 
     name: _Name = Field(description="What callers call it.")
     column: _Name | None = Field(None, description="The source's column; the name by default.")
-    type: FilterType = Field("text", description="How a caller's values are read.")
+    type: FilterType = Field(
+        "text", description=f"How a caller's values are read: {', '.join(get_args(FilterType))}."
+    )
     operators: list[Operator] = Field(
-        default=[], description="The operators callers may use; all of the type's when left out."
+        default=[],
+        description=f"The operators callers may use ({', '.join(get_args(Operator))}); all of the "
+        "type's when left out.",
     )
     values: list[_Text] = Field(
         default=[], description="For text: the only values accepted (the labels of an enum)."
@@ -155,7 +159,9 @@ class ExportTable(_Model):
     columns: list[_ColumnEntry] = Field(
         default=[], description="The columns to export, in order; every column when left out."
     )
-    order: Order = Field("key", description='"none" leaves the order of rows to PostgreSQL.')
+    order: Order = Field(
+        "key", description='"key" (when left out), or "none": rows as PostgreSQL finds them.'
+    )
     deadline_seconds: float | None = Field(
         None, gt=0, description="Bounds one attempt; the setting's default (60) when left out."
     )
@@ -180,8 +186,9 @@ class ExportTable(_Model):
     )
     consistency: Consistency = Field(
         "snapshot",
-        description='"resumable" lets an export go on where a dead worker stopped, from a later '
-        "snapshot; needs a key with a unique index.",
+        description='"snapshot" (when left out): every row of one moment; "resumable": an export '
+        "goes on where a dead worker stopped, from a later snapshot; needs a key "
+        "with a unique index.",
     )
     requires_recent_login_seconds: int | None = Field(
         None,

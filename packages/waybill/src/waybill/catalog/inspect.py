@@ -7,13 +7,20 @@ and waybill's are not, nor single partitions (their parent holds every row).
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from waybill.catalog.connect import connect_read_only
-from waybill.catalog.model import Catalog, Column, ExportType
-from waybill.catalog.names import derive_export_name, quote_identifier, sql_name, visible
+from waybill.catalog.guesses import looks_secret, may_be_personal
+from waybill.catalog.model import PERSONAL_DATA_SCOPE, Catalog, Column, ExportType
+from waybill.catalog.names import (
+    derive_export_names,
+    quote_identifier,
+    safe_label,
+    sql_name,
+    visible,
+)
 from waybill.catalog.relations import (
     Connection,
     Relation,
@@ -28,31 +35,16 @@ INSPECT_TIMEOUT_SECONDS = 60
 
 _OWN_TABLES = frozenset({"alembic_version", "export_jobs", "export_attempts"})
 
-# A suggestion only: words in column names (English, and the commonest of a few neighbours) that
-# tend to stand for data about a person.
-_PERSONAL_WORDS = (
-    "email", "e_mail", "mail", "phone", "mobile", "fax", "first_name", "last_name", "full_name",
-    "surname", "firstname", "lastname", "fullname", "given_name", "family_name", "username",
-    "nickname", "address", "street", "postal", "postcode", "zip", "birth", "dob", "gender", "sex",
-    "ssn", "passport", "national_id", "tax_id", "iban", "credit_card", "ip_address", "ip_addr",
-    "latitude", "longitude", "salary", "religion", "password",
-)  # fmt: skip
-_PERSONAL = re.compile(rf"(?:^|_)(?:{'|'.join(_PERSONAL_WORDS)})(?:s|es)?(?:_|$|[0-9])")
-# "name" alone is a person's in a table of people and a product's elsewhere.
-_PEOPLE = re.compile(
-    r"(?:^|_)(?:user|customer|person|people|member|staff|employee|client|patient|student|actor|"
-    r"account|contact|author|subscriber)s?(?:_|$)"
-)
-_WORD_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
 
 @dataclass(frozen=True, slots=True)
 class InspectedTable:
-    """A table with the export type proposed for it."""
+    """A table with the export type proposed for it; ``secrets`` are the columns left out of it
+    because they look like what nobody should export."""
 
     export_type: ExportType
     relation: Relation
     notes: tuple[str, ...] = ()
+    secrets: tuple[RelationColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +99,9 @@ def propose(database: str, role: str, relations: list[Relation]) -> Inspection:
     """Turn relations into export types (no I/O)."""
     tables: list[InspectedTable] = []
     notes: list[str] = []
-    taken: set[str] = set()
-    for relation in relations:
-        if relation.is_partition or relation.from_extension:
-            continue
+    found = [each for each in relations if not each.is_partition and not each.from_extension]
+    names = derive_export_names((each.source.schema, each.source.table) for each in found)
+    for relation, name in zip(found, names, strict=True):
         shown = sql_name(relation.source)
         readable = tuple(column for column in relation.columns if column.may_select)
         if relation.source.table in _OWN_TABLES:
@@ -131,13 +122,19 @@ def propose(database: str, role: str, relations: list[Relation]) -> Inspection:
                 f"To include it: REFRESH MATERIALIZED VIEW {shown};"
             )
             continue
-        name = derive_export_name(relation.source.schema, relation.source.table, taken)
-        taken.add(name)
         table = _propose_table(name, relation, readable)
+        if not table.export_type.columns:
+            notes.append(
+                f"{shown} is left out: every column of it looks like a secret "
+                f"({_listed(table.secrets)}). To include it, write its [exports.NAME] table."
+            )
+            continue
         tables.append(table)
         if name != relation.source.table:
             notes.append(f"{shown} is called {name!r}: names are a-z, 0-9, _ and -, and unique.")
         notes += [f"{shown}: {note}" for note in table.notes]
+        if table.secrets:
+            notes.append(f"{shown}: left out, as they look like secrets: {_listed(table.secrets)}")
     if not tables:
         notes.append(
             f"Nothing to export: database {visible(database)!r} has no table that role "
@@ -161,14 +158,47 @@ def _propose_table(
         notes.append("it includes the rows of inheriting tables, so its indexes prove no key")
     if relation.row_security_active:
         notes.append("row level security is active: the role sees only rows its policies admit")
+    secrets = tuple(each for each in readable if looks_secret(each.name, each.type_name))
     export_type = ExportType(
         name=name,
         source=relation.source,
         key=key,
-        columns=tuple(Column(column.name, column.name) for column in readable),
-        title=relation.source.table,
+        columns=_propose_columns(relation, [each for each in readable if each not in secrets]),
+        title=safe_label(relation.source.table, name),
     )
-    return InspectedTable(export_type, relation, tuple(notes))
+    return InspectedTable(export_type, relation, tuple(notes), secrets)
+
+
+def _propose_columns(relation: Relation, readable: Sequence[RelationColumn]) -> tuple[Column, ...]:
+    """Return the columns with labels that every format takes, personal data marked."""
+    others = tuple(column.name for column in relation.columns)
+    labels: dict[str, str] = {}
+    # Names that are labels as they stand keep them; what is made up goes around those.
+    for column in readable:
+        if safe_label(column.name, "") == column.name:
+            labels[column.name] = column.name
+    taken = {label.casefold() for label in labels.values()}
+    for position, column in enumerate(readable, start=1):
+        if column.name not in labels:
+            stem = safe_label(column.name, f"column {position}")
+            numbered = (f"{stem} {number}" for number in count(2))
+            label = next(each for each in chain([stem], numbered) if each.casefold() not in taken)
+            labels[column.name] = label
+            taken.add(label.casefold())
+    return tuple(
+        Column(
+            column.name,
+            labels[column.name],
+            PERSONAL_DATA_SCOPE
+            if may_be_personal(relation.source.table, column.name, column.type_name, others)
+            else "",
+        )
+        for column in readable
+    )
+
+
+def _listed(columns: Iterable[RelationColumn]) -> str:
+    return ", ".join(quote_identifier(column.name) for column in columns)
 
 
 def _choose_key(relation: Relation, readable: set[str]) -> tuple[str, ...]:
@@ -194,13 +224,3 @@ def grant_statement(relation: Relation, role: str) -> str:
     if relation.may_use_schema:
         return select
     return f"GRANT USAGE ON SCHEMA {quote_identifier(relation.source.schema)} TO {who}; {select}"
-
-
-def may_be_personal(table: str, column: str) -> bool:
-    """Guess from its name whether a column holds data about a person."""
-    name = _WORD_EDGE.sub("_", column).lower().replace("-", "_").replace(" ", "_")
-    if name.endswith("_id") and name not in _PERSONAL_WORDS:
-        return False  # a reference: address_id says where the address is, not what it is
-    if _PERSONAL.search(name):
-        return True
-    return name == "name" and bool(_PEOPLE.search(_WORD_EDGE.sub("_", table).lower()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from waybill.catalog.model import NAME_PATTERN, TableSource
 
@@ -92,6 +92,58 @@ def visible(text: str) -> str:
 def sql_name(source: TableSource) -> str:
     """Return ``"schema"."table"`` for messages and snippets."""
     return f"{quote_identifier(source.schema)}.{quote_identifier(source.table)}"
+
+
+_FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
+_REORDERING = frozenset("\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def safe_label(name: str, otherwise: str) -> str:
+    """Return ``name`` as a header that every format takes and every reader shows as it is.
+
+    Breaks of lines, control characters and what reorders text become blanks, and what makes a
+    spreadsheet take a cell for a formula goes from the start. A name without any stays as it is.
+    ``otherwise`` is for one of which nothing is left.
+    """
+    label = "".join(" " if _breaks(ch) else ch for ch in name)
+    if label != name:
+        label = " ".join(label.split())
+    start = 0
+    while start < len(label) and (
+        label[start] in _FORMULA_SIGNS or _is_looked_through(label[start])
+    ):
+        start += 1
+    if not _FORMULA_SIGNS.isdisjoint(label[:start]):
+        label = label[start:]
+    return label or otherwise
+
+
+def _breaks(ch: str) -> bool:
+    return unicodedata.category(ch) in {"Cc", "Zl", "Zp"} or ch in _REORDERING
+
+
+def _is_looked_through(ch: str) -> bool:
+    """Whether spreadsheets look behind a character for a sign: it shows nothing, or marks text."""
+    return ch == "'" or unicodedata.category(ch) in {"Zs", "Cf"}
+
+
+def derive_export_names(tables: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the export type of each ``(schema, table)``, in order; the first schema goes first.
+
+    A table whose name is an export type's as it stands gets it before any that only resembles it
+    (``users`` before ``USERS``), wherever it comes in the list.
+    """
+    listed = list(tables)
+    names: dict[tuple[str, str], str] = {}
+    for schema, table in listed:
+        if NAME_PATTERN.fullmatch(table) and table not in names.values():
+            names[schema, table] = table
+    taken = set(names.values())
+    for schema, table in listed:
+        if (schema, table) not in names:
+            names[schema, table] = derive_export_name(schema, table, taken)
+            taken.add(names[schema, table])
+    return [names[each] for each in listed]
 
 
 def derive_export_name(schema: str, table: str, taken: Container[str]) -> str:

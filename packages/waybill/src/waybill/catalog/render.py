@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from waybill.catalog.inspect import InspectedTable, Inspection, may_be_personal
+import textwrap
+
+from waybill.catalog.file_model import ColumnTable, ExportTable, FilterTable, SinceTable
+from waybill.catalog.inspect import InspectedTable, Inspection
 from waybill.catalog.model import Column, ExportType, TableSource
-from waybill.catalog.names import is_plain, quote_identifier, sql_name, visible
+from waybill.catalog.names import is_plain, quote_identifier, safe_label, sql_name, visible
 from waybill.catalog.relations import RelationColumn
 
 READER_ROLE = "waybill_reader"
@@ -12,25 +15,17 @@ READER_ROLE = "waybill_reader"
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f",
             "\r": "\\r"}  # fmt: skip
 
-_HEADER = """\
+_INTRODUCTION = """\
 # waybill.toml: what can be exported.
 #
 # Each [exports.NAME] table is one export type; NAME is its address: POST /api/NAME/export.
-#   table             "schema.table"; names are exact, as PostgreSQL stores them
-#   query             instead of table: one SELECT, for joins, filters and computed columns
-#   key               the columns that identify a row; the file is ordered by them
-#   columns           what is exported and in which order; "name", or { name = …, label = … }
-#                     where label is the header in the file. Without it: every column.
-#   title             what people see instead of NAME
-#   order             "key" (default), or "none": faster, but rows come in any order
-#   deadline_seconds  bounds one attempt (default 60)
-#   consistency       "snapshot" (default): every row of one moment; "resumable": a large export
-#                     goes on where a dead worker stopped
-#
-# Delete what nobody should export, columns marked "personal data?" (a guess by name) first:
-# what is not here cannot be asked for.
+# Delete what nobody should export: what is not here cannot be asked for. `pii = true` marks what
+# looks like personal data, by its name: reading it needs the scope exports:pii. Columns that look
+# like secrets are left out; where that is wrong, the comment at their table says what to write.
 # `waybill check` compares this file with the database.
 """
+
+_WIDTH = 98
 
 _EXAMPLE = """
 # A query, for example (remove the # to use it):
@@ -55,9 +50,37 @@ def _toml_character(ch: str) -> str:
     return f"\\u{ord(ch):04X}" if ord(ch) <= 0xFFFF else f"\\U{ord(ch):08X}"
 
 
+def header() -> str:
+    """Return the file's first lines: what it is, and every key that it may hold.
+
+    The keys are those of the file's own models, so none is missing and none is unknown.
+    """
+    sections = (
+        ("Keys of an [exports.NAME] table:", ExportTable),
+        ("columns hold names, or tables ({ name = …, label = … }) with these keys:", ColumnTable),
+        ("filters hold names, or tables with these keys:", FilterTable),
+        ("since is a column's name, or a table with these keys:", SinceTable),
+    )
+    lines: list[str] = []
+    for title, model in sections:
+        fields = {each.alias or name: each for name, each in model.model_fields.items()}
+        width = max(map(len, fields))
+        lines += ["#", f"# {title}"]
+        for key, field in fields.items():
+            # No line ends with a semicolon: those that do are SQL to be run.
+            lines += textwrap.wrap(
+                (field.description or "").replace("; ", ";\u00a0"),
+                _WIDTH,
+                initial_indent=f"#   {key:<{width}}  ",
+                subsequent_indent="#" + " " * (width + 5),
+                break_on_hyphens=False,
+            )
+    return _INTRODUCTION + "".join(f"{line}\n" for line in lines).replace("\u00a0", " ")
+
+
 def render_toml(inspection: Inspection) -> str:
     """Return the text of a catalog file that loads as ``inspection.catalog``."""
-    parts = [_HEADER]
+    parts = [header()]
     if inspection.notes:
         parts.append("#\n# Notes:\n" + "".join(f"# - {visible(n)}\n" for n in inspection.notes))
     if inspection.tables:
@@ -83,9 +106,10 @@ def reader_grants(inspection: Inspection) -> list[str]:
 
 def _grant_select(table: InspectedTable, role: str) -> str:
     columns = ""
-    if len(table.export_type.columns) < len(table.relation.columns):
-        names = ", ".join(quote_identifier(c.name) for c in table.export_type.columns)
-        columns = f" ({names})"
+    needed = {column.name for column in table.export_type.columns} | set(table.export_type.key)
+    if len(needed) < len(table.relation.columns):
+        names = [each.name for each in table.relation.columns if each.name in needed]
+        columns = f" ({', '.join(map(quote_identifier, names))})"
     return f"GRANT SELECT{columns} ON {sql_name(table.relation.source)} TO {role};"
 
 
@@ -116,6 +140,7 @@ def _table(table: InspectedTable) -> str:
         lines.append('# that equal data give equal files: key = ["…"]')
     if export_type.title:
         lines.append(f"title = {toml_string(export_type.title)}")
+    lines += _secret_lines(table.secrets)
     lines += _column_lines(export_type, relation.columns)
     return "\n".join(lines) + "\n"
 
@@ -126,6 +151,16 @@ def _source_lines(source: TableSource) -> list[str]:
     return [f"schema = {toml_string(source.schema)}", f"table = {toml_string(source.table)}"]
 
 
+def _secret_lines(secrets: tuple[RelationColumn, ...]) -> list[str]:
+    if not secrets:
+        return []
+    return [
+        "# Left out, as they look like secrets. To export one, put its line into columns, and let",
+        "# the role read it (GRANT SELECT):",
+        *(f"#   {_column(Column(s.name, safe_label(s.name, s.name)))}" for s in secrets),
+    ]
+
+
 def _column_lines(export_type: ExportType, columns: tuple[RelationColumn, ...]) -> list[str]:
     assert isinstance(export_type.source, TableSource)  # noqa: S101 - inspection finds tables
     types = {column.name: column for column in columns}
@@ -134,8 +169,6 @@ def _column_lines(export_type: ExportType, columns: tuple[RelationColumn, ...]) 
     lines = ["columns = ["]
     for text, column in entries:
         remark = visible(column.type_name) + (", not null" if column.not_null else "")
-        if may_be_personal(export_type.source.table, column.name):
-            remark += "; personal data?"
         lines.append(f"  {text:<{width}} # {remark}")
     return [*lines, "]"]
 
@@ -143,7 +176,8 @@ def _column_lines(export_type: ExportType, columns: tuple[RelationColumn, ...]) 
 def _column(column: Column) -> str:
     if not column.label:
         return f"{toml_string(column.name)},"
-    return f"{{ name = {toml_string(column.name)}, label = {toml_string(column.label)} }},"
+    pii = ", pii = true" if column.pii else ""
+    return f"{{ name = {toml_string(column.name)}, label = {toml_string(column.label)}{pii} }},"
 
 
 def _size(size_bytes: int) -> str:

@@ -1,16 +1,27 @@
 """Rendered catalogs: what was proposed is what is loaded, whatever the names hold."""
 
+import re
 import tomllib
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from waybill.catalog.inspect import Inspection, may_be_personal, propose
+from waybill.catalog.file_model import (
+    CatalogFile,
+    ColumnTable,
+    ExportTable,
+    FilterTable,
+    SinceTable,
+)
+from waybill.catalog.inspect import Inspection, propose
 from waybill.catalog.model import TableSource
 from waybill.catalog.relations import Kind, Relation, RelationColumn, UniqueIndex
-from waybill.catalog.render import render_toml, toml_string
+from waybill.catalog.render import header, render_toml, toml_string
 from waybill.catalog.toml import parse_catalog
+from waybill.formats.formula_guard import needs_guard
 
 database_names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30
@@ -152,22 +163,112 @@ def test_table_without_columns_is_left_out_with_a_note() -> None:
     assert "no columns" in inspection.notes[0]
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "personal"),
-    [
-        ("users", "email", True),
-        ("users", "EmailAddress", True),
-        ("users", "date_of_birth", True),
-        ("users", "phone_number", True),
-        ("customer", "name", True),
-        ("product", "name", False),
-        ("film", "title", False),
-        ("film", "last_update", False),
-        ("orders", "mailed_count_total", False),
-        ("staff", "address2", True),
-        ("staff", "address_id", False),
-        ("staff", "national_id", True),
-    ],
+def _models_of_the_file() -> list[type[BaseModel]]:
+    """Every model that the file's schema holds, whatever is added to it."""
+    known = {m.__name__: m for m in (ExportTable, ColumnTable, FilterTable, SinceTable)}
+    assert set(CatalogFile.model_json_schema()["$defs"]) == set(known)
+    return list(known.values())
+
+
+def test_header_names_every_key_that_the_file_may_hold() -> None:
+    text = header()
+    sections = re.split(r"^#\n", text, flags=re.MULTILINE)[2:]
+    for section, model in zip(sections, _models_of_the_file(), strict=True):
+        named = re.findall(r"^#   (\w+)  +\S", section, re.MULTILINE)
+        assert named == [f.alias or name for name, f in model.model_fields.items()]
+    lines = text.splitlines()
+    assert all(line.isprintable() and len(line) <= 100 for line in lines)
+    assert not any(line.endswith(";") for line in lines)  # such lines are SQL, to be run
+
+
+def test_columns_and_tables_get_labels_that_every_format_takes() -> None:
+    names = [
+        "id",
+        "=sum",
+        "@timestamp",
+        "-x",
+        "x",
+        "\t",
+        "a\nb",
+        "a b",
+        "X 2",
+        "\ufeffbom",
+        "'q",
+        "-",
+    ]
+    (table,) = _propose(relation("public", "=cmd|'/c calc'", names, key=("id",))).tables
+
+    labels = [column.label for column in table.export_type.columns]
+
+    assert [column.name for column in table.export_type.columns] == names
+    assert labels == [
+        "id", "sum", "timestamp", "x 3", "x", "column 6", "a b 2", "a b", "X 2", "bom", "'q",
+        "column 12",
+    ]  # fmt: skip
+    assert table.export_type.title == "cmd|'/c calc'"
+
+
+@given(
+    st.lists(
+        st.one_of(database_names, st.sampled_from(HOSTILE)), min_size=1, max_size=6, unique=True
+    )
 )
-def test_personal_data_is_guessed_from_names(table: str, column: str, personal: bool) -> None:
-    assert may_be_personal(table, column) is personal
+def test_labels_are_accepted_by_formats_and_by_the_catalog(names: list[str]) -> None:
+    for table in _propose(relation("public", names[0], names)).tables:
+        for label in (table.export_type.title, *(c.label for c in table.export_type.columns)):
+            assert not needs_guard(label)
+            assert not any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in label)
+
+
+def test_table_of_the_exact_name_keeps_it() -> None:
+    spellings = ["USERS", "Users", "crm_users", "users"]
+    found = [relation("public", name, ["id"]) for name in spellings]
+
+    inspection = _propose(*found, relation("crm", "users", ["id"]))
+
+    names = {t.export_type.source: t.export_type.name for t in inspection.tables}
+    assert names == {
+        TableSource("public", "USERS"): "public_users",
+        TableSource("public", "Users"): "public_users_2",
+        TableSource("public", "crm_users"): "crm_users",
+        TableSource("public", "users"): "users",
+        TableSource("crm", "users"): "crm_users_2",
+    }
+
+
+def test_secrets_are_left_out_with_the_line_that_takes_them_in() -> None:
+    columns = ["id", "email", "PasswordHash", "api_key"]
+    inspection = _propose(relation("public", "users", columns, key=("id",)))
+    text = render_toml(inspection)
+
+    assert [c.name for c in inspection.catalog["users"].columns] == ["id", "email"]
+    (line,) = re.findall(r"^#   (\{ name = \"PasswordHash\".*)$", text, re.MULTILINE)
+    included = parse_catalog(text.replace("columns = [\n", f"columns = [\n  {line}\n"))
+    assert [c.name for c in included["users"].columns] == ["PasswordHash", "id", "email"]
+    assert 'GRANT SELECT ("id", "email") ON "public"."users"' in text
+    assert any('secrets: "PasswordHash", "api_key"' in note for note in inspection.notes)
+
+
+def test_key_that_looks_secret_stays_the_key_and_is_not_exported() -> None:
+    inspection = _propose(relation("public", "sessions", ["token", "seen_at"], key=("token",)))
+
+    assert inspection.catalog["sessions"].key == ("token",)
+    assert [c.name for c in inspection.catalog["sessions"].columns] == ["seen_at"]
+    assert "ON" in render_toml(inspection)
+    assert "GRANT SELECT ON" in render_toml(inspection)
+
+
+def test_table_of_nothing_but_secrets_is_left_out() -> None:
+    inspection = _propose(relation("public", "tokens", ["token"], key=("token",)))
+
+    assert len(inspection.catalog) == 0
+    assert any("every column of it looks like a secret" in note for note in inspection.notes)
+
+
+def test_personal_data_are_marked() -> None:
+    inspection = _propose(relation("public", "users", ["id", "email", "created"], key=("id",)))
+
+    assert {c.name: c.pii for c in inspection.catalog["users"].columns} == {
+        "id": "", "email": "exports:pii", "created": "",
+    }  # fmt: skip
+    assert '{ name = "email", label = "email", pii = true },' in render_toml(inspection)
