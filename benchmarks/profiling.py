@@ -12,7 +12,7 @@ from typing import Any
 
 from house import House
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.local.service_stack import settings_of
 from waybill.principal import Principal
 from waybill.requests.request import ExportRequest

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.clock import SystemClock
 from waybill.config import Settings

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog.model import Column, ExportType, QuerySource, TableSource
 from waybill.formats import get_encoder, read_options
 from waybill.formats.compress import get_codec

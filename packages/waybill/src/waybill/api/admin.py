@@ -22,7 +22,7 @@ from waybill.api.cursor import Cursor, read_cursor, write_cursor
 from waybill.api.instants import Moment
 from waybill.api.json_body import require_unambiguous_json
 from waybill.api.responses import AppServices, api_base, problem_responses
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.errors import QueueUnavailable
 from waybill.jobs.attempts import Cause
 from waybill.jobs.dead_letters import DeadLetterFilter
@@ -42,7 +42,7 @@ router = APIRouter(prefix="/api/admin", tags=["admin"])
 
 
 def _document(
-    request: Request, services: Services, principal: Principal, job: ExportJob
+    request: Request, services: ApiParts, principal: Principal, job: ExportJob
 ) -> AdminExportDocument:
     return AdminExportDocument.of(
         job,

@@ -33,7 +33,7 @@ from waybill.api.rate_limit import RateLimiter
 from waybill.api.safe_headers import SafeHeaders
 from waybill.api.slots import Slots
 from waybill.audit.strangers import StrangerLog
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 
 _DESCRIPTION = """\
 Asynchronous user-data export, with a manifest that proves the file whole.
@@ -54,7 +54,7 @@ _TAGS = [
 ]
 
 
-def create_app(services: Services, *, authenticator: Authenticator | None = None) -> FastAPI:
+def create_app(services: ApiParts, *, authenticator: Authenticator | None = None) -> FastAPI:
     """Return the application; ``authenticator`` replaces the one the settings name.
 
     Raises:

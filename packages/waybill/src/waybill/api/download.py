@@ -16,7 +16,7 @@ from waybill.api.auth import CurrentPrincipal
 from waybill.api.conditions import Answer, Selection, select
 from waybill.api.problems import problem
 from waybill.api.responses import AppServices, problem_responses
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.errors import ResultUnreadable, RunError
 from waybill.jobs.job import ExportJob
 from waybill.log import get_logger
@@ -96,7 +96,7 @@ async def download_export(
 
 
 async def _answer(
-    request: Request, principal: Principal, job: ExportJob, services: Services, via: str
+    request: Request, principal: Principal, job: ExportJob, services: ApiParts, via: str
 ) -> Response:
     size = job.object_bytes or 0
     headers = _headers(job)
@@ -130,7 +130,7 @@ async def _answer(
     return await _stream(job, services, selection, headers)
 
 
-async def _link(job: ExportJob, services: Services) -> str | None:
+async def _link(job: ExportJob, services: ApiParts) -> str | None:
     storage = services.storage_of(job)
     try:
         return await asyncio.to_thread(
@@ -145,7 +145,7 @@ async def _link(job: ExportJob, services: Services) -> str | None:
 
 
 async def _stream(
-    job: ExportJob, services: Services, selection: Selection, headers: dict[str, str]
+    job: ExportJob, services: ApiParts, selection: Selection, headers: dict[str, str]
 ) -> Response:
     chunks = services.storage_of(job).read(
         job.object_key or "", start=selection.start, stop=selection.stop

@@ -22,7 +22,7 @@ from waybill.api.addresses import address_key
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.errors import RequestError
 from waybill.jobs.changes import FeedClosed, Watcher
 from waybill.jobs.job import ExportJob
@@ -151,7 +151,7 @@ async def watch_export(
 async def _events(
     job: ExportJob,
     watcher: Watcher,
-    services: Services,
+    services: ApiParts,
     principal: Principal,
     base: str,
     known: str | None,

@@ -26,7 +26,7 @@ from waybill.api.request_headers import (
 from waybill.api.request_schemas import ExportBody, PreviewDocument
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument, ExportList
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.manifest import Manifest
 from waybill.principal import Principal
@@ -38,7 +38,7 @@ router = APIRouter(prefix="/api", tags=["exports"])
 
 
 def _document(
-    request: Request, services: Services, principal: Principal, job: ExportJob
+    request: Request, services: ApiParts, principal: Principal, job: ExportJob
 ) -> ExportDocument:
     return ExportDocument.of(
         job,

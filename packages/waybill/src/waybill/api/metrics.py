@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.schemas import ProblemDocument
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.errors import QueueUnavailable
 from waybill.requests.access import Deed
 from waybill.upkeep.monitor import exposition
@@ -35,7 +35,7 @@ async def metrics(request: Request, principal: CurrentPrincipal) -> Response:
     """Return the figures of the jobs that you administer: of all tenants with the scope
     `exports:all-tenants`. They need the scope of administrators, as they tell how much a service is
     used; Prometheus sends a bearer token by `authorization: credentials_file`."""
-    services: Services = request.app.state.services
+    services: ApiParts = request.app.state.services
     within = services.access.reach(principal, Deed.ADMINISTER)
     set_aside: int | None = None
     if within.is_everything:  # the broker knows of no tenants

@@ -9,18 +9,18 @@ from fastapi import Depends, Request
 
 from waybill.api.problem_examples import problem_examples
 from waybill.api.problems import MEDIA_TYPE
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+def _services(request: Request) -> ApiParts:
+    services: ApiParts = request.app.state.services
     return services
 
 
-AppServices = Annotated[Services, Depends(_services)]
+AppServices = Annotated[ApiParts, Depends(_services)]
 
 
-def api_base(request: Request, services: Services) -> str:
+def api_base(request: Request, services: ApiParts) -> str:
     """Return the address of ``/api`` as clients see it, without a slash at its end."""
     root = services.settings.public_url or str(request.base_url)
     return f"{root.rstrip('/')}/api"

@@ -12,7 +12,7 @@ import uvicorn
 from waybill.api.addresses import TrustedProxies
 from waybill.api.app import create_app
 from waybill.api.http_protocol import ConnectionLimits, guarded_protocol
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
 from waybill.log import get_logger
@@ -28,7 +28,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     Raises:
         ConfigurationError: the address cannot be listened on, or the settings do not hold.
     """
-    services = Services(settings)
+    services = ApiParts(settings)
     app = create_app(services)
     _allow_many_connections()
     listener = _listen(host, port)
@@ -62,7 +62,7 @@ def limits_of(settings: Settings) -> ConnectionLimits:
 class _Server(uvicorn.Server):
     """Ends the event streams before it waits for requests to end: they would not by themselves."""
 
-    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+    def __init__(self, config: uvicorn.Config, services: ApiParts) -> None:
         super().__init__(config)
         self._services = services
 

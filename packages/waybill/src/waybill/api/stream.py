@@ -25,7 +25,7 @@ from waybill.api.rate_limit import limited
 from waybill.api.request_headers import quota_headers
 from waybill.api.request_schemas import ExportBody
 from waybill.api.responses import AppServices, api_base, problem_responses
-from waybill.bootstrap import Services
+from waybill.bootstrap.api import ApiParts
 from waybill.errors import InvalidOption, ProtocolTooOld, RunError, WorkerLost
 from waybill.formats import ENCODERS
 from waybill.log import get_logger
@@ -138,7 +138,7 @@ async def stream_export_by_body(
 
 
 async def _stream(
-    request: Request, principal: Principal, services: Services, wanted: ExportRequest
+    request: Request, principal: Principal, services: ApiParts, wanted: ExportRequest
 ) -> Response:
     slot = contextlib.ExitStack()
     slot.enter_context(
@@ -154,7 +154,7 @@ async def _stream(
 async def _open(
     request: Request,
     principal: Principal,
-    services: Services,
+    services: ApiParts,
     wanted: ExportRequest,
     slot: contextlib.ExitStack,
 ) -> Response:

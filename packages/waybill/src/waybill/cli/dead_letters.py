@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import getpass
 import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,15 +18,18 @@ from rich.console import Console
 from rich.table import Table
 
 from waybill.config import load_settings
-from waybill.errors import ConfigurationError
+from waybill.errors import AuthenticationRequired, ConfigurationError
 from waybill.jobs.attempts import Cause, ExportAttempt
 from waybill.jobs.job import ExportJob
 from waybill.log import configure_logging
+from waybill.principal import Principal
 
 if TYPE_CHECKING:
     # Imported where it is used: SQLAlchemy would double the start-up of every other verb.
-    from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
+    from waybill.bootstrap.commands import CommandParts
+    from waybill.jobs.dead_letters import DeadLetterFilter
     from waybill.jobs.reach import Reach
+    from waybill.jobs.rows import JobListener
 
 T = TypeVar("T")
 
@@ -57,7 +62,8 @@ def list_(
     """List dead letters, the newest failure first."""
     wanted = _filter(cause, code, export_type)
 
-    async def work(letters: DeadLetters) -> tuple[list[ExportJob], int]:
+    async def work(parts: CommandParts) -> tuple[list[ExportJob], int]:
+        letters = parts.dead_letters
         return (
             list(await letters.list(wanted, within=_reach(), limit=limit)),
             await letters.count(wanted, within=_reach()),
@@ -94,7 +100,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one dead letter with the history of its attempts."""
-    letter = _run(lambda letters: letters.get(export_id, within=_reach()))
+    letter = _run(lambda parts: parts.dead_letters.get(export_id, within=_reach()))
     if as_json:
         document = _job_document(letter.job)
         document["attempts"] = [_attempt_document(attempt) for attempt in letter.attempts]
@@ -145,7 +151,8 @@ def replay(
 ) -> None:
     """Queue dead letters again, with as many new attempts as a new export has.
 
-    The history of the earlier attempts is kept. Ends with status 1 when an ID is no dead letter;
+    The history of the earlier attempts is kept. The audit trail names the system's user who runs
+    this. Ends with status 1 when an ID is no dead letter;
     those named before it are queued all the same.
     """
     narrowed = cause is not None or code is not None or export_type is not None
@@ -155,10 +162,14 @@ def replay(
         raise ConfigurationError("--cause, --code and --type go with --all, not with IDs.")
     wanted = _filter(cause, code, export_type)
 
-    async def work(letters: DeadLetters) -> list[ExportJob]:
+    async def work(parts: CommandParts) -> list[ExportJob]:
+        letters, audit = parts.dead_letters, [_audit(parts)]
         if everything:
-            return list(await letters.replay_many(wanted, within=_reach()))
-        return [await letters.replay(export_id, within=_reach()) for export_id in export_ids or ()]
+            return list(await letters.replay_many(wanted, within=_reach(), audit=audit))
+        return [
+            await letters.replay(export_id, within=_reach(), audit=audit)
+            for export_id in export_ids or ()
+        ]
 
     jobs = _run(work)
     if as_json:
@@ -182,35 +193,36 @@ def _reach() -> Reach:
     return EVERYTHING
 
 
-def _run(work: Callable[[DeadLetters], Awaitable[T]]) -> T:
-    # The catalog is not needed: a dead letter whose type is gone must be seen all the same.
+def _audit(parts: CommandParts) -> JobListener:
+    from waybill.audit.audit import AuditAction
+
+    return parts.audit.listener(_operator(), AuditAction.REPLAYED, code="by_command")
+
+
+def _operator() -> Principal:
+    """Who runs this, as the audit trail names them: no person of the API's."""
+    try:
+        return Principal(f"command:{getpass.getuser()}", scopes=frozenset())
+    except (AuthenticationRequired, KeyError, OSError):  # a user without a name
+        return Principal(f"command:{os.getuid()}", scopes=frozenset())
+
+
+def _run(work: Callable[[CommandParts], Awaitable[T]]) -> T:
     from sqlalchemy.exc import OperationalError
 
-    from waybill.bootstrap import create_engine
-    from waybill.jobs.celery_app import create_celery
-    from waybill.jobs.dead_letters import DeadLetters
-    from waybill.jobs.queue import ExportQueue
-    from waybill.jobs.repository import ExportRepository
+    from waybill.bootstrap.commands import CommandParts
 
     settings = load_settings()
     configure_logging("WARNING")  # to standard error, so that the output stays the answer alone
 
     async def main() -> T:
-        engine = create_engine(settings)
         try:
-            return await work(
-                DeadLetters(
-                    ExportRepository(engine),
-                    ExportQueue(create_celery(settings)),
-                    max_attempts=settings.max_attempts,
-                )
-            )
+            async with CommandParts(settings) as parts:
+                return await work(parts)
         except OperationalError as exc:
             raise ConfigurationError(
                 "The database does not answer, or refuses us. Check WAYBILL_DATABASE_URL."
             ) from exc
-        finally:
-            await engine.dispose()
 
     return asyncio.run(main())
 

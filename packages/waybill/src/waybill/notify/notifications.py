@@ -21,7 +21,7 @@ from waybill.notify.webhook import WebhookChannel
 
 @dataclass(frozen=True, slots=True)
 class Notifications:
-    """What the rest of the service uses."""
+    """What the scheduler runs."""
 
     outbox: NotificationOutbox
     deliveries: DeliveryRepository
@@ -34,6 +34,22 @@ class Notifications:
         await self.outbox.enqueue_expiring()
         await self.outbox.forget_contacts()
         await self.deliveries.purge(older_than=self.retention)
+
+
+def build_outbox(
+    settings: NotificationSettings, engine: AsyncEngine, *, clock: Clock
+) -> NotificationOutbox:
+    """Build what remembers whom to tell; nothing is sent by it."""
+    return NotificationOutbox(
+        engine,
+        subscriptions=Subscriptions(
+            mail_events=frozenset(settings.mail_events) if settings.smtp_options() else frozenset(),
+            endpoints=tuple(webhook.endpoint() for webhook in settings.webhooks),
+        ),
+        links=ExportLinks(settings.public_url, settings.notify_page),
+        clock=clock,
+        expiring_notice=timedelta(hours=settings.notify_expiring_hours),
+    )
 
 
 def build_notifications(
@@ -58,16 +74,7 @@ def build_notifications(
         )
     deliveries = DeliveryRepository(engine)
     return Notifications(
-        outbox=NotificationOutbox(
-            engine,
-            subscriptions=Subscriptions(
-                mail_events=frozenset(settings.mail_events) if smtp else frozenset(),
-                endpoints=endpoints,
-            ),
-            links=ExportLinks(settings.public_url, settings.notify_page),
-            clock=clock,
-            expiring_notice=timedelta(hours=settings.notify_expiring_hours),
-        ),
+        outbox=build_outbox(settings, engine, clock=clock),
         deliveries=deliveries,
         dispatcher=NotificationDispatcher(
             deliveries=deliveries,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from celery import Celery, signals
 
-from waybill.bootstrap import Services, service_factory
+from waybill.bootstrap.parts import parts_factory
+from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
+from waybill.bootstrap.worker import WorkerParts
 from waybill.config import Settings
 from waybill.jobs.celery_app import create_celery
 from waybill.log import get_logger
@@ -32,7 +34,7 @@ def run_worker(settings: Settings) -> None:
     # Made before the fork and shared by it: the parent raises it, the children see it.
     shutdown = ShutdownFlag()
     termination = ChildTermination(shutdown)
-    build = service_factory(settings, celery=app, shutdown=shutdown)
+    build = parts_factory(WorkerParts, settings, celery=app, shutdown=shutdown)
     build()  # connects to nothing; a wrong catalog ends the command here, not in every child
     runtime = ProcessRuntime(build)
     register_export_task(app, runtime, shutdown, termination)
@@ -69,7 +71,7 @@ def run_worker(settings: Settings) -> None:
     ).start()
 
 
-async def _release_dead_siblings(services: Services) -> None:
+async def _release_dead_siblings(services: WorkerParts) -> None:
     # It asks storage, and a child that does not come up in time is replaced itself.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_RELEASE_SECONDS):
@@ -95,14 +97,14 @@ def _keep_our_logging(**_: Any) -> None:
 def run_scheduler(settings: Settings) -> None:
     """Run the sweeper until told to stop."""
     app = create_celery(settings)
-    build = service_factory(settings, celery=app)
+    build = parts_factory(SchedulerParts, settings, celery=app)
     runtime = ProcessRuntime(build)
     register_sweeper_tasks(app, runtime, ProcessRuntime(build))
     schedule_sweeper(app, settings)
     signals.setup_logging.connect(_keep_our_logging, weak=False)
     # In a thread of their own: a slow receiver takes up to half a minute, a sweep may not.
     deliveries = DeliveryThread(
-        lambda: _notifications(build), interval_seconds=settings.notify_seconds
+        lambda: _notifications(settings), interval_seconds=settings.notify_seconds
     )
     deliveries.start()
     log.info("scheduler.ready")
@@ -120,6 +122,6 @@ def run_scheduler(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _notifications(build: Callable[[], Services]) -> AsyncIterator[Notifications]:
-    async with build() as services:
-        yield services.notifications
+async def _notifications(settings: Settings) -> AsyncIterator[Notifications]:
+    async with DeliveryParts(settings) as parts:
+        yield parts.notifications

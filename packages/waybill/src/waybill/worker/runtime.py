@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.parts import ProcessParts
 
 T = TypeVar("T")
+P = TypeVar("P", bound=ProcessParts)
 
 
-class ProcessRuntime:
+class ProcessRuntime(Generic[P]):
     """Runs coroutines from Celery's synchronous tasks.
 
     No connection, pool or loop crosses a fork: the first task in a child builds its own.
     """
 
-    def __init__(self, build: Callable[[], Services]) -> None:
+    def __init__(self, build: Callable[[], P]) -> None:
         self._build = build
         self._pid: int | None = None
         self._runner: asyncio.Runner | None = None
-        self._services: Services | None = None
+        self._services: P | None = None
 
-    def run(self, work: Callable[[Services], Awaitable[T]]) -> T:
+    def run(self, work: Callable[[P], Awaitable[T]]) -> T:
         """Run ``work(services)`` to its end and return its result."""
         runner, services = self._here()
 
@@ -40,7 +41,7 @@ class ProcessRuntime:
             self._runner.close()
         self._runner = self._services = self._pid = None
 
-    def _here(self) -> tuple[asyncio.Runner, Services]:
+    def _here(self) -> tuple[asyncio.Runner, P]:
         if self._runner is None or self._services is None or self._pid != os.getpid():
             self._runner = asyncio.Runner()
             self._services = self._build()

@@ -7,6 +7,8 @@ from uuid import UUID
 from celery import Celery
 from celery.exceptions import Reject
 
+from waybill.bootstrap.scheduler import SchedulerParts
+from waybill.bootstrap.worker import WorkerParts
 from waybill.jobs.queue import RUN_EXPORT
 from waybill.log import get_logger
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
@@ -24,7 +26,10 @@ STORAGE_TASKS = frozenset({SWEEP_STORAGE})
 
 
 def register_export_task(
-    app: Celery, runtime: ProcessRuntime, shutdown: ShutdownFlag, termination: ChildTermination
+    app: Celery,
+    runtime: ProcessRuntime[WorkerParts],
+    shutdown: ShutdownFlag,
+    termination: ChildTermination,
 ) -> None:
     """Let ``app`` run exports (the worker)."""
 
@@ -44,7 +49,9 @@ def register_export_task(
 
 
 def register_sweeper_tasks(
-    app: Celery, runtime: ProcessRuntime, storage_runtime: ProcessRuntime
+    app: Celery,
+    runtime: ProcessRuntime[SchedulerParts],
+    storage_runtime: ProcessRuntime[SchedulerParts],
 ) -> None:
     """Let ``app`` sweep (the scheduler); ``storage_runtime`` is for ``STORAGE_TASKS`` alone, which
     run in another thread."""

@@ -21,7 +21,7 @@ import uvicorn
 from waybill.api.app import create_app
 from waybill.api.auth import create_authenticator
 from waybill.api.jwt_settings import load_jwt_settings
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings

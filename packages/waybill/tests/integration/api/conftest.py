@@ -18,7 +18,7 @@ import uvicorn
 
 from waybill.api.app import create_app
 from waybill.api.auth import current_principal
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import Result
 from waybill.principal import Principal

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.config import Settings
 from waybill.principal import Principal

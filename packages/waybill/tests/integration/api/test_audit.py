@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 
 from waybill.audit.audit import AuditAction, AuditOutcome
 from waybill.audit.audit_tables import audit_events, export_downloads
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import Progress

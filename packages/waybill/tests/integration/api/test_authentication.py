@@ -14,7 +14,7 @@ import pytest
 from waybill.api.app import create_app
 from waybill.api.auth import create_authenticator, current_principal
 from waybill.api.jwt_settings import load_jwt_settings
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
 from waybill.principal import READ, Principal

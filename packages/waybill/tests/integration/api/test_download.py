@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.principal import READ, Principal
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 
 DATA = bytes(range(256)) * 4096

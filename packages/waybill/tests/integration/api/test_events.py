@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.changes import ExportChanges

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings

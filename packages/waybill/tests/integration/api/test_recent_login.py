@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.principal import Principal

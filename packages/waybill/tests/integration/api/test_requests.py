@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 
 NOBODYS = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings

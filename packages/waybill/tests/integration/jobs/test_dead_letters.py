@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.errors import ExportNotFound, NotADeadLetter
 from waybill.jobs.attempts import AttemptFailure, Cause
@@ -27,6 +27,7 @@ Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[object, ...]]]
 
 REJECTED = AttemptFailure("source_rejected", Cause.PERMANENT, "There is no table users.")
+REPLAYS = "SELECT actor, tenant, code, export_id FROM audit_events WHERE action = 'replayed'"
 LATE = AttemptFailure("deadline_exceeded", Cause.DEADLINE, "Not within 60 s.")
 
 
@@ -144,6 +145,7 @@ def waybill(settings: Settings) -> Callable[..., subprocess.CompletedProcess[str
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAYBILL_")}
         environment = {
             **inherited,
+            "LOGNAME": "operator",
             "PYTHONPATH": os.pathsep.join(sys.path),
             "WAYBILL_DATABASE_URL": settings.database_url.get_secret_value(),
             "WAYBILL_REDIS_URL": settings.redis_url.get_secret_value(),
@@ -161,7 +163,10 @@ def waybill(settings: Settings) -> Callable[..., subprocess.CompletedProcess[str
 
 
 async def test_command_lists_shows_and_replays(
-    waybill: Callable[..., subprocess.CompletedProcess[str]], services: Services, fail: Add
+    waybill: Callable[..., subprocess.CompletedProcess[str]],
+    services: Services,
+    fail: Add,
+    execute: Execute,
 ) -> None:
     assert waybill("list").stdout.strip() == "There are no dead letters."
     job = await fail()
@@ -178,16 +183,21 @@ async def test_command_lists_shows_and_replays(
     again = await services.repository.find(job.id)
     assert again is not None
     assert again.status is ExportStatus.QUEUED
+    assert execute(REPLAYS) == [("command:operator", None, "by_command", job.id)]
 
 
 async def test_command_replays_all_that_match(
-    waybill: Callable[..., subprocess.CompletedProcess[str]], letters: DeadLetters, fail: Add
+    waybill: Callable[..., subprocess.CompletedProcess[str]],
+    letters: DeadLetters,
+    fail: Add,
+    execute: Execute,
 ) -> None:
     late = await fail(LATE)
     other = await fail()
     done = waybill("replay", "--all", "--cause", "deadline", "--json")
     assert json.loads(done.stdout) == {"replayed": [str(late.id)]}
     assert [job.id for job in await letters.list(within=EVERYTHING)] == [other.id]
+    assert execute(REPLAYS) == [("command:operator", None, "by_command", late.id)]
 
 
 @pytest.mark.parametrize(

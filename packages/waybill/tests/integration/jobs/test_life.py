@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from waybill.bootstrap import create_engine
+from waybill.bootstrap.core import create_engine
 from waybill.config import Settings
 from waybill.errors import LeaseLost, NotADeadLetter, QueueUnavailable
 from waybill.jobs.attempts import AttemptFailure, Cause, RetryPolicy

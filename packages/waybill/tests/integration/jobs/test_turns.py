@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.jobs import turn_tables
 from waybill.jobs.attempts import AttemptFailure, Cause

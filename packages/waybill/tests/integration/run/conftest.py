@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.errors import SourceUnavailable
 from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository

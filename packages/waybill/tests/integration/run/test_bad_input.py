@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.jobs.job import ExportJob
 from waybill.run.runner import Outcome
 from waybill.source.source import PostgresSnapshot

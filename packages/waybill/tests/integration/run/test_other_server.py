@@ -19,7 +19,7 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import func, update
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.config import Settings
 from waybill.errors import IncompleteExport

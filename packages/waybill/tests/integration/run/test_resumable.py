@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from pydantic import HttpUrl
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, Column, ExportType, TableSource
 from waybill.config import Settings
 from waybill.jobs.checkpoints import CheckpointLog

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import redis
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.config import Settings
 from waybill.errors import SourceRejected, SourceUnavailable

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.errors import StorageUnavailable
 from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress

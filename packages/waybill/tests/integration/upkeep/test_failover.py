@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.config import Settings
 from waybill.errors import ExportGone, ResultUnreadable, StorageUnavailable

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.errors import StorageUnavailable
 from waybill.jobs.job import ExportJob
 from waybill.manifest import manifest_key

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import text
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.jobs.celery_app import create_celery
 from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT

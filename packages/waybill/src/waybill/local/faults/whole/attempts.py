@@ -17,7 +17,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, ExportType
 from waybill.catalog.model import Consistency
 from waybill.config import Settings

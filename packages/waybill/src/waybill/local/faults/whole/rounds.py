@@ -21,7 +21,7 @@ import psycopg
 from rich.console import Console
 from sqlalchemy import text
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, ExportType
 from waybill.catalog.model import Consistency
 from waybill.config import Settings

@@ -1,0 +1,59 @@
+"""The parts of the worker."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from celery import Celery
+
+from waybill.bootstrap import shared
+from waybill.bootstrap.parts import ProcessParts
+from waybill.catalog import Catalog
+from waybill.clock import Clock
+from waybill.config import Settings
+from waybill.run.produce import ExportProducer
+from waybill.run.runner import ExportRunner
+from waybill.run.shutdown import ShutdownFlag
+from waybill.storage.registry import FALLBACK
+
+
+class WorkerParts(ProcessParts):
+    """One attempt at a time. ``shutdown`` is the order to stop, made before the fork."""
+
+    source = cached_property(shared.create_source)
+    adoption = cached_property(shared.create_adoption)
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        catalog: Catalog | None = None,
+        clock: Clock | None = None,
+        celery: Celery | None = None,
+        family: str | None = None,
+        shutdown: ShutdownFlag | None = None,
+    ) -> None:
+        super().__init__(settings, catalog=catalog, clock=clock, celery=celery, family=family)
+        self._shutdown = shutdown
+
+    @cached_property
+    def runner(self) -> ExportRunner:
+        settings = self.settings
+        return ExportRunner(
+            leases=self.leases,
+            turns=self.turns,
+            queue=self.queue,
+            catalog=self.catalog,
+            producer=ExportProducer(
+                source=self.source,
+                storage=self.storage,
+                fallback=self.storages[FALLBACK] if settings.fallback_max_bytes else None,
+                settings=settings,
+            ),
+            storages=self.storages,
+            adoption=self.adoption,
+            clock=self.clock,
+            settings=settings,
+            family=self.family,
+            shutdown=self._shutdown,
+        )
