@@ -376,6 +376,7 @@ async def test_list_forgets_who_waits_no_more(
     job = await add(tenant="globex")
     await services.repository.cancel(job.id)
     assert await workers.claim() is None
+    assert counts() == [0, 0]
     await add(tenant="initech")
     execute("UPDATE person_turns SET turn_at = turn_at - interval '1 day'")
     execute("UPDATE tenant_turns SET turn_at = turn_at - interval '1 day'")

@@ -16,7 +16,8 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# As before; but where nothing is free, it notes for the claim whether something would be.
+# As before; but where nothing is free, it notes for the claim whether something would be, and takes
+# off the list whose jobs were cancelled.
 _OF_PERSON = """
 CREATE OR REPLACE FUNCTION oldest_export_of(
     of_tenant text, of_person text, full_types text[]
@@ -55,6 +56,11 @@ BEGIN
         LIMIT 1;
         IF FOUND THEN
             PERFORM set_config('waybill.passed_over', 'yes', true);
+        ELSIF current_setting('waybill.passed_over', true) <> '' THEN
+            -- A claim, which holds the lock: the next one need not look here again.
+            PERFORM export_turns_unlist(of_tenant, of_person, export_type)
+            FROM person_turns
+            WHERE tenant = of_tenant AND requested_by = of_person AND is_waiting;
         END IF;
     END IF;
     RETURN chosen;
@@ -70,13 +76,18 @@ CREATE OR REPLACE FUNCTION claim_fairest_export(
 ) RETURNS SETOF export_jobs
 LANGUAGE plpgsql AS $$
 DECLARE
+    announced export_jobs%ROWTYPE;
     chosen uuid;
     claimed export_jobs%ROWTYPE;
 BEGIN
     PERFORM pg_advisory_xact_lock(x'7761796c636c6d'::bigint);
-    PERFORM export_turns_list(coalesce(tenant, ''), requested_by, export_type)
-    FROM export_jobs WHERE id = notified AND status = 'queued';
-    PERFORM set_config('waybill.passed_over', '', true);
+    -- By its id alone, as migration 0012 says.
+    SELECT * INTO announced FROM export_jobs WHERE id = notified;
+    IF announced.status = 'queued' THEN
+        PERFORM export_turns_list(
+            coalesce(announced.tenant, ''), announced.requested_by, announced.export_type);
+    END IF;
+    PERFORM set_config('waybill.passed_over', 'no', true);
     chosen := fairest_export(per_tenant, per_person, per_type);
     IF chosen IS NULL THEN
         IF current_setting('waybill.passed_over') = 'yes' THEN
