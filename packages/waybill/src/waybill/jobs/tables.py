@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,6 +28,16 @@ _STATUSES = ", ".join(f"'{status.value}'" for status in ExportStatus)
 _OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in AttemptOutcome)
 _CAUSES = ", ".join(f"'{cause.value}'" for cause in Cause)
 _TIMESTAMP = DateTime(timezone=True)
+
+FORGOTTEN: Final = "forgotten"
+"""The mark, in a job's options, that what its rows were compared with is not kept any more, and
+what stands for ``since`` then: no instant, so that nothing which overlooks the mark can run the
+request."""
+HAS_VALUES: Final = (
+    f"NOT options ? '{FORGOTTEN}' AND (coalesce(options -> 'filters', '{{}}'::jsonb)"
+    " <> '{}'::jsonb OR options ->> 'since' IS NOT NULL)"
+)
+"""Whether there is something to forget; see ``forgetting``."""
 
 export_jobs = Table(
     "export_jobs",
@@ -106,6 +118,15 @@ Index(
     "ix_export_jobs_leftovers",
     export_jobs.c.updated_at,
     postgresql_where=text("status IN ('expired', 'deleted') AND object_key IS NOT NULL"),
+)
+# What is forgotten with a file; rows that have nothing to forget, almost all, are not looked at.
+Index(
+    "ix_export_jobs_values",
+    export_jobs.c.finished_at,
+    postgresql_where=text(
+        "status IN ('failed', 'cancelled', 'expired', 'deleted') AND object_key IS NULL"
+        f" AND {HAS_VALUES}"
+    ),
 )
 # What a request is coalesced with.
 Index(

@@ -3,10 +3,16 @@
 A key belongs to the person who sent it. While a request with it is being answered it is locked in
 the database, so a crash frees it at once; the answer is kept with the job, in the transaction that
 made the job, and given again to whoever repeats the request.
+
+What is kept of a key is its digest, and of the request a digest keyed by the key. So who reads the
+table, long after what the request filtered by was forgotten, cannot try which values it was: keys
+are a client's random numbers, and are nowhere.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,7 +85,8 @@ async def find_answer(
     ).one_or_none()
     if row is None:
         return None
-    if row.fingerprint != fingerprint:
+    # Rows of before version 0.2 hold the fingerprint itself.
+    if row.fingerprint not in {_keyed(key, fingerprint), fingerprint}:
         raise IdempotencyKeyReused
     return Answer(_JOB.validate_python(row.answer), row.is_new, row.created_at)
 
@@ -124,7 +131,7 @@ async def keep_answer(
     answer: dict[str, Any] = _JOB.dump_python(job, mode="json", exclude={"lease_token", "manifest"})
     answer["options"] = without_values(job.options)  # no answer shows them, so none keeps them
     values = {
-        "fingerprint": fingerprint,
+        "fingerprint": _keyed(key, fingerprint),
         "export_id": job.id,
         "answer": answer,
         "is_new": is_new,
@@ -132,7 +139,12 @@ async def keep_answer(
     }
     await connection.execute(
         insert(keys)
-        .values(requested_by=principal.subject, tenant=principal.tenant or "", key=key, **values)
+        .values(
+            requested_by=principal.subject,
+            tenant=principal.tenant or "",
+            key=_digest(key),
+            **values,
+        )
         .on_conflict_do_update(constraint="uq_idempotency_keys_key", set_=values)
     )
 
@@ -149,5 +161,13 @@ def _is(principal: Principal, key: str) -> tuple[Any, ...]:
         keys.c.requested_by == principal.subject,
         # No tenant is stored as "", since NULL would not be unique.
         keys.c.tenant == (principal.tenant or ""),
-        keys.c.key == key,
+        keys.c.key == _digest(key),
     )
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _keyed(key: str, fingerprint: str) -> str:
+    return hmac.new(key.encode(), fingerprint.encode(), hashlib.sha256).hexdigest()

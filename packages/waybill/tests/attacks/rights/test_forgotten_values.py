@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from waybill.jobs.dead_letters import DeadLetterFilter
 from waybill.jobs.forgetting import without_values
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
 from waybill.jobs.reach import EVERYTHING
+from waybill.jobs.repository import with_values_left
 from waybill.requests.request import ExportRequest
 
 from .conftest import House
@@ -210,3 +212,52 @@ async def test_rows_of_before_are_swept_and_only_once(house: House, execute: Exe
     assert await services.cleanup.forget_values() == 3
     assert tables_that_hold_it(execute) == set()
     assert await services.cleanup.forget_values() == 0
+
+
+async def test_what_is_left_of_a_key_tells_no_value_to_who_tries_them_all(
+    house: House, execute: Execute
+) -> None:
+    """The row of an idempotency key outlives its export's file."""
+    body = {"filters": {"email": {"eq": WANTED}}}
+    key = {"Idempotency-Key": "5c1b0f8e-3d55-4e0a-9a39-0b4b4d1c9f11"}
+    made = await house.ask(ANN, "POST", "/api/orders/export", json=body, headers=key)
+    await house.ask(ANN, "DELETE", f"/api/exports/{made.json()['id']}")
+    ((stored_key, fingerprint, everything),) = execute(
+        "SELECT key, fingerprint, idempotency_keys::text FROM idempotency_keys"
+    )
+    request = ExportRequest("orders", filters=body["filters"]).canonical(
+        house.services.catalog.get_type("orders")
+    )
+    guess = request.fingerprint()
+    assert key["Idempotency-Key"] not in everything
+    assert guess not in everything
+    assert stored_key != fingerprint
+    # And still it is the same request that is repeated, and another that is refused.
+    again = await house.ask(ANN, "POST", "/api/orders/export", json=body, headers=key)
+    assert (again.status_code, again.json()["id"]) == (202, made.json()["id"])
+    other = await house.ask(ANN, "POST", "/api/orders/export", json={}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    # A row of before the upgrade holds the fingerprint itself.
+    execute("UPDATE idempotency_keys SET fingerprint = %s", guess)
+    again = await house.ask(ANN, "POST", "/api/orders/export", json=body, headers=key)
+    assert again.json()["id"] == made.json()["id"]
+
+
+async def test_sweep_does_not_read_all_jobs_that_there_ever_were(
+    house: House, execute: Execute
+) -> None:
+    execute(
+        "INSERT INTO export_jobs (id, export_type, format, requested_by, max_attempts, status,"
+        " next_attempt_at, finished_at) SELECT gen_random_uuid(), 'orders', 'csv', 'ann', 1,"
+        " 'cancelled', NULL, now() FROM generate_series(1, 20000)"
+    )
+    execute("ANALYZE export_jobs")
+    statement = with_values_left(failed_before=datetime.now(UTC), limit=100)
+    async with house.services.engine.connect() as connection:
+        compiled = statement.compile(
+            connection.sync_connection, compile_kwargs={"literal_binds": True}
+        )
+        plan = await connection.exec_driver_sql(f"EXPLAIN {compiled}".replace("%", "%%"))
+        text = "\n".join(row[0] for row in plan)
+    assert "using ix_export_jobs_values" in text, text
+    assert "Seq Scan" not in text, text
