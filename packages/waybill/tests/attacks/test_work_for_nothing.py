@@ -157,6 +157,7 @@ def test_stream_that_nobody_reads_past_its_deadline(
         WAYBILL_JWT_SECRETS=SECRET,
         WAYBILL_QUOTA_PER_DAY="1",
         WAYBILL_STREAM_SECONDS="2",
+        WAYBILL_DRY_RUNS_PER_DAY="1",
     ) as target:
         # More than sockets and servers keep for a slow reader.
         rows(
@@ -179,6 +180,42 @@ def test_stream_that_nobody_reads_past_its_deadline(
             )
             connection.close()
             assert admitted(client, 2) == 0
+        # And one that keeps the source busy until its deadline before there is a first byte: no
+        # quota is spent, but a dry run is.
+        rows(target, "ALTER TABLE users RENAME TO slow")
+        rows(
+            target,
+            "CREATE VIEW users AS SELECT id, pad FROM slow WHERE pg_sleep(3) IS NOT NULL",
+        )
+        headers = {"Authorization": f"Bearer {token_of('idler')}"}
+        with httpx.Client(base_url=target.url, headers=headers, timeout=30) as client:
+            first, second = (client.get("/api/users/export/stream") for _ in range(2))
+        assert (first.status_code, first.json()["code"]) == (503, "source_unreadable")
+        assert (second.status_code, second.json()["code"]) == (429, "dry_runs_exceeded")
+
+
+def test_holding_all_streams_of_the_service(
+    target: Target, person: Callable[[], httpx.Client]
+) -> None:
+    greedy, other = person(), person()
+    path = "/api/users/export/stream"
+    streams = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'waybill stream%'"
+        " AND datname = current_database()"
+    )
+    with psycopg.connect(target.dsn) as source, ThreadPoolExecutor(3) as threads:
+        # The source answers nobody: whoever asked stays.
+        source.execute(b"LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        held = [threads.submit(greedy.get, path) for _ in range(2)]
+        wait_until(lambda: rows(target, streams) == [(2,)], "two of the greedy one's are there")
+        refused = greedy.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_open")
+        assert refused.headers["retry-after"]
+        one = threads.submit(other.get, path)
+        wait_until(lambda: rows(target, streams) == [(3,)], "the other one's is there")
+        source.rollback()
+        assert {each.result().status_code for each in (*held, one)} <= {200, 503}
+    assert greedy.get(path).status_code == 200  # what was held is free again
 
 
 def test_many_tiny_sheets(person: Callable[[], httpx.Client]) -> None:

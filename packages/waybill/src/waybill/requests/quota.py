@@ -12,6 +12,7 @@ exports come at once, and nobody gets ten of them around it.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from waybill.errors import (
     StorageFull,
     StorageRejected,
 )
-from waybill.jobs.attempts import Cause
+from waybill.jobs.attempts import Cause, cause_of
 from waybill.jobs.job import ExportStatus
 from waybill.jobs.rows import seconds
 from waybill.jobs.tables import export_jobs as jobs
@@ -43,6 +44,12 @@ _OUR_CODES: Final = [
     error.code for error in (SourceRejected, KeyNotUnique, StorageRejected, StorageFull)
 ]
 """Permanent, and an operator's to mend: the rest of them is what a caller's request asked for."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether ``error`` is of our side and passes by itself. What the request brought about, or
+    would bring about each time, is none, nor is that whoever asked has gone."""
+    return not isinstance(error, asyncio.CancelledError) and cause_of(error).value in _OUR_CAUSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from waybill.principal import Principal
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.requests.plan import Requester, open_plan
-from waybill.requests.quota import QuotaPolicy, QuotaState
+from waybill.requests.quota import QuotaPolicy, QuotaState, may_pass
 from waybill.requests.request import ExportRequest
 from waybill.requests.service import ExportService
 from waybill.run.control import AttemptControl
@@ -147,7 +147,7 @@ class ExportStreams:
             )
         except BaseException as exc:
             await self._end(reader)
-            if isinstance(exc, StreamTooLarge | asyncio.CancelledError):
+            if not may_pass(exc):
                 # The source was asked, for nothing: that is a dry run by another name.
                 await asyncio.shield(self._dry_runs.charge(principal))
             if isinstance(exc, RunError):
