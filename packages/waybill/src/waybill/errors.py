@@ -35,34 +35,46 @@ class RequestError(WaybillError):
     code = "request_error"
 
 
-class UnknownExportType(RequestError):
+class UnknownName(RequestError):
+    """A name that is none. ``known`` are those that the caller may use; where it is not known who
+    will read it, as in a job's history, only ``short`` is said."""
+
+    def __init__(self, name: str, known: tuple[str, ...], short: str, offered: str) -> None:
+        self.name = name
+        self.known = known
+        self.short = short
+        super().__init__(f"{short} {offered}.")
+
+
+class UnknownExportType(UnknownName):
     code = "unknown_export_type"
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        self.name = name
-        self.known = known
         offered = ", ".join(known) if known else "none; add an [exports.NAME] table to the catalog"
-        super().__init__(f"There is no export type {name!r}. Known types: {offered}.")
+        super().__init__(
+            name, known, f"There is no export type {name!r}.", f"Known types: {offered}"
+        )
 
 
-class UnknownFormat(RequestError):
+class UnknownFormat(UnknownName):
     code = "unknown_format"
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        self.name = name
-        self.known = known
-        super().__init__(f"There is no format {name!r}. Known formats: {', '.join(known)}.")
+        super().__init__(
+            name, known, f"There is no format {name!r}.", f"Known formats: {', '.join(known)}"
+        )
 
 
-class UnknownColumn(RequestError):
+class UnknownColumn(UnknownName):
     code = "unknown_column"
 
     def __init__(self, name: str, export_type: str, known: tuple[str, ...]) -> None:
-        self.name = name
         self.export_type = export_type
-        self.known = known
         super().__init__(
-            f"Export type {export_type!r} has no column {name!r}. Its columns: {', '.join(known)}."
+            name,
+            known,
+            f"Export type {export_type!r} has no column {name!r}.",
+            f"Its columns: {', '.join(known)}",
         )
 
 
@@ -77,15 +89,17 @@ class InvalidOption(RequestError):
         super().__init__(f"Option {option!r}: {reason}")
 
 
-class UnknownFilter(RequestError):
+class UnknownFilter(UnknownName):
     code = "unknown_filter"
 
     def __init__(self, name: str, export_type: str, known: tuple[str, ...]) -> None:
-        self.name = name
         self.export_type = export_type
-        self.known = known
-        offered = ", ".join(known) if known else "none"
-        super().__init__(f"Export type {export_type!r} has no filter {name!r}. Known: {offered}.")
+        super().__init__(
+            name,
+            known,
+            f"Export type {export_type!r} has no filter {name!r}.",
+            f"Known: {', '.join(known) if known else 'none'}",
+        )
 
 
 class InvalidFilter(RequestError):
@@ -196,19 +210,6 @@ class TooManyRequests(RequestError):
         super().__init__(
             f"Too many requests: {per_second:g} a second are answered, {burst} at once. "
             f"Wait {_duration(retry_after_seconds)}, as Retry-After says."
-        )
-
-
-class TenantRequired(RequestError):
-    """The rows of this type are limited to a tenant, and the caller belongs to none."""
-
-    code = "tenant_required"
-
-    def __init__(self, export_type: str) -> None:
-        self.export_type = export_type
-        super().__init__(
-            f"Export type {export_type!r} gives each tenant its own rows, and your credentials "
-            "name no tenant."
         )
 
 

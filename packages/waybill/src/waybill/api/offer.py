@@ -12,6 +12,7 @@ from waybill.api.responses import AppServices, problem_responses
 from waybill.catalog import ExportType
 from waybill.catalog.filters import FilterType, Operator
 from waybill.formats import ENCODERS
+from waybill.requests.access import Usable
 from waybill.requests.request import COMPRESSIONS
 
 router = APIRouter(prefix="/api", tags=["exports"])
@@ -50,16 +51,16 @@ class OfferedType(BaseModel):
     requires_recent_login_seconds: int | None
 
     @classmethod
-    def of(cls, export_type: ExportType) -> Self:
-        """Describe ``export_type``."""
+    def of(cls, export_type: ExportType, usable: Usable) -> Self:
+        """Describe what is ``usable`` of ``export_type``."""
         columns = [
             OfferedColumn(name=column.name, header=column.header, scope=column.pii or None)
-            for column in export_type.columns
+            for column in usable.columns
         ]
         return cls(
             name=export_type.name,
             title=export_type.title or None,
-            columns=columns or None,
+            columns=columns if export_type.columns else None,
             filters=[
                 OfferedFilter(
                     name=each.name,
@@ -68,10 +69,10 @@ class OfferedType(BaseModel):
                     values=list(each.values) or None,
                     scope=export_type.scope_of_filter(each) or None,
                 )
-                for each in export_type.filters
+                for each in usable.filters
             ],
-            has_since=bool(export_type.since),
-            since_scope=export_type.scope_of_since() or None,
+            has_since=usable.has_since,
+            since_scope=(export_type.scope_of_since() or None) if usable.has_since else None,
             requires_recent_login_seconds=export_type.requires_recent_login_seconds,
         )
 
@@ -84,9 +85,12 @@ class OfferDocument(BaseModel):
 
 @router.get("/catalog", summary="What may I export?", responses=problem_responses(401, 403))
 async def get_catalog(principal: CurrentPrincipal, services: AppServices) -> OfferDocument:
-    """Return the types you may request, with their columns and filters."""
+    """Return the types you may request, with the columns and filters that you may use."""
     return OfferDocument(
-        types=[OfferedType.of(each) for each in services.exports.offered(principal)],
+        types=[
+            OfferedType.of(each, services.access.usable(principal, each))
+            for each in services.exports.offered(principal)
+        ],
         formats=list(ENCODERS),
         compressions=list(COMPRESSIONS),
     )

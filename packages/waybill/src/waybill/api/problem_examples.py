@@ -18,7 +18,6 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     KeysUnavailable(),
     errors.PermissionDenied("exports:request"),
     errors.PersonalDataDenied(("email",), "exports:pii"),
-    errors.TenantRequired("users"),
     errors.UnknownExportType("usres", ("users",)),
     errors.UnknownFormat("docx", ("csv", "json", "ndjson", "parquet", "xlsx")),
     errors.UnknownColumn("shoe_size", "users", ("id", "email")),

@@ -33,7 +33,6 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     KeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PermissionDenied: HTTPStatus.FORBIDDEN,
     errors.PersonalDataDenied: HTTPStatus.FORBIDDEN,
-    errors.TenantRequired: HTTPStatus.FORBIDDEN,
     errors.UnknownExportType: HTTPStatus.NOT_FOUND,
     errors.UnknownFormat: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownColumn: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -18,7 +18,8 @@ REFUSALS: tuple[type[errors.RequestError], ...] = (
     errors.RecentLoginRequired,
     errors.PermissionDenied,
     errors.PersonalDataDenied,
-    errors.TenantRequired,
+    # Of somebody who may not request it, a type is unknown.
+    errors.UnknownExportType,
     errors.ExportNotFound,
     errors.FileDenied,
     errors.QuotaExceeded,

@@ -12,6 +12,7 @@ from waybill.formats import ENCODERS
 from waybill.requests.preview import Preview
 from waybill.requests.quota import QuotaState
 from waybill.requests.request import MAX_LABEL_CHARACTERS, Compression, ExportRequest
+from waybill.source.source import RowCount
 
 _MAX_NAME_CHARACTERS = 255
 _MAX_COLUMNS = 1664
@@ -167,7 +168,10 @@ class PreviewDocument(BaseModel):
     format: str
     columns: list[PreviewColumn]
     rows: int
-    rows_are: Literal["exact", "estimate"]
+    rows_are: Literal["exact", "estimate", "at least"] = Field(
+        description="`at least`: so many were counted, of a type that gives each tenant or person "
+        "their own rows, and there may be more; `bytes` and `seconds` are of these."
+    )
     bytes: int = Field(description="The size of the file, estimated, before compression.")
     seconds: float = Field(description="How long the export would take, once it is begun.")
     seconds_from: Literal["earlier exports", "sample"] = Field(
@@ -190,10 +194,16 @@ class PreviewDocument(BaseModel):
                 for c in preview.columns
             ],
             rows=preview.rows.rows,
-            rows_are="exact" if preview.rows.is_exact else "estimate",
+            rows_are=_rows_are(preview.rows),
             bytes=preview.bytes,
             seconds=preview.seconds,
             seconds_from=preview.seconds_from,
             first_rows=None if preview.first_rows is None else list(preview.first_rows),
             quota=None if quota is None else QuotaDocument.of(quota),
         )
+
+
+def _rows_are(count: RowCount) -> Literal["exact", "estimate", "at least"]:
+    if count.is_least:
+        return "at least"
+    return "exact" if count.is_exact else "estimate"

@@ -13,6 +13,7 @@ from waybill.errors import (
     PermanentError,
     RequestError,
     RetryableError,
+    UnknownName,
     ValueNotRepresentable,
     WorkerLost,
 )
@@ -80,8 +81,10 @@ class AttemptFailure:
         if cause is Cause.INTERNAL:
             # The class alone: a stranger's message may quote data.
             return cls(INTERNAL_ERROR, cause, f"Unexpected {type(error).__name__}; see the log.")
-        detail = str(error) if isinstance(error, FOR_WHO_ASKED) else None
-        return cls(getattr(error, "code", INTERNAL_ERROR), cause, str(error), detail)
+        # Read by whoever may see the job's history, and that may be less than the catalog has.
+        said = error.short if isinstance(error, UnknownName) else str(error)
+        detail = said if isinstance(error, FOR_WHO_ASKED) else None
+        return cls(getattr(error, "code", INTERNAL_ERROR), cause, said, detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ each time, by the scopes that the caller has today and by today's catalog.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Final
 
-from waybill.catalog import Catalog, ExportType
+from waybill.catalog import Catalog, Column, ExportType
+from waybill.catalog.filters import Filter
 from waybill.catalog.model import PERSONAL_DATA_SCOPE
 from waybill.clock import Clock
 from waybill.errors import (
@@ -24,15 +26,17 @@ from waybill.errors import (
     PermissionDenied,
     PersonalDataDenied,
     RecentLoginRequired,
-    TenantRequired,
     UnknownColumn,
     UnknownExportType,
     UnknownFilter,
 )
 from waybill.jobs.job import ExportJob
 from waybill.jobs.reach import EVERYTHING, Reach
+from waybill.log import get_logger
 from waybill.principal import ADMIN, ALL_TENANTS, READ, REQUEST, Principal
 from waybill.requests.request import ExportRequest, rows_of
+
+log = get_logger(__name__)
 
 _CLOCKS_MAY_DIFFER: Final = timedelta(seconds=30)
 
@@ -58,6 +62,15 @@ _SCOPE_OF: Final = {
     Deed.DISCARD: REQUEST,
     Deed.ADMINISTER: ADMIN,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """What of a type somebody may use, in the order of the catalog."""
+
+    columns: tuple[Column, ...]
+    filters: tuple[Filter, ...]
+    has_since: bool
 
 
 class Access:
@@ -138,15 +151,21 @@ class Access:
     # -- requests ---------------------------------------------------------------------------------
 
     def find_type(self, principal: Principal, name: str) -> ExportType:
-        """Return the type, for one who may request exports at all.
+        """Return the type, for one who may request it.
+
+        A type that is not offered to the principal is unknown to them: one answer, so that nobody
+        learns what others may export by asking for it.
 
         Raises:
-            PermissionDenied
+            PermissionDenied: they may request nothing at all.
             UnknownExportType: names the types that the principal may request, and no other.
         """
         require(principal, REQUEST)
         export_type = self._catalog.get(name)
-        if export_type is None:
+        if export_type is None or not _is_offered(export_type, principal):
+            if export_type is not None:
+                # For the operator, who is asked why it is not there.
+                log.info("access.type_not_offered", type=export_type.name)
             raise UnknownExportType(name, tuple(each.name for each in self.offered(principal)))
         return export_type
 
@@ -160,8 +179,24 @@ class Access:
         return [
             export_type
             for _, export_type in sorted(self._catalog.items())
-            if all(map(principal.may, export_type.requires)) and _has_rows(export_type, principal)
+            if _is_offered(export_type, principal)
         ]
+
+    def usable(self, principal: Principal, export_type: ExportType) -> Usable:
+        """Return what of an offered type the principal may use: nothing else is shown to them."""
+        return Usable(
+            tuple(
+                each
+                for each in export_type.columns
+                if self._may_use(principal, export_type, each.name)
+            ),
+            tuple(
+                each
+                for each in export_type.filters
+                if _may(principal, export_type.scope_of_filter(each))
+            ),
+            has_since=bool(export_type.since) and _may(principal, export_type.scope_of_since()),
+        )
 
     def check_request(self, principal: Principal, request: ExportRequest) -> ExportRequest:
         """Return the request in its canonical form, if the principal may make it.
@@ -170,13 +205,11 @@ class Access:
         to nobody who may not use it.
 
         Raises:
-            PermissionDenied, PersonalDataDenied, TenantRequired, RecentLoginRequired,
-            UnknownExportType, and what ``ExportRequest.canonical`` raises, where only columns and
-            filters are named that the principal may use.
+            PermissionDenied, PersonalDataDenied, RecentLoginRequired, UnknownExportType, and what
+            ``ExportRequest.canonical`` raises, where only columns and filters are named that the
+            principal may use.
         """
         export_type = self.find_type(principal, request.export_type)
-        for scope in export_type.requires:
-            require(principal, scope)
         self._check_recent_login(principal, export_type)
         self._check_names(principal, export_type, request)
         denied = [need for need in request.needs(export_type) if not principal.may(need.scope)]
@@ -184,8 +217,6 @@ class Access:
             scope = denied[0].scope
             what = dict.fromkeys(need.what for need in denied if need.scope == scope)
             raise PersonalDataDenied(tuple(what), scope)
-        if not _has_rows(export_type, principal):
-            raise TenantRequired(export_type.name)
         return request.canonical(export_type)
 
     def _check_names(
@@ -199,12 +230,10 @@ class Access:
             )
             raise UnknownColumn(exc.name, exc.export_type, columns) from None
         except UnknownFilter as exc:
-            filters = tuple(
-                each.name
-                for each in export_type.filters
-                if _may(principal, export_type.scope_of_filter(each))
-            )
-            raise UnknownFilter(exc.name, exc.export_type, filters) from None
+            filters = self.usable(principal, export_type).filters
+            raise UnknownFilter(
+                exc.name, exc.export_type, tuple(each.name for each in filters)
+            ) from None
 
     def _may_use(self, principal: Principal, export_type: ExportType, column: str) -> bool:
         return _may(principal, export_type.scope_of_column(column))
@@ -231,6 +260,10 @@ def require(principal: Principal, scope: str) -> None:
 
 def _may(principal: Principal, scope: str) -> bool:
     return not scope or principal.may(scope)
+
+
+def _is_offered(export_type: ExportType, principal: Principal) -> bool:
+    return all(map(principal.may, export_type.requires)) and _has_rows(export_type, principal)
 
 
 def _has_rows(export_type: ExportType, principal: Principal) -> bool:

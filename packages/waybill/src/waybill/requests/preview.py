@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from psycopg import sql
 from sqlalchemy import extract, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,7 +40,13 @@ from waybill.log import get_logger
 from waybill.principal import Principal
 from waybill.requests.plan import Requester, open_plan
 from waybill.requests.request import ExportRequest
-from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
+from waybill.source.source import (
+    EXACT_COUNT_ROWS,
+    PostgresSnapshot,
+    PostgresSource,
+    RowCount,
+    shown_count,
+)
 
 log = get_logger(__name__)
 
@@ -173,8 +180,8 @@ class ExportPreviewer:
             application_name="waybill preview",
             statement_timeout_seconds=self._timeout_seconds,
         ) as (snapshot, plan):
-            rows = snapshot.count_rows(export_type, plan.where)
-            if rows.is_exact:
+            rows = shown_count(export_type, snapshot.count_rows(export_type, plan.where))
+            if rows is not None and rows.is_exact:
                 plan.encoder.check_rows(rows.rows, plan.options)
             began_at = time.monotonic()
             sample_rows, sample_bytes, frame_bytes = _measure(
@@ -183,13 +190,15 @@ class ExportPreviewer:
                 snapshot,
             )
             sample_seconds = max(time.monotonic() - began_at, 0.001)
-            if rows.rows < sample_rows:
-                # The planner's guess; this many there are.
-                rows = RowCount(sample_rows, is_exact=sample_rows < SAMPLE_ROWS)
-            elif sample_rows < SAMPLE_ROWS:
-                rows = RowCount(sample_rows, is_exact=True)
-            per_row = sample_bytes / sample_rows if sample_rows else 0.0
             first_rows = _first_rows(plan, snapshot)
+            if sample_rows < SAMPLE_ROWS:
+                rows = RowCount(sample_rows, is_exact=True)
+            elif rows is None:
+                rows = _own_rows(export_type, plan.where, snapshot)
+            elif rows.rows < sample_rows:
+                # The planner's guess; this many there are.
+                rows = RowCount(sample_rows, is_exact=False)
+            per_row = sample_bytes / sample_rows if sample_rows else 0.0
             return Preview(
                 columns=plan.columns,
                 rows=rows,
@@ -199,6 +208,17 @@ class ExportPreviewer:
                 first_rows=first_rows,
                 rows_read=sample_rows + len(first_rows or ()),
             )
+
+
+def _own_rows(
+    export_type: ExportType, where: sql.Composable | None, snapshot: PostgresSnapshot
+) -> RowCount:
+    """Count a person's own rows as far as that takes no longer than a preview may."""
+    try:
+        return snapshot.count_up_to(EXACT_COUNT_ROWS, export_type, where)
+    except RunError as exc:
+        log.info("preview.without_count", type=export_type.name, error=exc.code)
+        return RowCount(SAMPLE_ROWS, is_exact=False, is_least=True)
 
 
 def _measure(plan: ExportPlan, snapshot: PostgresSnapshot) -> tuple[int, int, int]:

@@ -68,10 +68,9 @@ class ExportService:
         publishes it.
 
         Raises:
-            PermissionDenied, PersonalDataDenied, TenantRequired, RecentLoginRequired,
-            UnknownExportType, UnknownFormat,
-            UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption, IdempotencyKeyInUse,
-            IdempotencyKeyReused, QuotaExceeded
+            PermissionDenied, PersonalDataDenied, RecentLoginRequired, UnknownExportType,
+            UnknownFormat, UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption,
+            IdempotencyKeyInUse, IdempotencyKeyReused, QuotaExceeded
         """
         checked, _ = await self.check(principal, request)
         admitted = await self._admission.admit(

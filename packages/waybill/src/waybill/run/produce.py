@@ -22,7 +22,7 @@ from waybill.results.object_keys import object_key
 from waybill.run.control import AttemptControl
 from waybill.run.resumable import run_resumable
 from waybill.run.resumption import can_resume, find_resumption
-from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount
+from waybill.source.source import PostgresSnapshot, PostgresSource, RowCount, shown_count
 from waybill.storage.base import Continuation, Storage
 
 log = get_logger(__name__)
@@ -113,7 +113,7 @@ class ExportProducer:
             else:
                 snapshot.check_key(export_type, plan.where)
                 expected = snapshot.count_rows(export_type, plan.where)
-                control.expect(expected.rows, is_exact=expected.is_exact)
+                self._expect(control, shown_count(export_type, expected))
                 if expected.is_exact:
                     plan.encoder.check_rows(expected.rows, plan.options)
                 completion = run_pipeline(
@@ -136,6 +136,13 @@ class ExportProducer:
         self._put_manifest(storage, completion)
         return completion
 
+    @staticmethod
+    def _expect(control: AttemptControl, count: RowCount | None, *, done: int = 0) -> None:
+        if count is None:
+            control.expect(None, is_exact=False)
+        else:
+            control.expect(done + count.rows, is_exact=count.is_exact)
+
     def _resume(
         self,
         job: ExportJob,
@@ -154,7 +161,8 @@ class ExportProducer:
                 left = RowCount(resumption.rows_left, is_exact=True)
             else:
                 left = snapshot.count_rows(plan.export_type, plan.where)
-            control.expect(resumption.resume_point.rows + left.rows, is_exact=left.is_exact)
+            shown = shown_count(plan.export_type, left)
+            self._expect(control, shown, done=resumption.resume_point.rows)
             return run_resumable(
                 resumption,
                 self._source,

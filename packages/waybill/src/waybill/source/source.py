@@ -63,10 +63,21 @@ this planner's cost by EXPLAIN. Beyond it the planner's estimate serves and says
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """How many rows to expect; ``is_exact`` only when counted inside the snapshot."""
+    """How many rows to expect; ``is_exact`` only when counted inside the snapshot. ``is_least``:
+    that many were found, and there may be more."""
 
     rows: int
     is_exact: bool
+    is_least: bool = False
+
+
+def shown_count(export_type: ExportType, count: RowCount) -> RowCount | None:
+    """Return what the person who exports may be told of a count; ``None`` where that is nothing.
+
+    The planner guesses by statistics of the whole table. Where a person has rows of their own
+    alone, what it says is also about everybody else's.
+    """
+    return None if export_type.scope is not None and not count.is_exact else count
 
 
 class PostgresSource:
@@ -211,7 +222,8 @@ class PostgresSnapshot:
         )
 
     def count_rows(self, export_type: ExportType, where: sql.Composable | None = None) -> RowCount:
-        """Return how many rows to expect: counted when that is cheap, else the estimate."""
+        """Return how many rows to expect: counted when that is cheap, else the estimate, which is
+        made by statistics of all rows (``shown_count``)."""
         source = from_source(export_type.source, where)
         estimate, cost = self._explain(source)
         if estimate > EXACT_COUNT_ROWS or cost > EXACT_COUNT_COST:
@@ -229,12 +241,22 @@ class PostgresSnapshot:
         source = from_source(export_type.source, where)
         if self._explain(source)[0] <= limit:
             return False
+        return self._count_up_to(limit + 1, source) > limit
+
+    def count_up_to(
+        self, limit: int, export_type: ExportType, where: sql.Composable | None = None
+    ) -> RowCount:
+        """Count, and no further than ``limit``."""
+        counted = self._count_up_to(limit, from_source(export_type.source, where))
+        return RowCount(counted, is_exact=counted < limit, is_least=counted >= limit)
+
+    def _count_up_to(self, limit: int, source: sql.Composable) -> int:
         counted = self._session.fetch(
             sql.SQL("SELECT pg_catalog.count(*) FROM (SELECT 1 {} LIMIT {}) AS rows").format(
-                source, sql.Literal(limit + 1)
+                source, sql.Literal(limit)
             )
         )
-        return int(counted[0][0] or 0) > limit
+        return int(counted[0][0] or 0)
 
     def _explain(self, source: sql.Composable) -> tuple[int, float]:
         """Return how many rows the planner expects of a source, and its cost."""

@@ -118,12 +118,14 @@ def _admin_all(status: str) -> dict[str, str]:
 
 MATRIX: Final[dict[str, dict[str, str]]] = {
     # operation of the OpenAPI document: role: status, and for lists whether the export is in it
+    # (in the catalog, the personal column)
     "GET /healthz": dict.fromkeys(ROLES, "200"),
     "GET /readyz": dict.fromkeys(ROLES, "200"),
-    "GET /api/catalog": _row("200"),
-    "POST /api/{export_type}/export": _row("202", no_type="403", no_pii="403"),
-    "GET /api/{export_type}/export/stream": _row("200", no_type="403", no_pii="403"),
-    "POST /api/{export_type}/export/stream": _row("200", no_type="403", no_pii="403"),
+    "GET /api/catalog": _row(f"200 {SHOWN}", no_type=f"200 {HIDDEN}", no_pii=f"200 {HIDDEN}"),
+    # A type that is not theirs is as unknown to them as one that is not there.
+    "POST /api/{export_type}/export": _row("202", no_type="404", no_pii="403"),
+    "GET /api/{export_type}/export/stream": _row("200", no_type="404", no_pii="403"),
+    "POST /api/{export_type}/export/stream": _row("200", no_type="404", no_pii="403"),
     "GET /api/exports": _row(f"200 {HIDDEN}", ann=f"200 {SHOWN}"),
     "GET /api/exports/{export_id}": _row("404", ann="200", admins="200"),
     "GET /api/exports/{export_id}/events": _file("200"),

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from waybill.config import Settings
 from waybill.errors import AuthenticationRequired, PermissionDenied
+from waybill.jobs.job import Progress
 from waybill.jobs.rows import JOB_COLUMNS
 from waybill.principal import ADMIN, ALL_TENANTS, READ, REQUEST, Principal
 from waybill.requests.access import Deed
@@ -154,6 +155,49 @@ class TestNamesake:
         ] == [307, 307, 307, 307]
         third = OPS | {"sub": "third"}
         assert (await house.ask(third, "GET", path)).status_code == 403
+
+
+class TestClocks:
+    """The API's clock and the database's disagree, by days, in either direction."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"quota_per_day": 1, "dry_runs_per_day": 1})
+
+    @pytest.mark.parametrize("days", [-3, 3])
+    async def test_nobody_gets_more_by_it(self, house: House, clock: Any, days: int) -> None:
+        job = await house.job("completed", owner="bob")
+        bob = ANN | {"sub": "bob"}
+        for body in ({"columns": ["id"]}, {"dry_run": True}):
+            assert (await house.ask(ANN, "POST", "/api/orders/export", json=body)).is_success
+        clock.advance(days=days)
+        for body in ({"columns": ["total"]}, {"dry_run": True}):
+            more = await house.ask(ANN, "POST", "/api/orders/export", json=body)
+            assert more.status_code == 429
+            assert 80_000 < int(more.headers["retry-after"]) <= 86_400
+        # Seven days are what a file lives; it is out of reach by then at the latest.
+        for path in ("/download", "/manifest", ""):
+            seen = await house.ask(bob, "GET", f"/api/exports/{job.id}{path}")
+            assert seen.status_code in {200, 307}
+        clock.advance(days=8 - min(days, 0))
+        gone = await house.ask(bob, "GET", f"/api/exports/{job.id}/download")
+        assert (gone.status_code, gone.json()["code"]) == (410, "export_gone")
+
+    async def test_export_under_way_is_shown_whichever_is_ahead(
+        self, house: House, clock: Any
+    ) -> None:
+        job = await house.job("queued")
+        claimed = await house.services.leases.claim(job.id, lease_seconds=60, worker="w/1/f")
+        assert claimed is not None
+        progress = Progress(10, 100, 1_000, is_exact=True)
+        assert await house.services.leases.renew(claimed[1], progress, lease_seconds=60)
+        for days in (2, -4):
+            clock.advance(days=days)
+            shown = await house.ask(ANN, "GET", f"/api/exports/{job.id}")
+            assert shown.json()["status"] == "running"
+            assert 1 <= int(shown.headers["retry-after"]) <= 10
+            eta = shown.json()["progress"]["eta_seconds"]
+            assert eta is None or eta >= 0
 
 
 class TestTrail:

@@ -290,7 +290,7 @@ async def test_rights_are_those_of_exports_and_everything_is_audited(
     act_as(Principal("reader", scopes=frozenset({READ})))
     assert (await api.get(url("users"))).status_code == 403
     act_as(Principal("asker", scopes=frozenset({REQUEST, READ})))
-    assert (await api.get(url("secret"))).status_code == 403
+    assert (await api.get(url("secret"))).status_code == 404
     assert (await api.get(url("users", filters='{"id": {"lte": 5}}'))).status_code == 200
 
     events = execute("SELECT actor, action, outcome, export_type FROM audit_events ORDER BY id")
