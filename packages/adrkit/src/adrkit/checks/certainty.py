@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adrkit.checks.python_module import PythonModule, dotted_name
+from adrkit.checks.reflection import ways_around
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Scope = ast.Module | ast.ClassDef
@@ -202,6 +203,7 @@ def doubts_of(module: PythonModule, dotted: str) -> Iterator[Doubt]:
     found = bindings_of(scope, last)
     yield from _of_bindings(last, found)
     yield from _dynamic(module, scope, last, found[-1].line if found else 0)
+    yield from (Doubt(*way) for way in ways_around(module, scope, last))
     if outer:
         yield from _attribute_stores(module, scope, last)
     else:
@@ -267,8 +269,9 @@ def _parents(tree: ast.AST) -> dict[ast.AST, ast.AST]:
 def _attribute_stores(module: PythonModule, scope: _Scope, name: str) -> Iterator[Doubt]:
     """``Class.NAME = …``, under whatever name the class goes, and ``self.NAME = …`` within it."""
     own = set(ast.walk(scope))
+    mangled = f"_{getattr(scope, 'name', '').lstrip('_')}{name}" if name.startswith("__") else name
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Attribute) or node.attr != name:
+        if not isinstance(node, ast.Attribute) or node.attr not in (name, mangled):
             continue
         if isinstance(node.ctx, ast.Load):
             continue
