@@ -18,6 +18,9 @@ _SKIPPING_ERRORS = {"unittest.SkipTest", "unittest.case.SkipTest", "pytest.skip.
                     "pytest.xfail.Exception"}  # fmt: skip
 _SETUPS = {"setUp", "setUpClass", "asyncSetUp", "setup_method", "setup_class", "setup",
            "setup_module", "setUpModule", "setup_function"}  # fmt: skip
+_MARKING = {"pytestmark.append", "pytestmark.extend"}
+_SKIP_MARKS = {"pytest.mark.skip", "pytest.mark.xfail", "unittest.skip", "unittest.expectedFailure"}
+_EXITS = {"sys.exit", "exit", "quit", "os._exit", "os.abort"}
 _MAX_DEPTH = 10
 
 
@@ -33,6 +36,9 @@ class TestModule:
     def full_name(self, node: ast.expr, depth: int = 0) -> str:
         """ "pytest.mark.skip" for ``m.skip`` behind ``from pytest import mark as m``."""
         if isinstance(node, ast.Call):
+            if dotted_name(node.func) == "getattr" and len(node.args) > 1:
+                key = node.args[1].value if isinstance(node.args[1], ast.Constant) else ""
+                return f"{self.full_name(node.args[0], depth + 1)}.{key!s}"
             node = node.func
         name = dotted_name(node)
         if name is None or depth > _MAX_DEPTH:
@@ -77,6 +83,13 @@ class TestModule:
                     yield from value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
             elif isinstance(node, ast.If | ast.Try):
                 yield from self.pytestmark(node.body)
+            elif (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Call)
+                and dotted_name(node.value.func) in _MARKING
+            ):
+                for value in node.value.args:
+                    yield from value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
 
     def mark_name(self, node: ast.expr) -> str:
         """ "slow" of ``pytest.mark.slow(…)``, "" for what is no mark."""
@@ -101,8 +114,34 @@ class TestModule:
         if short == "mark.parametrize" and call is not None:
             values = call.args[1] if len(call.args) > 1 else next(
                 (k.value for k in call.keywords if k.arg == "argvalues"), None)  # fmt: skip
-            if isinstance(values, ast.List | ast.Tuple | ast.Set) and not values.elts:
-                return "is parametrized with nothing"
+            if isinstance(values, ast.List | ast.Tuple | ast.Set):
+                if not values.elts:
+                    return "is parametrized with nothing"
+                if all(map(self._is_skipped_value, values.elts)):
+                    return "is parametrized with values that are all skipped"
+        return self._of_own_decorator(node)
+
+    def _is_skipped_value(self, node: ast.expr) -> bool:
+        """``pytest.param(…, marks=pytest.mark.skip)``"""
+        if not isinstance(node, ast.Call) or self.full_name(node) != "pytest.param":
+            return False
+        for keyword in node.keywords:
+            if keyword.arg == "marks":
+                marks = keyword.value
+                every = marks.elts if isinstance(marks, ast.List | ast.Tuple) else [marks]
+                return any(map(self.reason_of, every))
+        return False
+
+    def _of_own_decorator(self, node: ast.expr) -> str:
+        """A function of the file that gives back the test with a mark, whatever happens."""
+        made = self.module.find(dotted_name(node) or "-") if isinstance(node, ast.Name) else None
+        if not isinstance(made, _Function) or made.name.startswith("test"):
+            return ""
+        for item in made.body:
+            if isinstance(item, ast.Return) and item.value is not None:
+                for part in ast.walk(item.value):
+                    if isinstance(part, ast.Attribute) and self.full_name(part) in _SKIP_MARKS:
+                        return f"is decorated by {made.name}, which skips"
         return ""
 
     # -- statements that end a test ----------------------------------------------------------
@@ -141,7 +180,7 @@ def why_switched_off(module: PythonModule, names: Sequence[str]) -> str:
     for reason in map(tests.reason_of, tests.pytestmark(tree.body)):
         if reason:
             return f"stands in a file that {reason}"
-    if reason := tests.skips(tree.body):
+    if reason := tests.skips(tree.body) or _ends(tests, tree.body):
         return f"stands in a file that {reason}"
     if _says_no_test(tree.body) or (reason := _setups(tests, tree.body)):
         return f"stands in a file that {reason or 'says __test__ = False'}"
@@ -154,11 +193,19 @@ def why_switched_off(module: PythonModule, names: Sequence[str]) -> str:
     node = module.find(".".join(names))
     if not isinstance(node, _Function):
         return ""
-    for reason in map(tests.reason_of, node.decorator_list):
+    for reason in map(tests.reason_of, [*node.decorator_list, *_marked_later(tree, names)]):
         if reason:
             return reason
     if _is_switched_off_later(tree, names):
         return "has __test__ set to False"
+    if any(
+        tests.full_name(decorator).endswith("pytest.fixture") for decorator in node.decorator_list
+    ):
+        return "is a fixture, which pytest does not collect"
+    if _is_generator(node):
+        return "yields, so that pytest does not run it"
+    if _is_dead(tree, node):
+        return "stands under a condition that never holds"
     return tests.skips(node.body, returns=True)
 
 
@@ -220,6 +267,48 @@ def _is_switched_off_later(tree: ast.Module, names: Sequence[str]) -> bool:
         and any(dotted_name(target) in wanted for target in node.targets)
         for node in ast.walk(tree)
     )
+
+
+def _ends(tests: TestModule, body: Sequence[ast.stmt]) -> str:
+    for node in body:
+        value = node.value if isinstance(node, ast.Expr) else None
+        exits = isinstance(value, ast.Call) and tests.full_name(value) in _EXITS
+        if isinstance(node, ast.Raise) or exits:
+            return f"ends on line {node.lineno}, whatever happens"
+    return ""
+
+
+def _marked_later(tree: ast.Module, names: Sequence[str]) -> Iterator[ast.expr]:
+    """``test_x.pytestmark = [pytest.mark.skip]`` behind the definition."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and any(
+            dotted_name(target) == ".".join([*names, "pytestmark"]) for target in node.targets
+        ):
+            value = node.value
+            yield from value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+
+
+def _is_generator(node: _Function) -> bool:
+    """Whether the function itself yields; one inside of it may."""
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(item, _Function | ast.ClassDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(item)
+    return False
+
+
+def _is_dead(tree: ast.Module, node: _Function) -> bool:
+    for item in ast.walk(tree):
+        if isinstance(item, ast.If | ast.While):
+            checked = (dotted_name(item.test) or "").rpartition(".")[2] == "TYPE_CHECKING"
+            holds = False if checked else truth(item.test)
+            dead = item.body if holds is False else item.orelse if holds is True else []
+            if any(part is node for statement in dead for part in ast.walk(statement)):
+                return True
+    return False
 
 
 def _does_nothing(node: ast.stmt) -> bool:

@@ -78,6 +78,14 @@ class TestCheck:
 
     def _require_one(self, module: PythonModule) -> None:
         """Raises CannotEvaluate when the name is bound again, so that another thing is run."""
+        defined = bindings_of(module.tree, self.names[0])
+        for node in module.tree.body if defined else ():
+            behind = node.lineno > defined[-1].line
+            if behind and isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+                raise CannotEvaluate(
+                    f"the star import on line {node.lineno} may bind {self.names[0]} again",
+                    Evidence(self.file, node.lineno),
+                )
         scope: ast.Module | ast.ClassDef | None = module.tree
         for depth, name in enumerate(self.names):
             if scope is None:
