@@ -126,13 +126,16 @@ def read_key_order(answer: str | None) -> KeyOrder:
 
 
 _DATABASE = sql.SQL("""
-    SELECT d.datname, d.datlocprovider::text,
-           d.datcollate::text, d.datcollversion,
+    SELECT d.datname::pg_catalog.text, d.datlocprovider::pg_catalog.text,
+           d.datcollate::pg_catalog.text, d.datcollversion,
            pg_catalog.pg_database_collation_actual_version(d.oid)
-    FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()""")
+    FROM pg_catalog.pg_database AS d
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()""")
 _OLD_DATABASE = sql.SQL("""
-    SELECT d.datname, 'c', d.datcollate::text, NULL::text, NULL::text
-    FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()""")
+    SELECT d.datname::pg_catalog.text, 'c', d.datcollate::pg_catalog.text,
+           NULL::pg_catalog.text, NULL::pg_catalog.text
+    FROM pg_catalog.pg_database AS d
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()""")
 
 # Every type that a key's types are made of, with the collation it is compared by there. jsonb
 # compares its texts, and a type that does not ship whatever it likes, by the database's collation:
@@ -140,63 +143,79 @@ _OLD_DATABASE = sql.SQL("""
 _QUERY = sql.SQL("""
     WITH RECURSIVE relation AS (
         SELECT c.oid FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = {schema} AND c.relname = {table}
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE n.nspname OPERATOR(pg_catalog.=) {schema}
+          AND c.relname OPERATOR(pg_catalog.=) {table}
     ), columns AS (
         SELECT k.n, a.attnum, a.atttypid, a.attcollation
-        FROM pg_catalog.json_array_elements_text({key}::json) WITH ORDINALITY AS k (name, n)
-        JOIN pg_catalog.pg_attribute AS a ON a.attname = k.name AND NOT a.attisdropped
-        JOIN relation AS r ON r.oid = a.attrelid
+        FROM pg_catalog.json_array_elements_text({key}::pg_catalog.json)
+            WITH ORDINALITY AS k (name, n)
+        JOIN pg_catalog.pg_attribute AS a
+          ON a.attname::pg_catalog.text OPERATOR(pg_catalog.=) k.name AND NOT a.attisdropped
+        JOIN relation AS r ON r.oid OPERATOR(pg_catalog.=) a.attrelid
     ), part (type, rule) AS (
         SELECT atttypid, attcollation FROM columns
         UNION
         SELECT inner_part.type, inner_part.rule
         FROM part AS p
-        JOIN pg_catalog.pg_type AS t ON t.oid = p.type
+        JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) p.type
         CROSS JOIN LATERAL (
-            SELECT t.typbasetype, p.rule WHERE t.typtype = 'd'
+            SELECT t.typbasetype, p.rule WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
             UNION ALL
-            SELECT t.typelem, p.rule WHERE t.typcategory = 'A' AND t.typelem <> 0
+            SELECT t.typelem, p.rule
+            WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
+              AND t.typelem OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
             UNION ALL
             SELECT r.rngsubtype, r.rngcollation FROM pg_catalog.pg_range AS r
-            WHERE t.oid IN (
-                r.rngtypid, (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid)
+            WHERE t.oid OPERATOR(pg_catalog.=) r.rngtypid
+               OR t.oid OPERATOR(pg_catalog.=) (
+                   pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'rngmultitypid'
+               )::pg_catalog.oid
             UNION ALL
             SELECT a.atttypid, a.attcollation FROM pg_catalog.pg_attribute AS a
-            WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
-              AND NOT a.attisdropped
+            WHERE t.typtype OPERATOR(pg_catalog.=) 'c'
+              AND a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+              AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped
         ) AS inner_part (type, rule)
     ), parts AS (
         SELECT p.type, p.rule, t.typname, t.typtype,
-               t.typtype = 'b' AND t.typcategory <> 'A' AND t.oid >= 16384 AS is_own,
-               t.oid < 16384 AND t.typname LIKE 'reg%' AS names_objects
-        FROM part AS p JOIN pg_catalog.pg_type AS t ON t.oid = p.type
+               t.typtype OPERATOR(pg_catalog.=) 'b' AND t.typcategory OPERATOR(pg_catalog.<>) 'A'
+                   AND t.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AS is_own,
+               t.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid
+                   AND pg_catalog.starts_with(t.typname::pg_catalog.text, 'reg')
+                   AS names_objects
+        FROM part AS p
+        JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) p.type
     ), used AS (
-        SELECT rule AS oid FROM parts WHERE rule <> 0
+        SELECT rule AS oid FROM parts WHERE rule OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
         UNION
-        SELECT 100 FROM parts WHERE type = 'pg_catalog.jsonb'::pg_catalog.regtype OR is_own
+        SELECT 100::pg_catalog.oid FROM parts
+        WHERE type OPERATOR(pg_catalog.=)
+              'pg_catalog.jsonb'::pg_catalog.regtype::pg_catalog.oid OR is_own
     ), database (name, provider, locale, recorded, actual) AS ({database}), collations AS (
         SELECT u.oid,
-               CASE WHEN l.collprovider = 'd' THEN d.name
-                    ELSE pg_catalog.quote_ident(n.nspname) || '.'
-                         || pg_catalog.quote_ident(l.collname) END AS name,
-               l.collprovider = 'd' AS is_database,
-               CASE WHEN l.collprovider = 'd' THEN d.provider
-                    ELSE l.collprovider::text END AS provider,
-               CASE WHEN l.collprovider = 'd' THEN d.locale ELSE l.collcollate::text END AS locale,
-               CASE WHEN l.collprovider = 'd' THEN d.recorded
-                    ELSE l.collversion::text END AS recorded,
-               CASE WHEN l.collprovider = 'd' THEN d.actual
+               CASE WHEN l.collprovider OPERATOR(pg_catalog.=) 'd' THEN d.name
+                    ELSE pg_catalog.concat(
+                        pg_catalog.quote_ident(n.nspname::pg_catalog.text), '.',
+                        pg_catalog.quote_ident(l.collname::pg_catalog.text)) END AS name,
+               l.collprovider OPERATOR(pg_catalog.=) 'd' AS is_database,
+               CASE WHEN l.collprovider OPERATOR(pg_catalog.=) 'd' THEN d.provider
+                    ELSE l.collprovider::pg_catalog.text END AS provider,
+               CASE WHEN l.collprovider OPERATOR(pg_catalog.=) 'd' THEN d.locale
+                    ELSE l.collcollate::pg_catalog.text END AS locale,
+               CASE WHEN l.collprovider OPERATOR(pg_catalog.=) 'd' THEN d.recorded
+                    ELSE l.collversion::pg_catalog.text END AS recorded,
+               CASE WHEN l.collprovider OPERATOR(pg_catalog.=) 'd' THEN d.actual
                     ELSE pg_catalog.pg_collation_actual_version(l.oid) END AS actual
         FROM used AS u
-        JOIN pg_catalog.pg_collation AS l ON l.oid = u.oid
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = l.collnamespace
+        JOIN pg_catalog.pg_collation AS l ON l.oid OPERATOR(pg_catalog.=) u.oid
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) l.collnamespace
         CROSS JOIN database AS d
     ), descendants (oid) AS (
         SELECT oid FROM relation
         UNION
         SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i
-        JOIN descendants AS d ON d.oid = i.inhparent
+        JOIN descendants AS d ON d.oid OPERATOR(pg_catalog.=) i.inhparent
     )
     SELECT pg_catalog.json_build_object(
         'relation', (SELECT oid FROM relation),
@@ -204,12 +223,15 @@ _QUERY = sql.SQL("""
             attnum, atttypid, attcollation) ORDER BY n) FROM columns),
         'enums', (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
             e.oid, e.enumsortorder, e.enumlabel) ORDER BY e.enumtypid, e.enumsortorder)
-            FROM pg_catalog.pg_enum AS e WHERE e.enumtypid IN (SELECT type FROM parts)),
+            FROM pg_catalog.pg_enum AS e
+            WHERE e.enumtypid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT type FROM parts))),
         'has_own_types', (SELECT pg_catalog.bool_or(is_own) FROM parts),
         'has_names_of_objects', (SELECT pg_catalog.bool_or(names_objects) FROM parts),
         'collations', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', name, 'is_database', is_database, 'provider', provider, 'locale', locale,
             'recorded', recorded, 'actual', actual) ORDER BY oid) FROM collations),
-        'files', (SELECT pg_catalog.json_agg(pg_catalog.pg_relation_filenode(i.indexrelid)
+        'files', (SELECT pg_catalog.json_agg(
+            pg_catalog.pg_relation_filenode(i.indexrelid::pg_catalog.regclass)
             ORDER BY i.indexrelid) FROM pg_catalog.pg_index AS i
-            JOIN descendants AS d ON d.oid = i.indrelid))::text""")
+            JOIN descendants AS d ON d.oid OPERATOR(pg_catalog.=) i.indrelid)
+    )::pg_catalog.text""")

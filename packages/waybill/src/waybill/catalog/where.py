@@ -13,7 +13,8 @@ fast with a subselect but estimated blindly, and the estimate is what progress s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from uuid import UUID
 
 from psycopg import sql
 
@@ -23,6 +24,12 @@ from waybill.catalog.relation_sql import source_column
 from waybill.catalog.scope import Parameter, RowScope
 
 _MEANINGS = {"eq": "=", "ne": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+# Of a value's kinds, in this order (every datetime is a date): psycopg would name types bare.
+_TYPED: tuple[tuple[type, sql.SQL], ...] = (
+    (datetime, sql.SQL("timestamptz")),
+    (date, sql.SQL("date")),
+    (UUID, sql.SQL("uuid")),
+)
 
 
 def where_clause(
@@ -48,7 +55,7 @@ def where_clause(
     if since is not None:
         at_least = known.get(since[0], BUILTIN).operator(">=")
         parts.append(
-            sql.SQL("{} {} {}").format(source_column(since[0]), at_least, sql.Literal(since[1]))
+            sql.SQL("{} {} {}").format(source_column(since[0]), at_least, _constant(since[1]))
         )
     if scope is not None:
         parts.insert(0, _scope(scope, principal or {}))
@@ -84,8 +91,13 @@ def _comparison(condition: Condition, compared: Comparisons) -> sql.Composable:
     return comparison
 
 
-def _constant(value: Value) -> sql.Literal:
+def _constant(value: Value) -> sql.Composable:
     # A text is left untyped, so it works for varchar, citext, enums and domains and their indexes.
+    for kind, type_name in _TYPED:
+        if isinstance(value, kind):
+            is_local = isinstance(value, datetime) and value.tzinfo is None
+            name = sql.SQL("timestamp") if is_local else type_name
+            return sql.SQL("{}::pg_catalog.{}").format(sql.Literal(str(value)), name)
     return sql.Literal(value)
 
 

@@ -220,26 +220,31 @@ def _code_points(characters: frozenset[str]) -> sql.Literal:
 
 
 # COLLATE "C": code points decide, and the patterns also run on a column with a nondeterministic
-# collation, which regular expressions refuse.
+# collation, which regular expressions refuse. Operators are written with their schema, as all is
+# that runs on a source (catalog/foreign.py).
 _GUARD: Final = sql.SQL(
-    "CASE WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) = ANY ({first}::pg_catalog.int4[]) AND "
-    'CASE WHEN pg_catalog.octet_length({text}) < {size} AND {text} COLLATE "C" ~ {digits} '
-    "THEN false "
-    "WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) = ANY ({always}::pg_catalog.int4[]) "
-    "THEN true "
-    "WHEN pg_catalog.length(pg_catalog.left({text}, {size})) < {size} "
-    'THEN {text} COLLATE "C" ~ {starts_formula} AND NOT ('
-    "pg_catalog.ascii(pg_catalog.right({text}, 1)) = ANY ({ends}::pg_catalog.int4[]) "
-    'AND ({text} COLLATE "C" ~ {number} OR {text} COLLATE "C" ~ {telephone})) '
-    'ELSE pg_catalog.left({text}, {size}) COLLATE "C" ~ {starts_formula} '
-    'OR pg_catalog.left({text}, {size}) COLLATE "C" ~ {shows_nothing} END '
-    "THEN '''' || {text} ELSE {text} END"
+    "CASE WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) "
+    "OPERATOR(pg_catalog.=) ANY ({first}::pg_catalog.int4[]) AND "
+    "CASE WHEN pg_catalog.octet_length({text}) OPERATOR(pg_catalog.<) {size} "
+    'AND {text} COLLATE "C" OPERATOR(pg_catalog.~) {digits} THEN false '
+    "WHEN pg_catalog.ascii(pg_catalog.left({text}, 1)) "
+    "OPERATOR(pg_catalog.=) ANY ({always}::pg_catalog.int4[]) THEN true "
+    "WHEN pg_catalog.length(pg_catalog.left({text}, {size})) OPERATOR(pg_catalog.<) {size} "
+    'THEN {text} COLLATE "C" OPERATOR(pg_catalog.~) {starts_formula} AND NOT ('
+    "pg_catalog.ascii(pg_catalog.right({text}, 1)) "
+    "OPERATOR(pg_catalog.=) ANY ({ends}::pg_catalog.int4[]) "
+    'AND ({text} COLLATE "C" OPERATOR(pg_catalog.~) {number} '
+    'OR {text} COLLATE "C" OPERATOR(pg_catalog.~) {telephone})) '
+    'ELSE pg_catalog.left({text}, {size}) COLLATE "C" OPERATOR(pg_catalog.~) {starts_formula} '
+    'OR pg_catalog.left({text}, {size}) COLLATE "C" OPERATOR(pg_catalog.~) {shows_nothing} END '
+    "THEN '''' OPERATOR(pg_catalog.||) {text} ELSE {text} END"
 )
 
 # ``char(n)``, whose text has to be made by ``concat`` for each look at it: not for those between A
 # and DEL, where nothing dangerous begins. (The operators compare bytes, whatever the collation.)
 _GUARD_BPCHAR: Final = sql.SQL(
-    "CASE WHEN {value} ~>=~ {start}::pg_catalog.bpchar AND {value} ~<~ {end}::pg_catalog.bpchar "
+    "CASE WHEN {value} OPERATOR(pg_catalog.~>=~) {start}::pg_catalog.bpchar "
+    "AND {value} OPERATOR(pg_catalog.~<~) {end}::pg_catalog.bpchar "
     "THEN {value}::pg_catalog.bpchar ELSE ({guarded})::pg_catalog.bpchar END"
 )
 

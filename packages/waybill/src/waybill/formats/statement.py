@@ -56,17 +56,18 @@ def csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
     if formula_guard and is_guarded_column(column):
         return guard_expression(value, column.base_type_oid)
     if column.base_type_oid == TIMESTAMPTZ_OID:
-        text = sql.SQL("{}::pg_catalog.text || ':00'").format(value)
-        type_name = sql.SQL("timestamptz '0001-01-01 00:00:00+00'")
-        end = sql.SQL("timestamptz 'infinity'")
+        text = sql.SQL("{}::pg_catalog.text OPERATOR(pg_catalog.||) ':00'").format(value)
+        type_name = sql.SQL("'0001-01-01 00:00:00+00'::pg_catalog.timestamptz")
+        end = sql.SQL("'infinity'::pg_catalog.timestamptz")
     elif column.base_type_oid == TIMESTAMP_OID:
         text = sql.SQL("{}::pg_catalog.text").format(value)
-        type_name = sql.SQL("timestamp '0001-01-01 00:00:00'")
-        end = sql.SQL("timestamp 'infinity'")
+        type_name = sql.SQL("'0001-01-01 00:00:00'::pg_catalog.timestamp")
+        end = sql.SQL("'infinity'::pg_catalog.timestamp")
     else:
         return value
     return sql.SQL(
-        "CASE WHEN {value} >= {start} AND {value} < {end} "
+        "CASE WHEN {value} OPERATOR(pg_catalog.>=) {start} "
+        "AND {value} OPERATOR(pg_catalog.<) {end} "
         "THEN pg_catalog.replace({text}, ' ', 'T') "
         "ELSE pg_catalog.btrim(pg_catalog.to_json({value})::pg_catalog.text, '\"') END"
     ).format(value=value, start=type_name, end=end, text=text)

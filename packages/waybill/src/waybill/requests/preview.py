@@ -183,10 +183,12 @@ class ExportPreviewer:
             rows = shown_count(export_type, snapshot.count_rows(export_type, plan.where))
             if rows is not None and rows.is_exact:
                 plan.encoder.check_rows(rows.rows, plan.options)
+            # Nothing is resumed behind a sample, so it needs no order.
+            unordered = replace(export_type, order="none", consistency="snapshot")
             began_at = time.monotonic()
             sample_rows, sample_bytes, frame_bytes = _measure(
                 # In the order of the key it could mean sorting everything first.
-                replace(plan, export_type=replace(export_type, order="none"), limit=SAMPLE_ROWS),
+                replace(plan, export_type=unordered, limit=SAMPLE_ROWS),
                 snapshot,
             )
             sample_seconds = max(time.monotonic() - began_at, 0.001)

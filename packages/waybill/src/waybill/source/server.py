@@ -50,10 +50,11 @@ _IDENTITY = sql.SQL("""
     SELECT s.system_identifier::pg_catalog.text,
            CASE WHEN pg_catalog.pg_is_in_recovery()
                 THEN greatest(c.timeline_id, r.min_recovery_end_timeline)::pg_catalog.text
-                ELSE ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(
+                ELSE pg_catalog.concat('x', pg_catalog.left(pg_catalog.pg_walfile_name(
                      pg_catalog.pg_current_wal_lsn()), 8))::pg_catalog.bit(32)::pg_catalog.int8
                      ::pg_catalog.text
            END,
-           pg_catalog.to_json(pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.#>>) '{}'
+           pg_catalog.to_json(pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.#>>)
+               '{}'::pg_catalog.text[]
     FROM pg_catalog.pg_control_system() AS s, pg_catalog.pg_control_checkpoint() AS c,
          pg_catalog.pg_control_recovery() AS r""")

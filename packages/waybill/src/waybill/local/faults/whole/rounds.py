@@ -46,8 +46,10 @@ _ROWS = (0, 900, 6_000, 14_000, 14_000)
 """The largest makes three parts of an upload, so that there is something to resume."""
 _STREAMS = 0.2
 """How many of all exports are streams."""
+_CALM = ("insert", "update", "delete", "renumber", "trap", "detach")
+"""What leaves a table the one it is, so that a killed export of it can be resumed."""
 _MANY_EXPORTS = 60
-"""Of so many, several have always been resumed."""
+"""Of so many, some have been resumed, even on a machine that is busy."""
 _TURNS = 2
 _AT_ONCE = 2
 _ATTEMPT_SECONDS = 120.0
@@ -122,6 +124,7 @@ def fuzz(
             rounds = None if rounds is None else rounds - 1
             server = chance.choice(servers)
             kinds = [kind for kind in KINDS if kind.needs in {None, *server.has}]
+            calm = _CALM if plant is None and chance.random() < 0.5 else ()
             with server.database() as dsn:
                 scenario = Scenario(
                     dsn,
@@ -129,7 +132,7 @@ def fuzz(
                     chance.choice(shapes),
                     chance.choice(sizes),
                     random.Random(chance.random()),  # noqa: S311
-                    changes,
+                    changes or calm,
                 )
                 _Round(service, scenario, chance, tally, console, plant, server.name).run()
     console.print(
