@@ -84,7 +84,7 @@ def test_segments_that_do_not_meet_are_wrong(ends: tuple[str | None, str | None]
     assert verdict.problem == "the manifest does not say where its segments end"
 
 
-@pytest.mark.parametrize("name", ["varchar", "int array"])
+@pytest.mark.parametrize("name", ["varchar", "int array", "name"])
 def test_segments_are_judged_by_the_keys_own_order(fault_stack: LocalStack, name: str) -> None:
     """By no operator of ``public``, and not by the key's text."""
     (kind,) = (each for each in KINDS if each.name == name)

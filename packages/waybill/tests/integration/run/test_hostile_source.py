@@ -21,7 +21,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, update
 
-from waybill.bootstrap import Services
+from waybill.bootstrap.everything import Services
 from waybill.catalog import (
     Catalog,
     Column,

@@ -121,9 +121,11 @@ class Scenario:
             elif self.shape == "join":
                 connection.execute("CREATE TABLE other AS SELECT n FROM t WHERE n % 3 > 0")
             connection.execute("ANALYZE")
-            # What numbers' keys are, without an index: the judge's own order.
+            # What numbers' keys are, without an index: the judge's own order. Its columns are the
+            # relation's, since a key's collation is its column's and not its value's.
+            connection.execute(f"CREATE TABLE judge (n int, {self._key_columns()})".encode())
             connection.execute(
-                f"CREATE TABLE judge AS SELECT n, {self._values()}"
+                f"INSERT INTO judge SELECT n, {self._values()}"
                 f" FROM generate_series(1, {self.most}) AS n".encode()
             )
             self.states.append(self.read(connection))
@@ -277,15 +279,16 @@ class Scenario:
         return connection
 
     def _create(self, name: str) -> bytes:
-        columns = ", ".join(
-            f"{k} {t} NOT NULL" for k, t in zip(self.key, self.kind.types, strict=True)
-        )
         keys = ", ".join(self.key)
         by_hash = f" PARTITION BY HASH ({keys})" if self.shape == "partitioned" else ""
         return (
-            f"CREATE TABLE {name} (n int NOT NULL, v int NOT NULL, note text, {columns},"
-            f" PRIMARY KEY ({keys})){by_hash}"
+            f"CREATE TABLE {name} (n int NOT NULL, v int NOT NULL, note text,"
+            f" {self._key_columns()}, PRIMARY KEY ({keys})){by_hash}"
         ).encode()
+
+    def _key_columns(self) -> str:
+        pairs = zip(self.key, self.kind.types, strict=True)
+        return ", ".join(f"{name} {type_name} NOT NULL" for name, type_name in pairs)
 
     def _partition(self, name: str, number: int) -> bytes:
         return (
