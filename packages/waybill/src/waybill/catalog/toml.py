@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,14 +44,28 @@ def load_catalog(path: str | Path) -> Catalog:
         raise ConfigurationError(
             f"The catalog {file} cannot be read: {exc.strerror}. Give this process a readable file."
         ) from exc
+    return parse_catalog(_decode(raw, str(file)), name=str(file))
+
+
+def _decode(raw: bytes, name: str) -> str:
+    """Return the text of a file, a byte order mark taken off; TOML is UTF-8 and nothing else."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw[:4]:
+        problem = Problem(None, f"not UTF-8 but UTF-16, which Notepad calls Unicode; {_SAVE_AS}")
+        raise CatalogFileError(name, [problem])
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        line = raw.count(b"\n", 0, exc.start) + 1
-        raise CatalogFileError(
-            str(file), [Problem(Position(line, 1), "not UTF-8; save the file in that encoding")]
-        ) from exc
-    return parse_catalog(text, name=str(file))
+        before = raw[: exc.start].decode("utf-8", "replace").removeprefix("\ufeff")
+        position = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        problem = Problem(
+            position,
+            f"not UTF-8 (byte 0x{raw[exc.start]:02X}) but some other encoding, such as ANSI or "
+            f"Latin-1; {_SAVE_AS}",
+        )
+        raise CatalogFileError(name, [problem]) from exc
+
+
+_SAVE_AS = "save it as UTF-8 (in Notepad: File, Save as, Encoding: UTF-8)"
 
 
 def parse_catalog(text: str, *, name: str = "waybill.toml") -> Catalog:

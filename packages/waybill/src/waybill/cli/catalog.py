@@ -77,11 +77,11 @@ def check(
 ) -> None:
     """Hold a catalog against its database: tables, columns, rights, keys."""
     from waybill.catalog import load
-    from waybill.catalog.check import check_catalog
+    from waybill.requests.check_formats import check_everything
 
     source = _source(dsn, dsn_file, ask_password)
     loaded = load(catalog)
-    findings = check_catalog(loaded, source)
+    findings = check_everything(loaded, source)
     console = Console(highlight=False)
     for finding in findings:
         console.print(str(finding), markup=False, soft_wrap=True)

@@ -124,6 +124,14 @@ class Encoder(Protocol):
         """
         return parse_options(self.name, self.options_model, raw)
 
+    def check_columns(self, headers: Mapping[str, str], options: FormatOptions) -> None:
+        """Make sure that a file can have columns of these headers (by column, in order).
+
+        Raises:
+            InvalidOption: it cannot, with these options.
+        """
+        return
+
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> Encoding: ...
 
     def row_counter(self, options: FormatOptions) -> RowCounter | None:
@@ -164,18 +172,18 @@ def parse_options(
         raise InvalidOption(name, reason) from exc
 
 
-def check_labels(labels: Sequence[str]) -> None:
-    """Refuse labels that a spreadsheet would run; the guard leaves headers as they are.
+def check_labels(headers: Mapping[str, str]) -> None:
+    """Refuse headers that a spreadsheet would run; the guard leaves them as they are.
 
     Raises:
         InvalidOption: there is one.
     """
-    for label in labels:
-        if needs_guard(label):
+    for name, header in headers.items():
+        if needs_guard(header):
             raise InvalidOption(
                 "columns",
-                "a column label begins like a formula; choose another label, or turn the option "
-                "formula_guard off",
+                f"the header of column {name!r} begins like a formula; give the column another "
+                "label, or turn the option formula_guard off",
             )
 
 

@@ -16,6 +16,7 @@ How values are written:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from psycopg import sql
@@ -60,8 +61,6 @@ class CsvEncoding:
         self._headers = [column.header for column in plan.columns]
         self._terminator = _TERMINATORS[options.line_terminator]
         self._rows = 0
-        if options.formula_guard:
-            check_labels(self._headers)
         self.statement: sql.Composed = copy_csv(
             plan,
             delimiter=options.delimiter,
@@ -127,7 +126,13 @@ class CsvEncoder(Encoder):
     extension = "csv"
     options_model: type[FormatOptions] = CsvOptions
 
+    def check_columns(self, headers: Mapping[str, str], options: FormatOptions) -> None:
+        read = CsvOptions.model_validate(options, from_attributes=True)
+        if read.formula_guard and read.header:
+            check_labels(headers)
+
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> CsvEncoding:
+        self.check_columns(plan.headers, plan.options)
         return CsvEncoding(plan, CsvOptions.model_validate(plan.options, from_attributes=True))
 
     def row_counter(self, options: FormatOptions) -> CsvRowCounter:

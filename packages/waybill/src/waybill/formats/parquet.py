@@ -6,10 +6,13 @@ writes no Parquet need not pay.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from waybill.errors import InvalidOption
 from waybill.formats.base import Encoder, FileFacts
 from waybill.formats.plan import ExportPlan, FormatOptions
 
@@ -24,6 +27,12 @@ class ParquetOptions(FormatOptions):
     """Columns (by name) to write as PostgreSQL's text, whatever their type: for values that a type
     of Parquet does not hold, such as ``infinity``."""
 
+    @field_validator("text_columns", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        # As the command line has it: ``text_columns=a,b``. A name with a comma needs the array.
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
 
 class ParquetEncoder(Encoder):
     name = "parquet"
@@ -32,9 +41,17 @@ class ParquetEncoder(Encoder):
     options_model: type[FormatOptions] = ParquetOptions
     is_compressed = True
 
+    def check_columns(self, headers: Mapping[str, str], options: FormatOptions) -> None:
+        for name in ParquetOptions.model_validate(options, from_attributes=True).text_columns:
+            if name not in headers:
+                near = difflib.get_close_matches(name, headers, n=1)
+                guess = f"; did you mean {near[0]!r}?" if near else ""
+                raise InvalidOption("text_columns", f"the export has no column {name!r}{guess}")
+
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> ParquetEncoding:
         from waybill.formats.parquet_file import ParquetEncoding
 
+        self.check_columns(plan.headers, plan.options)
         options = ParquetOptions.model_validate(plan.options, from_attributes=True)
         return ParquetEncoding(plan, options.codec, options.text_columns, facts)
 

@@ -14,7 +14,6 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waybill.errors import InvalidOption
 from waybill.formats.arrow_text import DELIMITER, QUOTE, read_columns
 from waybill.formats.arrow_types import arrow_column
 from waybill.formats.base import FileFacts, UnreadableFile
@@ -35,7 +34,6 @@ class ParquetEncoding(BlockEncoding):
         text_columns: Collection[str],
         facts: FileFacts | None,
     ) -> None:
-        _check_text_columns(plan, text_columns)
         self._columns = [arrow_column(column, text_columns) for column in plan.columns]
         super().__init__(
             copy_values(
@@ -80,13 +78,6 @@ class ParquetEncoding(BlockEncoding):
         table = pa.Table.from_batches(self._group, self._schema)
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         self._group, self._group_bytes = [], 0
-
-
-def _check_text_columns(plan: ExportPlan, text_columns: Collection[str]) -> None:
-    names = {column.name for column in plan.columns}
-    for name in text_columns:
-        if name not in names:
-            raise InvalidOption("text_columns", f"the export has no column {name!r}")
 
 
 class _Sink(io.RawIOBase):

@@ -41,6 +41,11 @@ class ExportPlan:
     codec: Codec | None = None
 
     @property
+    def headers(self) -> dict[str, str]:
+        """The header of each column, by the column's name."""
+        return {column.name: column.header for column in self.columns}
+
+    @property
     def order_by(self) -> tuple[str, ...]:
         """The source columns the file is ordered by; empty when the order is PostgreSQL's."""
         return self.export_type.key if self.export_type.order == "key" else ()

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pydantic import Field
 
-from waybill.errors import FileTooLarge
+from waybill.errors import FileTooLarge, InvalidOption
 from waybill.formats.base import Encoder, FileFacts, check_labels
 from waybill.formats.plan import ExportPlan, FormatOptions
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 1_048_576
 """Of a sheet, the header included: a limit of Excel, which LibreOffice shares."""
 
+
+MAX_CELL_CHARACTERS: Final = 32_767
+"""Of a cell's text, in UTF-16."""
 
 FEWEST_ROWS: Final = 1_000
 """Of a sheet that is asked for. Each sheet costs time, memory and bytes of its own: with two rows
@@ -52,12 +56,22 @@ class XlsxEncoder(Encoder):
     options_model: type[FormatOptions] = XlsxOptions
     is_compressed = True
 
+    def check_columns(self, headers: Mapping[str, str], options: FormatOptions) -> None:
+        if XlsxOptions.model_validate(options, from_attributes=True).formula_guard:
+            check_labels(headers)
+        for name, header in headers.items():
+            if len(header.encode("utf-16-le")) > 2 * MAX_CELL_CHARACTERS:
+                raise InvalidOption(
+                    "columns",
+                    f"the header of column {name!r} has more than the 32,767 characters that a "
+                    "spreadsheet's cell takes; give it a shorter label",
+                )
+
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> XlsxEncoding:
         from waybill.formats.xlsx_file import XlsxEncoding
 
         options = XlsxOptions.model_validate(plan.options, from_attributes=True)
-        if options.formula_guard:
-            check_labels([column.header for column in plan.columns])
+        self.check_columns(plan.headers, plan.options)
         return XlsxEncoding(
             plan,
             formula_guard=options.formula_guard,

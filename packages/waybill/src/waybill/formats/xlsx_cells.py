@@ -33,8 +33,7 @@ from waybill.formats.arrow_text import (
     number,
 )
 from waybill.formats.statement import csv_value
-
-MAX_CELL_CHARACTERS: Final = 32_767
+from waybill.formats.xlsx import MAX_CELL_CHARACTERS
 
 _EPOCH_DAYS: Final = 25_569  # 1970-01-01 in days since 1899-12-30, Excel's day 0
 _FIRST_DAY: Final = 61  # 1900-03-01

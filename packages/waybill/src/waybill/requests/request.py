@@ -83,10 +83,14 @@ class ExportRequest:
         options = self.check_names(export_type)
         conditions = read_filters(export_type.filters, self.filters, export_type.name)
         since = self._since(export_type)
+        columns = export_type.select(self.columns) if self.columns else ()
+        if exported := columns or export_type.columns:
+            headers = {column.name: column.header for column in exported}
+            get_encoder(self.format).check_columns(headers, options)
         return ExportRequest(
             export_type=self.export_type,
             format=self.format,
-            columns=export_type.select(self.columns) if self.columns else (),
+            columns=columns,
             filters=filters_json(conditions),
             since=since.isoformat() if since else None,
             compression=self.compression,

@@ -129,10 +129,11 @@ class ExportService:
         Raises:
             what ``Access.check_request`` raises
             UnknownColumn: the source has no such column.
+            InvalidOption: the format cannot have the source's columns with these options.
         """
         checked = self._access.check_request(principal, request)
         export_type = self._catalog.get_type(checked.export_type)
-        await self._source_columns.check(export_type, checked.columns)
+        await self._source_columns.check(export_type, checked)
         return checked, export_type
 
     async def _publish(self, job: ExportJob) -> None:

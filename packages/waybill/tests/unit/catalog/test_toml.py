@@ -205,7 +205,36 @@ def test_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 def test_file_in_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "waybill.toml"
     file.write_bytes(b"[exports.users]\ntitle = 'Gr\xfc\xdfe'\n")
-    with pytest.raises(CatalogFileError, match=r"waybill\.toml:2:1: not UTF-8"):
+    with pytest.raises(CatalogFileError, match=r"toml:2:12: not UTF-8 \(byte 0xFC\).*Save as"):
+        load_catalog(file)
+
+
+NOTEPADS = '# Grüße 🙂\r\n[exports.users]\r\ntable = "users"\r\ntitle = "Grüße"\r\n'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_file_saved_by_notepad_as_utf_8_loads(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "waybill.toml"
+    file.write_bytes(NOTEPADS.encode(encoding))
+
+    assert load_catalog(file)["users"].title == "Grüße"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_file_saved_as_utf_16_is_refused_with_what_to_do(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "waybill.toml"
+    bom = "\ufeff" if encoding.endswith("e") else ""
+    file.write_bytes((bom + NOTEPADS).encode(encoding))
+
+    with pytest.raises(CatalogFileError, match=r"toml: not UTF-8 but UTF-16.*save it as UTF-8"):
+        load_catalog(file)
+
+
+def test_mistake_in_notepads_file_is_told_by_its_own_line_and_column(tmp_path: Path) -> None:
+    file = tmp_path / "waybill.toml"
+    file.write_bytes((NOTEPADS + 'key = "id\r\n').encode("utf-8-sig"))
+
+    with pytest.raises(CatalogFileError, match=r"toml:5:10: not valid TOML"):
         load_catalog(file)
 
 
