@@ -25,6 +25,10 @@ class BodyLimit:
 
     The body is held here, at most ``max_bytes`` of it, and handed on whole: raising from within
     ``receive`` would reach the framework as a parsing error instead.
+
+    FastAPI's ``max_body_size`` (0.165) bounds the length alone, once a route reads: it waits for a
+    slow body for ever, reads strangers' bodies, and answers in plain text where our routes answer
+    with problems.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:

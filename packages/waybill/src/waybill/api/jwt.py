@@ -5,6 +5,11 @@ The configuration says which algorithms count and where keys come from. Of the t
 or another algorithm is refused before a key is looked up, a key never serves an algorithm that is
 not its own, and ``jku``, ``jwk``, ``x5u`` and ``x5c`` are not looked at.
 
+PyJWT verifies signatures; claims are checked here, since its ``decode`` would lose what is
+promised: a claim that is named twice is refused (it takes the last), times are held against
+``Clock`` and may not be infinite, keys without a ``kid`` are tried in turn, and reasons name the
+claim and a remedy.
+
 No token, nor any part of one, goes into a log or a message.
 """
 

@@ -17,6 +17,7 @@ from waybill.jobs.checkpoints import forget_checkpoint
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
+from waybill.keep_alive import keep_alive
 from waybill.notify.notifications import build_outbox
 
 
@@ -73,12 +74,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": 5,
-            "keepalives": 1,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            # A peer that vanished without a word is noticed in 30 s, inside a lease of 60 s.
-            "tcp_user_timeout": 30_000,
+            **keep_alive(),
             "application_name": "waybill",
             # Our own statements are small; one that waits is a fault to see, not to sit out.
             "options": "-c statement_timeout=15000 -c lock_timeout=5000",

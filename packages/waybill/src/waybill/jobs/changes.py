@@ -23,6 +23,7 @@ import psycopg
 
 from waybill.errors import TooManyWatchers
 from waybill.jobs.job import ExportJob
+from waybill.keep_alive import keep_alive
 from waybill.log import get_logger
 
 log = get_logger(__name__)
@@ -176,12 +177,8 @@ class ExportChanges:
             self._dsn,
             autocommit=True,
             connect_timeout=5,
-            keepalives=1,
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,
             application_name="waybill-changes",
+            **keep_alive(),
         )
 
     async def _hear(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from waybill.errors import LeaseLost
 from waybill.jobs.checkpoint_tables import export_checkpoints
 from waybill.jobs.job import ExportJob, Lease
+from waybill.keep_alive import keep_alive
 from waybill.log import get_logger
 from waybill.manifest import ManifestSnapshot
 from waybill.storage.base import PartReceipt
@@ -208,13 +209,10 @@ class CheckpointLog:
                 self._dsn,
                 autocommit=True,
                 connect_timeout=5,
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=10_000,
                 application_name="waybill checkpoints",
                 # Less than the heartbeat, which waits for the same row.
                 options="-c statement_timeout=5000 -c lock_timeout=5000",
+                **keep_alive(seconds=10),
             )
         return self._connection
 

@@ -30,6 +30,7 @@ from waybill.errors import (
     SourceRejected,
     SourceUnavailable,
 )
+from waybill.keep_alive import keep_alive
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.keys import KEY_INDEX, PLAIN_UNIQUE_INDEX, UNIQUE_INDEX
 from waybill.source.libpq import Session, error_from_sqlstate
@@ -136,12 +137,7 @@ class PostgresSource:
                 application_name=application_name[:63],
                 connect_timeout=self._settings.connect_timeout_seconds,
                 client_encoding="UTF8",
-                # A vanished server is noticed within 30 s even while it is silent.
-                keepalives=1,
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=4,
-                tcp_user_timeout=30_000,
+                **keep_alive(),
             )
         except psycopg.ProgrammingError as exc:
             raise ConfigurationError(

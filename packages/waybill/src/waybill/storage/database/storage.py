@@ -28,6 +28,7 @@ from waybill.errors import (
     StorageRejected,
     StorageUnavailable,
 )
+from waybill.keep_alive import keep_alive
 from waybill.storage.base import PartReceipt, StaleUpload, StoredObject
 
 _CHUNK_BYTES = 256 * 1024
@@ -284,12 +285,9 @@ class DatabaseStorage:
                 self.options.dsn,
                 autocommit=True,
                 connect_timeout=5,
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=30_000,
                 application_name="waybill storage",
                 options="-c statement_timeout=60000 -c lock_timeout=15000",
+                **keep_alive(),
             )
             # Not ``with connection``: it would commit, and there is nothing left to commit.
             try:
