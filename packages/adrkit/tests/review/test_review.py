@@ -89,6 +89,19 @@ def test_second_citation_of_what_is_not_there_is_found_beside_an_old_one(
     assert rules(reviewed(decided)) == [("stale-citation", "error", "src/app.py", 4)]
 
 
+def test_number_made_up_for_a_test_is_a_note_and_one_of_a_removed_record_an_error(
+    decided: GitProject,
+) -> None:
+    decided.write("tests/test_app.py", "# ADR-0099\n")
+    decided.commit()
+    assert rules(reviewed(decided)) == [("stale-citation", "note", "tests/test_app.py", 1)]
+    (decided.records / "0002-use-logs.md").unlink()
+    decided.write("tests/test_app.py", "# ADR-0099 and ADR-0002\n")
+    decided.commit()
+    found = {(f.level, f.number) for f in reviewed(decided).findings if f.rule == "stale-citation"}
+    assert {("note", 99), ("error", 2)} <= found
+
+
 def test_range_in_which_nothing_changed_finds_nothing(decided: GitProject) -> None:
     assert review(Git(decided.root), decided.root, "HEAD", "HEAD").findings == ()
 

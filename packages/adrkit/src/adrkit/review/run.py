@@ -14,6 +14,7 @@ from adrkit.checks import (
     CitationRun,
     Level,
     Result,
+    Verdict,
     check_citations,
     make_context,
     read_checks,
@@ -33,7 +34,7 @@ from adrkit.renames import Renames
 from adrkit.review.diff import messages, read_diff
 from adrkit.review.exceptions import answered, read_claims
 from adrkit.review.findings import Review, ReviewFinding
-from adrkit.review.signals import Sides, Signal, signals
+from adrkit.review.signals import Sides, Signal, is_no_product, signals
 from adrkit.review.snapshot import Snapshot
 
 _IN_FORCE = (Status.ACCEPTED, Status.PROPOSED)
@@ -265,10 +266,18 @@ class _Review:
             lines = {line.number for line in file.added} if file else set()
             results.sort(key=lambda result: result.line not in lines)
             for result in results[:new]:
+                level = "note" if self._is_example(result) else result.level.value
                 yield ReviewFinding(
-                    "stale-citation", result.level.value, result.message, result.path, result.line,
+                    "stale-citation", level, result.message, result.path, result.line,
                     result.label, result.number,
                 )  # fmt: skip
+
+    def _is_example(self, result: Result) -> bool:
+        """A number that no record ever had, in a test or a document: made up for the occasion.
+        `adr check` holds it against the project all the same."""
+        known = {record.number for record in self.base.snapshot.records}
+        made_up = result.verdict is Verdict.MISSING and result.number not in known
+        return made_up and is_no_product(result.path)
 
     def _stale_paths(self) -> Iterator[ReviewFinding]:
         """What was renamed is followed by every command; what was deleted is gone."""

@@ -44,6 +44,13 @@ _NO_PRODUCT = re.compile(
     r"|(?:^|/)(?:test_[^/]*|conftest\.py|[^/]*[._-](?:test|spec|stories)\.[^/]+)$",
     re.I,
 )
+
+
+def is_no_product(path: str) -> bool:
+    """Whether a file is a test, a document, an example, or somebody else's."""
+    return _NO_PRODUCT.search(path) is not None
+
+
 _PROSE = {".md", ".markdown", ".rst", ".txt", ".adoc", ".svg", ".html", ".css", ".lock"}
 
 
