@@ -101,7 +101,7 @@ MADR = Group("MADR 2, 3 and 4", "List items under the title, or YAML front matte
 ])  # fmt: skip
 
 FRONT = Group("Front matter, in every format",
-              "YAML between `---` or TOML between `+++`; keys in any case, with `-`, `_` or blanks.", [
+              "YAML between `---`, TOML between `+++`, JSON alone or between `;;;`; keys in any case, with `-`, `_` or blanks.", [
     Sample("alone, no section known", "---\nstatus: Accepted\ndate: 2024-03-01\n---\n\n# T\n\n## Why\n",
            "Accepted", "2024-03-01", "T"),
     Sample("with the house's sections", "---\nstatus: Deprecated\n---\n# ADR-0012: T\n\n## Decision\n\nd\n",
@@ -126,6 +126,10 @@ FRONT = Group("Front matter, in every format",
            "Accepted", deciders=("@ann", "@bob")),
     Sample("TOML", "+++\nstatus = \"accepted\"\ndate = 2024-03-01\ntags = [\"a\", \"b\"]\n+++\n# T\n",
            "Accepted", "2024-03-01", tags=("a", "b")),
+    Sample("JSON, as Hugo has it", "{\n\t\"status\": \"accepted\",\n\t\"date\": \"2024-03-01\",\n\t\"tags\": [\"a\"]\n}\n\n# T\n",
+           "Accepted", "2024-03-01", "T", tags=("a",)),
+    Sample("JSON between lines", ";;;\n{\"status\": \"superseded\", \"superseded_by\": 5}\n;;;\n# T\n",
+           "Superseded", title="T", relations=by(5)),
     Sample("Windows line ends", "---\r\nstatus: accepted\r\ndate: 2024-03-01\r\n---\r\n# T\r\n",
            "Accepted", "2024-03-01", "T"),
 ])  # fmt: skip

@@ -119,6 +119,8 @@ def _front_matter_reason(document: Document, front: FrontMatter, line: int, reas
     entry = front.entry("reason")
     if entry is not None and entry.values:
         return Edit(entry.span, quoted(f"{entry.text}; {reason}"))
+    if front.format == "json":  # where a comma belongs is its author's affair
+        raise EditNotPossible(document.path, "reason to edit", 'write a "reason" by hand first')
     sign = " =" if front.format == "toml" else ":"
     return document.insert_after_line(line, f"reason{sign} {quoted(reason)}")
 

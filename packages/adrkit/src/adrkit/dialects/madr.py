@@ -84,7 +84,7 @@ class MadrDialect(ReadsMetadata):
         header = self.header(document)
         edits = []
         front = document.front_matter
-        if header.status is None and front and front.data is not None:
+        if header.status is None and front and front.data is not None and front.format != "json":
             sign = " =" if front.format == "toml" else ":"
             value = f'"{text}"' if successor or front.format == "toml" else text
             lines = [f"status{sign} {value}"]

@@ -1,4 +1,5 @@
-"""Front matter: YAML between ``---`` lines or TOML between ``+++`` lines at the very top.
+"""Front matter at the very top: YAML between ``---`` lines, TOML between ``+++`` lines, or JSON,
+between ``;;;`` lines or as an object of its own (Hugo).
 
 What is read are texts with the place where each is written, never objects: no tag is obeyed, dates
 and numbers stay as they were typed (``0042`` is no octal number). Front matter is a page of keys;
@@ -9,6 +10,7 @@ people write ``deciders: @anna`` and ``title: Queues: why``, which are no YAML.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -26,7 +28,8 @@ _MAX_DEPTH = 20
 
 _BLOCK = re.compile(
     r"(?:---[ \t]*(?:\r\n?|\n)(?P<yaml>.*?)^(?:---|\.\.\.)"
-    r"|\+\+\+[ \t]*(?:\r\n?|\n)(?P<toml>.*?)^\+\+\+)[ \t]*(?=\r|\n|\Z)",
+    r"|\+\+\+[ \t]*(?:\r\n?|\n)(?P<toml>.*?)^\+\+\+"
+    r"|;;;[ \t]*(?:\r\n?|\n)(?P<json>.*?)^;;;)[ \t]*(?=\r|\n|\Z)",
     re.S | re.M,
 )
 # A record may begin with a ruling: without a key or a list between the two it is none of these.
@@ -81,12 +84,14 @@ class _NotReadError(Exception):
 
 def read_front_matter(text: str) -> FrontMatter | None:
     """None when the text does not begin with front matter."""
-    if not text.startswith(("---", "+++")):
+    if text.startswith("{"):
+        return _object(text)
+    if not text.startswith(("---", "+++", ";;;")):
         return None
     match = _BLOCK.match(text)
     if match is None:
         return None
-    name = "yaml" if match["yaml"] is not None else "toml"
+    name = str(match.lastgroup)
     span, content = Span(match.start(), match.end()), Span(*match.span(name))
     body = match[name]
     if name == "yaml" and body.strip() and _MAPPING_LINE.search(body[:MAX_CHARACTERS]) is None:
@@ -95,7 +100,7 @@ def read_front_matter(text: str) -> FrontMatter | None:
         problem = f"longer than {MAX_CHARACTERS // 1024} KiB"
         return FrontMatter(body, span, content, None, problem, name)
     try:
-        read = _yaml(body, content.start) if name == "yaml" else _toml(body, content.start)
+        read = _READERS[name](body, content.start)
     except _NotReadError as error:
         plain = tuple(_plain_entries(body, content.start))
         return FrontMatter(body, span, content, None, str(error), name, plain)
@@ -131,6 +136,32 @@ def _yaml(body: str, start: int) -> tuple[dict[str, Any], tuple[Entry, ...]]:
                 start + key_node.start_mark.index, start + key_node.end_mark.index))
         )  # fmt: skip
     return data, tuple(entries)
+
+
+def _object(text: str) -> FrontMatter | None:
+    """A JSON object before the rest: what does not parse is text that begins with a brace."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text[:MAX_CHARACTERS])
+        data, entries = _json(text[:end], 0)
+    except (_NotReadError, ValueError, RecursionError):
+        return None
+    if not data or text[end : end + 1] not in ("", "\n", "\r"):
+        return None
+    span = Span(0, end)
+    return FrontMatter(text[:end], span, span, data, None, "json", entries)
+
+
+def _json(body: str, start: int) -> tuple[dict[str, Any], tuple[Entry, ...]]:
+    """Read as the YAML that it is but for tabs, which stand between values alone, and escapes."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _NotReadError(" ".join(str(error).split()) or "nested too deeply") from error
+    if "\\u" in body or "\\/" in body:
+        escaped = re.compile(r"\\(?:u[0-9a-fA-F]{4}|/)")
+        if any(0xD800 <= int(m[2:], 16) < 0xE000 for m in escaped.findall(body) if m[1] == "u"):
+            raise _NotReadError("half a character written as an escape")
+    return _yaml(body.replace("\t", " "), start)
 
 
 def _span(node: yaml.Node, body: str, start: int) -> Span:
@@ -186,6 +217,9 @@ def _toml(body: str, start: int) -> tuple[dict[str, Any], tuple[Entry, ...]]:
         if key in places
     )
     return data, entries
+
+
+_READERS = {"yaml": _yaml, "toml": _toml, "json": _json}
 
 
 def _as_text(value: Any) -> Any:
