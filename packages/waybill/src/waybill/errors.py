@@ -12,6 +12,7 @@ is neither, because it may quote data, so it never leaves the log of the process
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 
 class WaybillError(Exception):
@@ -459,7 +460,12 @@ class RunError(WaybillError):
 
 
 class RetryableError(RunError):
-    """The cause may pass: the attempt failed, the job is tried again."""
+    """The cause may pass: the attempt failed, the job is tried again.
+
+    ``patience`` multiplies the wait before that.
+    """
+
+    patience: ClassVar[float] = 1.0
 
 
 class PermanentError(RunError):
@@ -472,6 +478,14 @@ class SourceUnavailable(RetryableError):
     code = "source_unavailable"
     sqlstate: str = ""
     """PostgreSQL's own code, where it gave one."""
+
+
+class StandbyConflict(SourceUnavailable):
+    """The standby ended the export in favour of what it replays."""
+
+    code = "standby_conflict"
+    # What it replays (a vacuum, most often) goes on for longer than a connection takes to return.
+    patience = 5.0
 
 
 class SourceRejected(PermanentError):
@@ -588,6 +602,15 @@ class Cancelled(RunError):
     """Control flow: nobody wants the rest any more."""
 
     code = "cancelled"
+
+
+class WorkerFailed(WaybillError):
+    """Celery's worker ended by itself. Its own status would say that all is well."""
+
+    code = "worker_failed"
+
+    def __init__(self) -> None:
+        super().__init__("The worker ended by itself; the lines before this one say why.")
 
 
 class QueueUnavailable(WaybillError):

@@ -11,7 +11,7 @@ from psycopg import sql
 from waybill.catalog import foreign
 from waybill.catalog.check_order import check_order
 from waybill.catalog.check_rows import check_rows
-from waybill.catalog.connect import connect_read_only
+from waybill.catalog.connect import connect_read_only, only_one
 from waybill.catalog.findings import Finding, Severity
 from waybill.catalog.model import Catalog, ExportType, QuerySource, TableSource
 from waybill.catalog.names import quote_identifier, sql_name, visible
@@ -42,11 +42,13 @@ def check_catalog(
         ConfigurationError: the DSN is wrong. SourceUnavailable: the server does not answer.
     """
     with connect_read_only(dsn, statement_timeout_seconds=_CATALOG_SECONDS) as connection:
-        findings = [
-            finding
-            for export_type in catalog.values()
-            for finding in _check_type(connection, export_type, data_check_seconds)
-        ]
+        findings = list(_check_version(connection.info.server_version))
+        if not findings or findings[0].severity != "error":
+            findings += [
+                finding
+                for export_type in catalog.values()
+                for finding in _check_type(connection, export_type, data_check_seconds)
+            ]
     if not catalog:
         findings.append(
             Finding(
@@ -56,6 +58,22 @@ def check_catalog(
         )  # fmt: skip
     severities: tuple[Severity, ...] = ("error", "warning", "note")
     return sorted(findings, key=lambda finding: severities.index(finding.severity))
+
+
+def _check_version(version: int) -> Iterator[Finding]:
+    shown = version // 10_000
+    if version < foreign.OLDEST_VERSION:
+        yield Finding(
+            "error", "", "version_unsupported",
+            f"The source is PostgreSQL {shown}; waybill exports from 12 and later.",
+            "Upgrade it, or export from a logical replica of a later version.",
+        )  # fmt: skip
+    elif version > foreign.NEWEST_VERSION:
+        yield Finding(
+            "warning", "", "version_untested",
+            f"The source is PostgreSQL {shown}; waybill was tried with 12 to 18.",
+            "Look at whether a newer waybill knows it.",
+        )  # fmt: skip
 
 
 def _check_type(connection: Connection, export_type: ExportType, seconds: float) -> list[Finding]:
@@ -202,8 +220,7 @@ class _TypeCheck:
         statement = sql.SQL(prefix + "{}\n) AS source LIMIT 0").format(as_sql(source))
         try:
             with self._connection.transaction():
-                # prepare: one statement only, and no value of the query's is ever sent.
-                cursor = self._connection.execute(statement, prepare=True)
+                cursor = only_one(self._connection, statement)
         except psycopg.Error as exc:
             yield self._query_refused(exc, source, len(prefix))
             return

@@ -19,6 +19,7 @@ from waybill.catalog.comparisons import (
     operators_query,
     read_operators,
 )
+from waybill.catalog.connect import only_one
 from waybill.catalog.filters import Condition, Filter, FilterType, Value
 from waybill.catalog.findings import Finding
 from waybill.catalog.model import ExportType
@@ -81,7 +82,7 @@ def _comparisons(connection: Connection, export_type: ExportType) -> dict[str, C
         )
         # A column that is missing is told by what is tried with it.
         with contextlib.suppress(psycopg.errors.UndefinedColumn), connection.transaction():
-            cursor = connection.execute(statement, prepare=True)
+            cursor = only_one(connection, statement)
             # The description has domains taken off.
             for column in cursor.description or ():
                 types[name] = column.type_code
@@ -107,7 +108,7 @@ def _refusal(
     statement = sql.SQL("SELECT 1 {} LIMIT 0").format(from_source(export_type.source, where))
     try:
         with connection.transaction():
-            connection.execute(statement, prepare=True)
+            only_one(connection, statement)
     except psycopg.Error as exc:
         # Classes 42 and 22 speak of the operator's text and of the samples above, never of rows:
         # LIMIT 0 reads none.

@@ -73,6 +73,7 @@ def connect_read_only(
             connection.execute(
                 foreign.opening(
                     _BEGIN,
+                    server_version=connection.info.server_version,
                     lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
                     statement_timeout_seconds=statement_timeout_seconds,
                 )
@@ -86,6 +87,15 @@ def connect_read_only(
         raise SourceRejected(
             f"PostgreSQL at {server} refused a statement (SQLSTATE {exc.sqlstate})."
         ) from exc
+
+
+def only_one(
+    connection: psycopg.Connection[tuple[object, ...]], statement: sql.Composed
+) -> psycopg.Cursor[tuple[object, ...]]:
+    """Run a statement with an operator's text in it, of which there may be one: the extended
+    protocol takes no second behind a ``;``. A prepared statement would do that too, but stay on
+    a pooler's connection, where the next client's of the same name meets it."""
+    return connection.execute(statement, binary=True)
 
 
 def _describe(dsn: str) -> str:

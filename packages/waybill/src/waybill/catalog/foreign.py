@@ -47,22 +47,37 @@ _OTHER_SETTINGS: Final[Mapping[str, str]] = {
     "idle_in_transaction_session_timeout": "0",
 }
 
+# Settings that came with a version: the version, the name and what it is set to.
+_LATER_SETTINGS: Final = (
+    # A transaction lasts as long as its export, whose deadline is ours.
+    (170_000, "transaction_timeout", "0"),
+)
+
+OLDEST_VERSION: Final = 120_000
+NEWEST_VERSION: Final = 189_999
+
 # What another client may have left on a pooler's connection, and what role or database decide.
 _THEIRS: Final = ("lc_monetary", "lc_numeric", "lc_time", "row_security", "xmloption")
 
 
 def opening(
-    begin: sql.SQL, *, lock_timeout_seconds: float, statement_timeout_seconds: float
+    begin: sql.SQL,
+    *,
+    server_version: int,
+    lock_timeout_seconds: float,
+    statement_timeout_seconds: float,
 ) -> sql.Composed:
     """Return the statements, joined by ``;``, with which a transaction begins.
 
     Args:
         begin: ``BEGIN … READ ONLY``, with the isolation it needs.
+        server_version: as libpq has it (170004).
         lock_timeout_seconds, statement_timeout_seconds: 0 means none.
     """
     values = {
         **TEXT_SETTINGS,
         **_OTHER_SETTINGS,
+        **{name: value for since, name, value in _LATER_SETTINGS if server_version >= since},
         "lock_timeout": str(round(lock_timeout_seconds * 1000)),
         "statement_timeout": str(round(statement_timeout_seconds * 1000)),
     }

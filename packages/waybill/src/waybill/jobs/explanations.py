@@ -11,6 +11,10 @@ EXPLANATIONS: dict[str, str] = {
         "The database could not be reached, several times in a row. "
         "Request the export again in a few minutes."
     ),
+    "standby_conflict": (
+        "The database that is read from was too busy following its original, several times in a "
+        "row. Request the export again later, or ask your administrator to check its settings."
+    ),
     "source_rejected": (
         "The database refused to give out this data, so trying again will not help. "
         "Ask your administrator to check this type of export."

@@ -23,6 +23,7 @@ from waybill.errors import (
     PermanentError,
     QueueUnavailable,
     RequestError,
+    RetryableError,
     RunError,
     RunStopped,
     WorkerLost,
@@ -291,6 +292,8 @@ class ExportRunner:
         may_pass = not isinstance(error, PermanentError | RequestError)
         if may_pass and lease.attempt < job.max_attempts:
             delay = self._retries.delay_seconds(lease.attempt, job.max_attempts)
+            if isinstance(error, RetryableError):
+                delay *= error.patience
             log.warning(
                 "export.attempt_failed",
                 error=failure.code,

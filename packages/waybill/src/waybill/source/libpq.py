@@ -26,7 +26,13 @@ import psycopg
 from psycopg import pq, sql
 
 from waybill.config import MAX_ROW_BYTES, PROGRESS_ROWS
-from waybill.errors import RowTooLarge, RunError, SourceRejected, SourceUnavailable
+from waybill.errors import (
+    RowTooLarge,
+    RunError,
+    SourceRejected,
+    SourceUnavailable,
+    StandbyConflict,
+)
 from waybill.run_control import POLL_SECONDS
 from waybill.source.arrivals import Arrivals
 from waybill.source.copy_chunk import CopyChunk
@@ -41,6 +47,8 @@ _ALLOCATION_REFUSED: Final = b"invalid memory alloc request size"
 """PostgreSQL's word, in any language, for a value above 1 GiB: an internal error by its code, which
 would be tried again."""
 LOCK_NOT_AVAILABLE: Final = "55P03"
+_SERIALIZATION: Final = "40001"
+"""What a read-only snapshot hears of on a standby alone: a conflict with recovery."""
 _SAVEPOINT: Final = sql.Identifier("waybill_attempt")
 _NOTHING_YET: Final = (0, b"")
 """What ``get_copy_data`` answers until more has arrived."""
@@ -67,6 +75,9 @@ _REMEDIES = {
     "54011": "PostgreSQL selects at most 1,664 columns: choose fewer.",
     "54001": "The statement is too deeply nested for the server's max_stack_depth.",
     "55P03": "Another session locks the source.",
+    _SERIALIZATION: "What is read was changed or cleaned up on the primary, and this standby had "
+    "to follow. On the standby set hot_standby_feedback = on, or raise max_standby_streaming_delay "
+    "above the time an export takes; or export from the primary.",
     "53300": "The server has no connection to spare.",
     "57014": "The server cancelled the statement (statement_timeout, or an administrator).",
 }
@@ -80,7 +91,11 @@ def error_from_sqlstate(sqlstate: str) -> RunError:
         name = "unknown"
     remedy = _REMEDIES.get(sqlstate, "PostgreSQL's own log has the details.")
     is_retryable = sqlstate.startswith(_RETRYABLE_CLASSES) or sqlstate in _RETRYABLE_CODES
-    kind = SourceUnavailable if is_retryable else SourceRejected
+    kind: type[SourceUnavailable | SourceRejected] = (
+        SourceUnavailable if is_retryable else SourceRejected
+    )
+    if sqlstate == _SERIALIZATION:
+        kind = StandbyConflict
     verb = "could not finish" if is_retryable else "refused"
     error = kind(f"PostgreSQL {verb} the export's statement: {sqlstate} {name}. {remedy}")
     error.sqlstate = sqlstate
@@ -119,11 +134,23 @@ class Session:
         self._selector.register(self._pgconn.socket, selectors.EVENT_READ)
         self._copied_rows: int | None = None
         self._is_buffer_long = False
+        self._last_words: str | None = None
+        # What a server says to an idle session before it ends it comes as a notice.
+        connection.add_notice_handler(self._hear)
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "FATAL":
+            self._last_words = notice.sqlstate
 
     @property
     def copied_rows(self) -> int | None:
         """The row count of the last COPY's command tag; ``None`` until it ended well."""
         return self._copied_rows
+
+    @property
+    def server_version(self) -> int:
+        """As libpq has it: 170004 for 17.4."""
+        return self._connection.info.server_version
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -147,7 +174,7 @@ class Session:
         failed: pq.abc.PGresult | None = None
         while (result := self._next_result()) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                failed = result
+                failed = failed or result  # a second one says that the connection is gone
             elif result.status == pq.ExecStatus.TUPLES_OK:
                 rows = _rows(result)
         if failed is not None:
@@ -271,9 +298,11 @@ class Session:
             pq.ExecStatus.COMMAND_OK,
         }:
             failure = _failure(result)
-            # The connection may be well, and the next statement mend the transaction.
-            while self._next_result() is not None:
-                pass
+            # The connection may be well, and the next statement mend the transaction; or this is
+            # why it ends, which says more than that it does.
+            with contextlib.suppress(SourceUnavailable):
+                while self._next_result() is not None:
+                    pass
             raise failure
         self._drain()
         return result
@@ -296,7 +325,7 @@ class Session:
                 self._pgconn.consume_input()
             self._selector.modify(self._pgconn.socket, selectors.EVENT_READ)
         except psycopg.OperationalError as exc:
-            raise _connection_lost() from exc
+            raise self._lost() from exc
 
     def _wait_for_input(self) -> None:
         while not self._selector.select(POLL_SECONDS):
@@ -305,7 +334,16 @@ class Session:
             self._pgconn.consume_input()
         except psycopg.OperationalError as exc:
             self._check()
-            raise _connection_lost() from exc
+            raise self._lost() from exc
+
+    def _lost(self) -> RunError:
+        """Return why the connection was lost: what the server said last, if it came through."""
+        if self._last_words is None:
+            with contextlib.suppress(psycopg.Error):
+                result = self._pgconn.get_result()
+                state = result and result.error_field(pq.DiagnosticField.SQLSTATE)
+                self._last_words = state.decode() if state else None
+        return error_from_sqlstate(self._last_words) if self._last_words else _connection_lost()
 
     def _next_result(self) -> pq.abc.PGresult | None:
         while self._pgconn.is_busy():

@@ -221,6 +221,7 @@ class Opening:
     def _opening(self, begin: sql.SQL, *more: sql.Composable) -> sql.Composed:
         opening = foreign.opening(
             begin,
+            server_version=self._session.server_version,
             lock_timeout_seconds=self._settings.lock_timeout_seconds,
             statement_timeout_seconds=self._timeout,
         )
@@ -245,6 +246,10 @@ class Opening:
             )
         )[0]
         at, version, number, is_standby, started, kind, has_row_security, *found = row
+        if int(number or 0) < foreign.OLDEST_VERSION:
+            raise SourceRejected(
+                f"The source is PostgreSQL {version}; waybill exports from 12 and later."
+            )
         for (name, value), actual in zip(expected.items(), found, strict=True):
             if actual != value:
                 raise SourceRejected(

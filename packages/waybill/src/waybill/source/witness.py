@@ -71,6 +71,7 @@ class Witness:
                 other.script(
                     foreign.opening(
                         _BEGIN,
+                        server_version=other.server_version,
                         lock_timeout_seconds=_TIMEOUT_SECONDS,
                         statement_timeout_seconds=_TIMEOUT_SECONDS,
                     )

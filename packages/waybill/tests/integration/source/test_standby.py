@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -13,15 +11,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from waybill.catalog import ExportType, QuerySource, TableSource
+from waybill.catalog import Catalog, ExportType, QuerySource, TableSource
+from waybill.catalog.check import _check_version, check_catalog
+from waybill.catalog.filters import Filter
 from waybill.catalog.where import where_clause
+from waybill.errors import SourceUnavailable, StandbyConflict
 from waybill.formats import get_encoder, read_options
 from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_csv
-from waybill.local.account import named_account
+from waybill.jobs.attempts import Cause, cause_of
+from waybill.local.faults.poolers import pgbouncer
 from waybill.local.faults.servers import Programs, Server
-from waybill.local.ports import LOOPBACK, draw_free_port
 from waybill.source.source import PostgresSource, Reads, SnapshotFacts
 
 THINGS = ExportType("things", TableSource("public", "things"), key=("id",), since="at")
@@ -121,35 +123,9 @@ def test_fact_that_the_server_keeps_to_itself_fails_nothing(primary: Server) -> 
 
 @pytest.fixture
 def pooler(primary: Server, server_directory: Path) -> Iterator[str]:
-    """PgBouncer in front of the server, one connection for all its clients."""
-    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-    port = draw_free_port()
-    settings = server_directory / "pgbouncer.ini"
-    settings.write_text(
-        f"[databases]\n* = host={LOOPBACK} port={primary.port} user=postgres pool_size=2\n"
-        f"[pgbouncer]\nlisten_addr={LOOPBACK}\nlisten_port={port}\nauth_type=any\n"
-        "pool_mode=transaction\nunix_socket_dir=\n"
-    )
-    # It does not run as root, and insists on an account with a name.
-    account = named_account()
-    process = subprocess.Popen(
-        [program, "-q", *(["-u", account.name] if account else []), str(settings)],
-        stderr=subprocess.DEVNULL,
-    )
-    dsn = f"postgresql://anybody@{LOOPBACK}:{port}/postgres"
-
-    def answers() -> bool:
-        try:
-            psycopg.connect(dsn).close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, "pgbouncer ended"
-            return False
-        return True
-
-    wait_until(answers)
-    yield dsn
-    process.terminate()
-    process.wait(30)
+    """PgBouncer in front of the server, few connections for all its clients."""
+    with pgbouncer(primary.dsn(), server_directory) as dsn:
+        yield dsn
 
 
 def test_pooler_by_transaction_gives_the_same_bytes_and_keeps_nothing(
@@ -159,6 +135,11 @@ def test_pooler_by_transaction_gives_the_same_bytes_and_keeps_nothing(
         "bytea_output": "escape",
         "IntervalStyle": "sql_standard",
         "search_path": "public",
+        # Their defaults, which ours may not replace.
+        "statement_timeout": "'77s'",
+        "lock_timeout": "'78s'",
+        "jit": "on",
+        "idle_in_transaction_session_timeout": "'79s'",
     }
     with psycopg.connect(primary.dsn(), autocommit=True) as connection:
         for name, value in theirs.items():
@@ -172,7 +153,84 @@ def test_pooler_by_transaction_gives_the_same_bytes_and_keeps_nothing(
     query = ExportType("q", QuerySource("SELECT * FROM public.things"), key=("id",))
     with PostgresSource(pooler).open_snapshot(lambda: None, reads=Reads(query)) as snapshot:
         assert snapshot.count_rows(query).rows == len(direct)
-    with psycopg.connect(pooler, autocommit=True, prepare_threshold=None) as connection:
-        for name, value in theirs.items():
-            found: Any = connection.execute(f"SHOW {name}".encode()).fetchone()
-            assert found == (value,)
+    with (
+        psycopg.connect(pooler, prepare_threshold=None) as one,
+        psycopg.connect(pooler, prepare_threshold=None) as other,
+    ):
+        one.execute("BEGIN")  # so that the other has the other connection of the two
+        for connection in (one, other):
+            for name, value in theirs.items():
+                found: Any = connection.execute(f"SHOW {name}".encode()).fetchone()
+                assert found == (value.strip("'"),)
+
+
+def test_check_through_a_pooler_prepares_nothing_on_its_connections(
+    primary: Server, pooler: str
+) -> None:
+    query = ExportType(
+        "q",
+        QuerySource("SELECT id, raw, day, at FROM public.things"),
+        key=("id",),
+        since="at",
+        filters=(Filter("id", "integer"),),
+    )
+
+    findings = check_catalog(Catalog([query, THINGS]), pooler)
+
+    assert [finding for finding in findings if finding.severity == "error"] == []
+    prepared = "SELECT count(*) FROM pg_prepared_statements"
+    with (
+        psycopg.connect(pooler, prepare_threshold=None) as one,
+        psycopg.connect(pooler, prepare_threshold=None) as other,
+    ):
+        for connection in (one, other):
+            assert connection.execute(prepared.encode()).fetchone() == (0,)
+
+
+def test_conflict_with_what_a_standby_replays_is_told_with_the_remedy(
+    primary: Server, server_directory: Path
+) -> None:
+    with Server(Programs.of_the_wheel(), server_directory / "standby") as standby:
+        standby.copy_of(primary)
+        standby.start("max_standby_streaming_delay=0")
+        source = PostgresSource(standby.dsn())
+        with source.open_snapshot(lambda: None, reads=Reads(THINGS)) as snapshot:
+            primary.execute("TRUNCATE things")
+            standby.wait_replayed(primary)
+            with pytest.raises(StandbyConflict, match="hot_standby_feedback = on") as caught:
+                snapshot.fetch(sql.SQL("SELECT pg_catalog.count(*) FROM public.things"))
+    assert caught.value.sqlstate == "40001"
+    assert caught.value.patience > SourceUnavailable.patience
+    assert cause_of(caught.value) is Cause.TRANSIENT
+
+
+def test_times_that_a_role_or_database_sets_end_no_export(primary: Server) -> None:
+    for name in (
+        "statement_timeout",
+        "transaction_timeout",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "lock_timeout",
+    ):
+        primary.execute(f"ALTER DATABASE postgres SET {name} = '300ms'")
+    source = PostgresSource(primary.dsn())
+    query = ExportType("q", QuerySource("SELECT * FROM public.things"), key=("id",))
+    with source.open_snapshot(lambda: None, reads=Reads(query)) as snapshot:
+        shared = snapshot.export()
+        with source.open_snapshot(lambda: None, exported=shared) as reader:
+            # Longer than any of them, once at work and once idle.
+            assert snapshot.fetch(sql.SQL("SELECT pg_catalog.pg_sleep(0.5)")) == [("",)]
+            for each in (snapshot, reader):
+                assert each.fetch(sql.SQL("SELECT pg_catalog.count(*) FROM public.things")) == [
+                    ("9",)
+                ]
+
+
+def test_version_that_is_too_old_or_not_known_is_said_in_a_sentence() -> None:
+    (old,) = _check_version(110_022)
+    (new,) = _check_version(190_000)
+
+    assert (old.severity, old.code) == ("error", "version_unsupported")
+    assert str(old).startswith("error: The source is PostgreSQL 11; waybill exports from 12")
+    assert (new.severity, new.code) == ("warning", "version_untested")
+    assert [*_check_version(120_000), *_check_version(180_004)] == []
