@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waybill.errors import ConfigurationError
 from waybill.notify.settings import NotificationSettings
+from waybill.own_database import read_dsn
 
 RETRY_ATTEMPTS = 3
 RETRY_BACKOFF_SECONDS = (1.0, 2.0, 4.0)
@@ -41,11 +42,20 @@ class Settings(NotificationSettings, BaseSettings):
 
     # -- where things are ---------------------------------------------------------------------
     database_url: SecretStr
-    """waybill's own PostgreSQL (``postgresql://…``): jobs, attempts, audit."""
+    """waybill's own PostgreSQL (``postgresql://…``): jobs, attempts, audit. A pooler in front of it
+    may lend connections per transaction; several hosts are ``a:5432,b:5432``, with
+    ``?target_session_attrs=read-write``; ``?options=`` is heeded."""
+    database_direct_url: SecretStr | None = None
+    """The same database without a pooler that lends connections per transaction, which swallows
+    notifications. Without it, watched exports are read every second behind such a pooler."""
     source_dsn: SecretStr | None = None
     """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """The broker: one ``redis://`` or ``rediss://`` address. It holds ids, and may lose them."""
+    """The broker: ``redis://name:password@host:6379/0``, ``rediss://`` for TLS (its certificate is
+    verified; ``?ssl_ca_certs=`` names another authority), or ``sentinel://host:26379,host:26379/0``.
+    No Redis Cluster. It holds ids, and may lose them; services share it without noticing."""
+    redis_master_name: str | None = None
+    """How the Sentinels of ``sentinel://`` call the master (``mymaster``)."""
     s3_endpoint_url: HttpUrl | None = None
     """Unset for AWS itself."""
     s3_region: str = "us-east-1"
@@ -276,19 +286,19 @@ class Settings(NotificationSettings, BaseSettings):
         return self
 
     @cached_property
-    def sqlalchemy_url(self) -> str:
-        """``database_url`` with the driver SQLAlchemy needs for psycopg 3."""
-        scheme, separator, rest = self.database_url.get_secret_value().partition("://")
-        if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
-            raise ConfigurationError(
-                "WAYBILL_DATABASE_URL must be a PostgreSQL URL: postgresql://user:…@host:5432/name"
-            )
-        return f"postgresql+psycopg://{rest}"
-
-    @property
     def database_dsn(self) -> str:
         """``database_url`` as libpq reads it."""
-        return self.sqlalchemy_url.replace("+psycopg", "", 1)
+        return read_dsn(self.database_url.get_secret_value())
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """``database_url`` with the driver SQLAlchemy needs for psycopg 3; of one host."""
+        return self.database_dsn.replace("://", "+psycopg://", 1)
+
+    @cached_property
+    def notification_dsn(self) -> str:
+        """Where the database's notifications are heard."""
+        return read_dsn((self.database_direct_url or self.database_url).get_secret_value())
 
     @cached_property
     def source_url(self) -> str:

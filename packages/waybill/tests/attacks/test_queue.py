@@ -13,13 +13,8 @@ from typing import Any
 import pytest
 import redis
 
-from waybill.jobs.messages import (
-    MAX_BYTES,
-    QUEUE_NAME,
-    SET_ASIDE_COUNT_KEY,
-    SET_ASIDE_KEY,
-    UNACKED_KEYS,
-)
+from waybill.jobs.messages import MAX_BYTES, QUEUE_NAME, QueueKeys
+from waybill.jobs.queue_name import read_queue_name
 
 from .conftest import StartTarget, Target, client_of, wait_until
 
@@ -162,55 +157,62 @@ def target(start_target: StartTarget) -> Iterator[Target]:
 
 
 @pytest.fixture
-def broker(target: Target) -> Iterator[redis.Redis]:
+def keys(target: Target) -> QueueKeys:
+    return QueueKeys(read_queue_name(target.dsn))
+
+
+@pytest.fixture
+def broker(target: Target, keys: QueueKeys) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(target.redis_url) as client:
-        client.delete(SET_ASIDE_KEY, SET_ASIDE_COUNT_KEY)
+        client.delete(keys.set_aside, keys.set_aside_count)
         yield client
     target.processes.raise_if_exited()
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_foreign_message_is_set_aside_and_the_next_export_completes(
-    target: Target, broker: redis.Redis, name: str
+    target: Target, broker: redis.Redis, keys: QueueKeys, name: str
 ) -> None:
     worker = target.processes.worker.pid
-    broker.rpush(QUEUE_NAME, FOREIGN[name])
+    broker.rpush(keys.queue, FOREIGN[name])
     target.export()
     assert target.processes.worker.pid == worker
-    assert broker.get(SET_ASIDE_COUNT_KEY) == b"1"
-    (note,) = map(json.loads, broker.lrange(SET_ASIDE_KEY, 0, -1))
+    assert broker.get(keys.set_aside_count) == b"1"
+    (note,) = map(json.loads, broker.lrange(keys.set_aside, 0, -1))
     assert note["bytes"] == len(FOREIGN[name])
     assert base64.b64decode(note["head"]) == FOREIGN[name][:2_048]
 
 
 @pytest.mark.parametrize("name", USELESS)
 def test_members_of_a_message_other_than_its_id_have_no_effect(
-    target: Target, broker: redis.Redis, name: str
+    target: Target, broker: redis.Redis, keys: QueueKeys, name: str
 ) -> None:
-    broker.rpush(QUEUE_NAME, USELESS[name])
+    broker.rpush(keys.queue, USELESS[name])
     target.export()
-    wait_until(lambda: broker.hlen(UNACKED_KEYS["unacked_key"]) == 0, "both are acknowledged")
-    assert broker.get(SET_ASIDE_COUNT_KEY) is None
+    wait_until(lambda: broker.hlen(keys.unacked["unacked_key"]) == 0, "both are acknowledged")
+    assert broker.get(keys.set_aside_count) is None
 
 
 def test_foreign_messages_at_once_take_no_place_of_the_prefetch_and_are_kept_bounded(
-    target: Target, broker: redis.Redis
+    target: Target, broker: redis.Redis, keys: QueueKeys
 ) -> None:
     for _ in range(30):
-        broker.rpush(QUEUE_NAME, *FOREIGN.values())
-    broker.rpush(QUEUE_NAME, *USELESS.values())
+        broker.rpush(keys.queue, *FOREIGN.values())
+    broker.rpush(keys.queue, *USELESS.values())
     target.export()
     # Any message of the right shape starts the job whose turn it is, so others may be left.
     wait_until(
-        lambda: broker.get(SET_ASIDE_COUNT_KEY) == str(30 * len(FOREIGN)).encode(),
+        lambda: broker.get(keys.set_aside_count) == str(30 * len(FOREIGN)).encode(),
         "all are set aside",
     )
-    assert broker.llen(SET_ASIDE_KEY) == min(1_000, 30 * len(FOREIGN))
-    assert 0 < broker.ttl(SET_ASIDE_KEY) <= 7 * 24 * 3600
+    assert broker.llen(keys.set_aside) == min(1_000, 30 * len(FOREIGN))
+    assert 0 < broker.ttl(keys.set_aside) <= 7 * 24 * 3600
 
 
-def test_what_was_sent_is_not_in_the_log(target: Target, broker: redis.Redis) -> None:
-    broker.rpush(QUEUE_NAME, b"s3cret-of-somebody")
+def test_what_was_sent_is_not_in_the_log(
+    target: Target, broker: redis.Redis, keys: QueueKeys
+) -> None:
+    broker.rpush(keys.queue, b"s3cret-of-somebody")
     target.export()
     log = target.processes.worker.log_text()
     assert "queue.message_set_aside" in log
@@ -220,32 +222,38 @@ def test_what_was_sent_is_not_in_the_log(target: Target, broker: redis.Redis) ->
     assert "os.system" not in log
 
 
-def test_foreign_unacknowledged_messages_are_set_aside(target: Target, broker: redis.Redis) -> None:
+def test_foreign_unacknowledged_messages_are_set_aside(
+    target: Target, broker: redis.Redis, keys: QueueKeys
+) -> None:
     kept = [b"not json", b"[]", b"7", b'[{"headers": 7}, "", ""]', b'["x", "y", "z"]']
     for number, each in enumerate(kept):
         # Long past the visibility timeout: a worker brings them back, which is when they are read.
-        broker.hset(UNACKED_KEYS["unacked_key"], f"tag-{number}", each)
-        broker.zadd(UNACKED_KEYS["unacked_index_key"], {f"tag-{number}": 1})
-    wait_until(lambda: broker.llen(SET_ASIDE_KEY) == len(kept), "all are set aside")
-    assert broker.hlen(UNACKED_KEYS["unacked_key"]) == 0
-    assert broker.zcard(UNACKED_KEYS["unacked_index_key"]) == 0
+        broker.hset(keys.unacked["unacked_key"], f"tag-{number}", each)
+        broker.zadd(keys.unacked["unacked_index_key"], {f"tag-{number}": 1})
+    wait_until(lambda: broker.llen(keys.set_aside) == len(kept), "all are set aside")
+    assert broker.hlen(keys.unacked["unacked_key"]) == 0
+    assert broker.zcard(keys.unacked["unacked_index_key"]) == 0
     target.export()
 
 
 @pytest.mark.parametrize(
-    "key",
+    "ending",
     [
-        QUEUE_NAME,
-        f"{QUEUE_NAME}\x06\x163",
-        SET_ASIDE_KEY,
-        SET_ASIDE_COUNT_KEY,
-        *(UNACKED_KEYS[name] for name in ("unacked_key", "unacked_index_key")),
+        "",
+        "\x06\x163",
+        ".set-aside",
+        ".set-aside.count",
+        ".unacked",
+        ".unacked.index",
     ],
 )
-def test_key_of_another_type_is_moved_away(target: Target, broker: redis.Redis, key: str) -> None:
+def test_key_of_another_type_is_moved_away(
+    target: Target, broker: redis.Redis, keys: QueueKeys, ending: str
+) -> None:
+    key = f"{keys.queue}{ending}"
     broker.delete(key)
     broker.set(key, "many")
     with contextlib.suppress(redis.ResponseError):
-        broker.rpush(QUEUE_NAME, b"not json")
+        broker.rpush(keys.queue, b"not json")
     target.export()
     wait_until(lambda: broker.type(key) != b"string" or broker.get(key) == b"1", "it is moved")

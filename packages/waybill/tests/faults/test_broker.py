@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT
+from waybill.jobs.queue import RUN_EXPORT
+from waybill.jobs.queue_name import read_queue_name
 from waybill.local.faults.rehearsal import Rehearsal
 
 
 def notify(house: Rehearsal, export_id: str) -> None:
     """Publish a message as the service does, once more."""
     app = Celery(broker=house.stack.addresses.redis_url)
-    app.send_task(RUN_EXPORT, args=[export_id], queue=QUEUE_NAME, retry=False, ignore_result=True)
+    queue = read_queue_name(house.dsn)
+    app.send_task(RUN_EXPORT, args=[export_id], queue=queue, retry=False, ignore_result=True)
     app.close()
 
 

@@ -42,7 +42,7 @@ async def check(services: ApiParts) -> dict[str, str]:
             asyncio.wait_for(answer, _CHECK_SECONDS)
             for answer in (
                 services.ping_database(),
-                services.queue.depth(),
+                services.queue.check(),
                 asyncio.to_thread(services.storage.check),
             )
         ),

@@ -15,6 +15,7 @@ from waybill.api.http_protocol import ConnectionLimits, guarded_protocol
 from waybill.bootstrap.api import ApiParts
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
+from waybill.jobs.celery_app import create_celery, refuse_cluster
 from waybill.log import get_logger
 
 log = get_logger(__name__)
@@ -29,6 +30,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         ConfigurationError: the address cannot be listened on, or the settings do not hold.
     """
     services = ApiParts(settings)
+    refuse_cluster(create_celery(settings))
     app = create_app(services)
     _allow_many_connections()
     listener = _listen(host, port)

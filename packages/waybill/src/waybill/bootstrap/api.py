@@ -95,7 +95,7 @@ class ApiParts(ProcessParts):
     @cached_property
     def changes(self) -> ExportChanges:
         return ExportChanges(
-            self.settings.database_dsn,
+            self.settings.notification_dsn,
             self.repository.find_many,
             max_watchers=self.settings.max_watchers,
         )

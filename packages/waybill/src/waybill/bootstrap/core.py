@@ -6,19 +6,21 @@ from types import TracebackType
 from typing import Self
 
 from celery import Celery
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waybill.audit.audit import AuditLog
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
+from waybill.jobs.broker import read_address
 from waybill.jobs.celery_app import create_celery
 from waybill.jobs.checkpoints import forget_checkpoint
 from waybill.jobs.queue import ExportQueue
+from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
-from waybill.keep_alive import keep_alive
 from waybill.notify.notifications import build_outbox
+from waybill.own_database import bounds, connection_arguments
 
 
 class CoreParts:
@@ -41,7 +43,11 @@ class CoreParts:
         self.outbox = build_outbox(settings, self.engine, clock=self.clock)
         self._listeners: list[JobListener] = [self.outbox.enqueue, forget_checkpoint]
         self.repository = ExportRepository(self.engine, listeners=self._listeners)
-        self.queue = ExportQueue(celery or create_celery(settings))
+        # A wrong address ends the command; the queue's name is in the database, which may be away.
+        read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)
+        self.queue = ExportQueue(
+            lambda: celery or create_celery(settings, read_queue_name(settings.database_dsn))
+        )
 
     async def ping_database(self) -> None:
         """Raise unless waybill's own database answers, and has its tables."""
@@ -66,17 +72,19 @@ class CoreParts:
 
 def create_engine(settings: Settings) -> AsyncEngine:
     """Return the engine of waybill's own database."""
-    return create_async_engine(
-        settings.sqlalchemy_url,
+    engine = create_async_engine(
+        # What SQLAlchemy reads of a URL is less than libpq does: several hosts, for one.
+        "postgresql+psycopg://",
         pool_size=10,
         max_overflow=10,
         # A restart of the database must not fail the first request after it.
         pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": 5,
-            **keep_alive(),
-            "application_name": "waybill",
-            # Our own statements are small; one that waits is a fault to see, not to sit out.
-            "options": "-c statement_timeout=15000 -c lock_timeout=5000",
-        },
+        connect_args=connection_arguments(settings.database_dsn, application_name="waybill"),
     )
+    # Our own statements are small; one that waits is a fault to see, not to sit out.
+    begin = bounds(settings.database_dsn, statement_timeout_ms=15_000, lock_timeout_ms=5_000)
+    if begin:
+        event.listen(
+            engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin)
+        )
+    return engine

@@ -3,43 +3,43 @@ repeat work in ways that were measured, and the rest of waybill relies on what s
 
 from __future__ import annotations
 
-import ssl
-
 from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
-from waybill.jobs.messages import QUEUE_NAME, UNACKED_KEYS
+from waybill.jobs.broker import read_address
+from waybill.jobs.messages import QUEUE_NAME, QueueKeys
 
 # Above any deadline: a shorter one redelivers a message whose task still runs. (It would be
 # harmless here, as the lease refuses it, but it is noise. A crash is mended by the sweeper in
 # seconds, never by this.)
 _VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
 
-_SCHEMES = ("redis", "rediss")
 _CHILD_KIB = 272 * 1024
 
 
-def create_celery(settings: Settings) -> Celery:
+def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
     """Return the application, configured; nothing connects before it is used.
+
+    Args:
+        settings: where the broker is.
+        queue: this service's own (``queue_name.read_queue_name``).
 
     Raises:
         ConfigurationError: the broker is none that waybill can guard.
     """
-    url = settings.redis_url.get_secret_value()
-    scheme = url.partition("://")[0]
-    if scheme not in _SCHEMES or ";" in url:
-        raise ConfigurationError(
-            "WAYBILL_REDIS_URL must be one redis:// or rediss:// address: redis://:…@host:6379/0"
-        )
-    app = Celery("waybill", broker=url, set_as_current=False)
+    address = read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)
+    transport = "GuardedSentinelTransport" if address.sentinels else "GuardedTransport"
+    app = Celery("waybill", broker=address.url, set_as_current=False)
     app.conf.update(
         # Named here, as the scheme of the address would bring kombu's own, which trusts whatever
         # lies in the queue.
-        broker_transport="waybill.jobs.transport:GuardedTransport",
-        # kombu takes any certificate unless the address says otherwise (?ssl_cert_reqs=none).
-        broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if scheme == "rediss" else None,
-        task_default_queue=QUEUE_NAME,
+        broker_transport=f"waybill.jobs.transport:{transport}",
+        # kombu takes any certificate; we do if the address says so (?ssl_cert_reqs=none).
+        broker_use_ssl=address.tls,
+        task_default_queue=queue,
         # The database row is the result. A result backend would be a second truth.
         task_ignore_result=True,
         result_backend=None,
@@ -80,7 +80,13 @@ def create_celery(settings: Settings) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
-            **UNACKED_KEYS,
+            # Of what is not the consumer, which comes back for ever (above): kombu's default is for
+            # ever too, so that a request would hang, and each look at readiness keep its thread.
+            "max_retries": 0,
+            "queue_name": queue,
+            "sentinels": address.sentinels,
+            "master_name": address.master_name,
+            **QueueKeys(queue).unacked,
         },
         # Ids as JSON, and nothing else: a pickle in a queue is code execution.
         task_serializer="json",
@@ -89,3 +95,22 @@ def create_celery(settings: Settings) -> Celery:
         timezone="UTC",
     )
     return app
+
+
+def refuse_cluster(app: Celery) -> None:
+    """Refuse Redis Cluster. A broker that does not answer, or not that, is left to be found out.
+
+    Raises:
+        ConfigurationError: the broker is one.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            facts = connection.default_channel.client.info("cluster")
+    except (KombuError, RedisError, OSError):
+        return
+    if int(facts.get("cluster_enabled", 0)):
+        raise ConfigurationError(
+            "WAYBILL_REDIS_URL leads to a Redis Cluster (cluster_enabled:1), on which no queue of "
+            "Celery's works: its keys lie on several servers. Give waybill one Redis or Valkey, "
+            "or one with replicas behind Sentinel (sentinel://…)."
+        )

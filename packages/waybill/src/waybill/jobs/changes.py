@@ -4,9 +4,10 @@ One connection per process listens to the database's own notifications (``NOTIFY
 trigger in the transaction of each change). Watchers wait in memory; a change of a job is read once,
 however many watch it, and a watcher that is slow finds the latest state, never a queue of old ones.
 
-A notification can be missed: while the connection is down, or where a pooler swallows it. So after
-every reconnection, and every ``resync_seconds`` in any case, all watched jobs are read again, in
-one statement.
+A notification can be missed while the connection is down. So after every reconnection, and every
+``resync_seconds`` in any case, all watched jobs are read again, in one statement. A pooler that
+lends connections per transaction swallows all of them: whether they come is tried out with one of
+our own, and where it does not, watched jobs are read every ``poll_seconds``.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 
 from waybill.errors import TooManyWatchers
 from waybill.jobs.job import ExportJob
-from waybill.keep_alive import keep_alive
 from waybill.log import get_logger
+from waybill.own_database import connection_arguments
 
 log = get_logger(__name__)
 
 CHANNEL = "waybill_export_jobs"
+_PROBE_CHANNEL = "waybill_probe"
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
+_PROBE_SECONDS = 3.0
+_POLLED_SECONDS = 60.0
 
 ReadJobs = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, ExportJob]]]
 
@@ -78,19 +82,27 @@ class ExportChanges:
     """The changes of watched exports. Starts with the first watcher.
 
     Args:
-        dsn: waybill's own database, reached without a transaction pooler in between.
+        dsn: waybill's own database, reached without a transaction pooler in between, if it can be.
         read: reads jobs by id, in one statement.
         max_watchers: how many may watch at a time in this process.
         resync_seconds: the longest time that a missed notification goes unnoticed.
+        poll_seconds: the same, where there are none.
     """
 
     def __init__(
-        self, dsn: str, read: ReadJobs, *, max_watchers: int, resync_seconds: float = 15.0
+        self,
+        dsn: str,
+        read: ReadJobs,
+        *,
+        max_watchers: int,
+        resync_seconds: float = 15.0,
+        poll_seconds: float = 1.0,
     ) -> None:
         self._dsn = dsn
         self._read = read
         self._max_watchers = max_watchers
         self._resync_seconds = resync_seconds
+        self._poll_seconds = poll_seconds
         self._watchers: dict[UUID, set[Watcher]] = {}
         self._count = 0
         self._due: set[UUID] = set()
@@ -162,24 +174,43 @@ class ExportChanges:
         while True:
             try:
                 async with await self._connect() as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    hears = await self._is_heard(connection)
                     pause = _FIRST_PAUSE_SECONDS
                     # Only now is nothing missed any more; what was missed is read.
                     self._resync()
-                    await self._hear(connection)
+                    if hears:
+                        await self._hear(connection)
+                await self._poll()
             except (psycopg.Error, OSError) as exc:
                 log.warning("changes.connection_lost", error=type(exc).__name__)
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
 
     async def _connect(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
-        return await psycopg.AsyncConnection.connect(
-            self._dsn,
-            autocommit=True,
-            connect_timeout=5,
-            application_name="waybill-changes",
-            **keep_alive(),
-        )
+        arguments = connection_arguments(self._dsn, application_name="waybill-changes")
+        return await psycopg.AsyncConnection.connect(autocommit=True, **arguments)
+
+    async def _is_heard(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+        """Listen, if what another connection sends comes to this one."""
+        probe = str(uuid4())
+        await connection.execute(f"LISTEN {_PROBE_CHANNEL}".encode())
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS), await self._connect() as other:
+                await other.execute("SELECT pg_notify(%s, %s)", (_PROBE_CHANNEL, probe))
+                async for notice in connection.notifies():
+                    if notice.payload == probe:
+                        break
+        except (TimeoutError, psycopg.Error):
+            return False
+        await connection.execute(f"LISTEN {CHANNEL}; UNLISTEN {_PROBE_CHANNEL}".encode())
+        return True
+
+    async def _poll(self) -> None:
+        """Do without notifications for a while; then they are tried out again."""
+        log.warning("changes.polled", remedy="set WAYBILL_DATABASE_DIRECT_URL")
+        for _ in range(max(1, round(_POLLED_SECONDS / self._poll_seconds))):
+            await asyncio.sleep(self._poll_seconds)
+            self._resync()
 
     async def _hear(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
         while True:

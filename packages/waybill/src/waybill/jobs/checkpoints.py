@@ -24,6 +24,7 @@ from waybill.jobs.job import ExportJob, Lease
 from waybill.keep_alive import keep_alive
 from waybill.log import get_logger
 from waybill.manifest import ManifestSnapshot
+from waybill.own_database import bounds, connection_arguments
 from waybill.storage.base import PartReceipt
 
 log = get_logger(__name__)
@@ -194,6 +195,10 @@ class CheckpointLog:
     def _fenced(self) -> Iterator[psycopg.Connection]:
         connection = self._connected()
         with connection.transaction():
+            # Less than the heartbeat, which waits for the same row.
+            own = bounds(self._dsn, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
+            if own:
+                connection.execute(own.encode())
             held = connection.execute(
                 "SELECT 1 FROM export_jobs"
                 " WHERE id = %s AND lease_token = %s AND status = 'running' FOR NO KEY UPDATE",
@@ -205,15 +210,10 @@ class CheckpointLog:
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None:
-            self._connection = psycopg.connect(
-                self._dsn,
-                autocommit=True,
-                connect_timeout=5,
-                application_name="waybill checkpoints",
-                # Less than the heartbeat, which waits for the same row.
-                options="-c statement_timeout=5000 -c lock_timeout=5000",
-                **keep_alive(seconds=10),
+            arguments = connection_arguments(
+                self._dsn, application_name="waybill checkpoints", **keep_alive(seconds=10)
             )
+            self._connection = psycopg.connect(autocommit=True, **arguments)
         return self._connection
 
     def _close(self) -> None:

@@ -160,8 +160,8 @@ class DeadLetters:
         log.info("export.replayed", export_id=str(job.id), attempts_before=job.attempt)
         try:
             await self._queue.publish(job.id)
-        except QueueUnavailable:
-            log.warning("export.publish_deferred", export_id=str(job.id))
+        except QueueUnavailable as exc:
+            log.warning("export.publish_deferred", export_id=str(job.id), error=str(exc))
         else:
             await self._repository.mark_published([job.id])
         return job

@@ -13,29 +13,53 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 RUN_EXPORT: Final = "export.run"
 QUEUE_NAME: Final = "waybill.exports"
-
-SET_ASIDE_KEY: Final = f"{QUEUE_NAME}.set-aside"
-"""The last foreign messages, cut, the newest first."""
-SET_ASIDE_COUNT_KEY: Final = f"{QUEUE_NAME}.set-aside.count"
-"""How many there were since the broker was last empty."""
-
-# Names of our own: with kombu's, two applications on one Redis database would bring back each
-# other's messages.
-UNACKED_KEYS: Final = {
-    "unacked_key": f"{QUEUE_NAME}.unacked",
-    "unacked_index_key": f"{QUEUE_NAME}.unacked.index",
-    "unacked_mutex_key": f"{QUEUE_NAME}.unacked.mutex",
-}
+"""What every key of ours begins with."""
 
 MAX_BYTES: Final = 16 * 1024
 """Ours have about 1,000. What is longer is not even parsed."""
 
 _MAX_ID_CHARACTERS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """The keys of one service's queue.
+
+    None of them is kombu's own, and none another service's: on one Redis, services would take each
+    other's messages, which say nothing to whoever is not their sender.
+    """
+
+    queue: str = QUEUE_NAME
+
+    @property
+    def set_aside(self) -> str:
+        """The last foreign messages, cut, the newest first."""
+        return f"{self.queue}.set-aside"
+
+    @property
+    def set_aside_count(self) -> str:
+        """How many there were since the broker was last empty."""
+        return f"{self.queue}.set-aside.count"
+
+    @property
+    def written(self) -> str:
+        """What is written to find out whether the broker takes anything."""
+        return f"{self.queue}.written"
+
+    @property
+    def unacked(self) -> dict[str, str]:
+        """The options by which kombu's channel knows its keys of unacknowledged messages."""
+        return {
+            "unacked_key": f"{self.queue}.unacked",
+            "unacked_index_key": f"{self.queue}.unacked.index",
+            "unacked_mutex_key": f"{self.queue}.unacked.mutex",
+        }
 
 
 class ForeignMessage(Exception):
@@ -81,8 +105,8 @@ def read_export_id_of(message: Any) -> UUID:
         raise ForeignMessage("unknown_arguments") from exc
 
 
-def compose(export_id: UUID) -> str:
-    """Return a message with ``export_id`` as Celery's protocol 2 has it, ready for the queue."""
+def compose(export_id: UUID, queue: str) -> str:
+    """Return a message with ``export_id`` as Celery's protocol 2 has it, ready for ``queue``."""
     task_id = str(uuid4())
     body = json.dumps(
         [[str(export_id)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
@@ -107,7 +131,7 @@ def compose(export_id: UUID) -> str:
         "properties": {
             "correlation_id": task_id,
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": QUEUE_NAME},
+            "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": 0,
             "body_encoding": "base64",
             # A tag of the sender's choice could be that of another message under way.

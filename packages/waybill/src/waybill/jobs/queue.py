@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from waybill.errors import QueueUnavailable
-from waybill.jobs.messages import QUEUE_NAME, RUN_EXPORT, SET_ASIDE_COUNT_KEY
+from waybill.jobs.messages import QUEUE_NAME, RUN_EXPORT, QueueKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from celery import Celery
 
 __all__ = ["QUEUE_NAME", "RUN_EXPORT", "ExportQueue"]
 
+_WRITTEN_SECONDS: Final = 60
+
 
 class ExportQueue:
-    """Publishes job ids. Losing a message loses nothing: the sweeper publishes again."""
+    """Publishes job ids. Losing a message loses nothing: the sweeper publishes again.
 
-    def __init__(self, celery: Celery) -> None:
-        self._celery: Any = celery
+    Args:
+        make: makes the Celery application, in a thread and at first use: the queue's name is in
+            waybill's database.
+    """
+
+    def __init__(self, make: Callable[[], Celery]) -> None:
+        self._make = make
+        self._made: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def _celery(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def keys(self) -> QueueKeys:
+        """Return the names of this queue's keys. May ask the database."""
+        return QueueKeys(self._celery.conf.task_default_queue)
 
     async def publish(self, export_id: UUID) -> None:
         """Announce a committed job.
@@ -32,20 +56,26 @@ class ExportQueue:
         await asyncio.to_thread(self._publish, export_id)
 
     def _publish(self, export_id: UUID) -> None:
-        from kombu.exceptions import OperationalError
-        from redis.exceptions import RedisError
-
-        try:
-            self._celery.send_task(
-                RUN_EXPORT,
-                args=[str(export_id)],
-                queue=QUEUE_NAME,
-                # The row is committed and the sweeper is the retry: the caller must not wait.
-                retry=False,
-                ignore_result=True,
-            )
-        except (OperationalError, RedisError) as exc:
-            raise QueueUnavailable("The broker does not take messages.") from exc
+        with _unavailable("take messages"):
+            app = self._celery
+            with app.producer_pool.acquire(block=True) as producer:
+                try:
+                    app.send_task(
+                        RUN_EXPORT,
+                        args=[str(export_id)],
+                        queue=app.conf.task_default_queue,
+                        producer=producer,
+                        # The row is committed and the sweeper is the retry: the caller must not
+                        # wait.
+                        retry=False,
+                        ignore_result=True,
+                    )
+                except Exception:
+                    # A connection to a master that was demoted answers READONLY for ever, while
+                    # the address may lead to the new one already.
+                    with suppress(Exception):
+                        producer.connection.collect()
+                    raise
 
     async def warm_up(self) -> None:
         """Connect now, so that the first request does not wait for it.
@@ -56,13 +86,25 @@ class ExportQueue:
         await asyncio.to_thread(self._warm_up)
 
     def _warm_up(self) -> None:
-        from kombu.exceptions import OperationalError
+        with _unavailable("answer"), self._celery.producer_pool.acquire(block=True) as producer:
+            producer.maybe_declare(self._celery.amqp.queues[self.keys().queue])
 
-        try:
-            with self._celery.producer_pool.acquire(block=True) as producer:
-                producer.maybe_declare(self._celery.amqp.queues[QUEUE_NAME])
-        except OperationalError as exc:
-            raise QueueUnavailable("The broker does not answer.") from exc
+    async def check(self) -> None:
+        """Find out whether the broker takes messages: by writing, as a replica, a full broker and
+        one whose disk is full answer every question.
+
+        Raises:
+            QueueUnavailable: it does not.
+        """
+        await asyncio.to_thread(self._ask, self._write)
+
+    def _write(self, client: Any) -> int:
+        with client.pipeline() as pipe:
+            # The command of a message's way into the queue, for whose right it stands too.
+            pipe.lpush(self.keys().written, "")
+            pipe.ltrim(self.keys().written, 0, 0)
+            pipe.expire(self.keys().written, _WRITTEN_SECONDS)
+            return len(pipe.execute())
 
     async def set_aside(self) -> int:
         """Return how many foreign messages were set aside since the broker was last empty.
@@ -71,7 +113,7 @@ class ExportQueue:
             QueueUnavailable: the broker does not answer.
         """
         return await asyncio.to_thread(
-            self._ask, lambda client: int(client.get(SET_ASIDE_COUNT_KEY) or 0)
+            self._ask, lambda client: int(client.get(self.keys().set_aside_count) or 0)
         )
 
     async def depth(self) -> int:
@@ -80,14 +122,33 @@ class ExportQueue:
         Raises:
             QueueUnavailable: the broker does not answer.
         """
-        return await asyncio.to_thread(self._ask, lambda client: int(client.llen(QUEUE_NAME)))
+        return await asyncio.to_thread(
+            self._ask, lambda client: int(client.llen(self.keys().queue))
+        )
 
     def _ask(self, question: Callable[[Any], int]) -> int:
-        from kombu.exceptions import OperationalError
-        from redis.exceptions import RedisError
+        with _unavailable("answer"), self._celery.connection_for_write() as connection:
+            return question(connection.default_channel.client)
 
-        try:
-            with self._celery.connection_for_write() as connection:
-                return question(connection.default_channel.client)
-        except (OperationalError, RedisError, OSError, ValueError) as exc:
-            raise QueueUnavailable("The broker does not answer.") from exc
+
+@contextmanager
+def _unavailable(what: str) -> Iterator[None]:
+    """Raise ``QueueUnavailable`` for whatever goes wrong inside the block.
+
+    Whatever it is, and whichever of kombu, redis-py and the system raises it: the row is committed
+    and the sweeper publishes it, so that no caller's request may fail of it.
+    """
+    try:
+        yield
+    except Exception as exc:
+        raise QueueUnavailable(f"The broker does not {what} ({_reason(exc)}).") from exc
+
+
+def _reason(error: BaseException) -> str:
+    """Return what is wrong in a word: Redis' own (``MISCONF``), else the class that stands for it
+    (``ReadOnlyError``). The rest of its answer is prose, and may quote what was sent."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    word = str(error).split(" ", 1)[0]
+    is_redis = word.isalpha() and word.isupper() and len(word) < 20
+    return word if is_redis else type(error).__name__

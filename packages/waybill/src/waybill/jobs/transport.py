@@ -11,19 +11,21 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import redis
 from kombu.transport import redis as kombu_redis
-from redis.exceptions import ResponseError
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from waybill.jobs.messages import (
     QUEUE_NAME,
-    SET_ASIDE_COUNT_KEY,
-    SET_ASIDE_KEY,
     ForeignMessage,
+    QueueKeys,
     compose,
     read_export_id,
     read_export_id_of,
@@ -36,6 +38,7 @@ _KEPT_MESSAGES: Final = 1_000
 _KEPT_BYTES: Final = 2_048
 _KEPT_SECONDS: Final = 7 * 24 * 3600
 _LOG_SECONDS: Final = 1.0
+_SENTINEL_SECONDS: Final = 2.0
 
 
 class GuardedQoS(kombu_redis.QoS):
@@ -66,11 +69,13 @@ class GuardedQoS(kombu_redis.QoS):
             if not kept:
                 return
             try:
-                message = compose(read_export_id_of(_unacked_message(kept)))
+                message = compose(
+                    read_export_id_of(_unacked_message(kept)), self.channel.queue_name
+                )
             except ForeignMessage as exc:
                 foreign.append((kept, exc.reason))
                 return
-            (pipe.lpush if leftmost else pipe.rpush)(QUEUE_NAME, message)
+            (pipe.lpush if leftmost else pipe.rpush)(self.channel.queue_name, message)
 
         with self.channel.conn_or_acquire(client) as connection:
             connection.transaction(restore, self.unacked_key)
@@ -92,6 +97,16 @@ class GuardedChannel(kombu_redis.Channel):
 
     QoS = GuardedQoS
 
+    from_transport_options: tuple[str, ...] = (  # type: ignore[assignment]
+        *kombu_redis.Channel.from_transport_options,
+        "queue_name",
+    )
+    queue_name = QUEUE_NAME
+    # So that a Redis user needs no keys but those that begin as ours do.
+    keyprefix_queue = f"{QUEUE_NAME}.binding.%s"
+    keyprefix_binding_deadlines = f"{QUEUE_NAME}.binding-deadlines"
+    keyprefix_binding_permanent = f"{QUEUE_NAME}.binding-permanent.%s"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._logged_at = 0.0
         self._unlogged = 0
@@ -104,7 +119,7 @@ class GuardedChannel(kombu_redis.Channel):
     def accept(self, raw: bytes) -> str | None:
         """Return the message to go on with in place of ``raw``; ``None`` if it is not ours."""
         try:
-            return compose(read_export_id(raw))
+            return compose(read_export_id(raw), self.queue_name)
         except ForeignMessage as exc:
             self.set_aside(raw, exc.reason)
             return None
@@ -140,15 +155,19 @@ class GuardedChannel(kombu_redis.Channel):
 
     def _keep(self, note: str) -> None:
         with self.conn_or_acquire() as client, client.pipeline() as pipe:
-            pipe.lpush(SET_ASIDE_KEY, note)
-            pipe.ltrim(SET_ASIDE_KEY, 0, _KEPT_MESSAGES - 1)
-            pipe.expire(SET_ASIDE_KEY, _KEPT_SECONDS)
-            pipe.incr(SET_ASIDE_COUNT_KEY)
+            pipe.lpush(self.keys.set_aside, note)
+            pipe.ltrim(self.keys.set_aside, 0, _KEPT_MESSAGES - 1)
+            pipe.expire(self.keys.set_aside, _KEPT_SECONDS)
+            pipe.incr(self.keys.set_aside_count)
             pipe.execute()
+
+    @property
+    def keys(self) -> QueueKeys:
+        return QueueKeys(self.queue_name)
 
     def _queue_keys(self) -> list[str]:
         # One for each of kombu's priorities.
-        return [self._q_for_pri(QUEUE_NAME, each) for each in self.priority_steps]  # type: ignore[no-untyped-call]
+        return [self._q_for_pri(self.queue_name, each) for each in self.priority_steps]  # type: ignore[no-untyped-call]
 
     def move_foreign_keys(self) -> bool:
         """Take keys of ours that hold another type (``SET waybill.exports …``) out of the way.
@@ -159,8 +178,8 @@ class GuardedChannel(kombu_redis.Channel):
             **dict.fromkeys(self._queue_keys(), b"list"),
             self.unacked_key: b"hash",
             self.unacked_index_key: b"zset",
-            SET_ASIDE_KEY: b"list",
-            SET_ASIDE_COUNT_KEY: b"string",
+            self.keys.set_aside: b"list",
+            self.keys.set_aside_count: b"string",
         }
         moved = False
         with self.conn_or_acquire() as client:
@@ -171,9 +190,9 @@ class GuardedChannel(kombu_redis.Channel):
                     client.expire(f"{key}.foreign", _KEPT_SECONDS)
                     log.error("queue.key_set_aside", key=key, type=found.decode())
                     moved = True
-            count = client.get(SET_ASIDE_COUNT_KEY)
+            count = client.get(self.keys.set_aside_count)
             if count is not None and not (count.isdigit() and len(count) < 19):
-                client.delete(SET_ASIDE_COUNT_KEY)
+                client.delete(self.keys.set_aside_count)
                 moved = True
         return moved
 
@@ -206,6 +225,42 @@ class GuardedTransport(kombu_redis.Transport):
 
     Channel = GuardedChannel
 
-    # A broker that refuses a command (out of memory, read-only, a key of another type) is a broker
-    # to come back to. As a "channel error" it would end the worker.
-    connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
+    # Whatever the broker answers (out of memory, read-only, a key of another type, nothing that
+    # could be read) is a reason to come back. As a "channel error" it would end the worker.
+    connection_errors = (*kombu_redis.Transport.connection_errors, RedisError)
+
+
+class GuardedSentinelChannel(GuardedChannel):
+    """The same on the master that Sentinels name. kombu's own takes their addresses from a list of
+    fail-overs, by which a connection comes to a transport without the guard."""
+
+    from_transport_options = (*GuardedChannel.from_transport_options, "sentinels", "master_name")
+    sentinels: Sequence[tuple[str, int]] = ()
+    master_name = ""
+    connection_class = SentinelManagedConnection  # type: ignore[assignment]
+
+    def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:
+        arguments = self._connparams(asynchronous=asynchronous)  # type: ignore[no-untyped-call]
+        for name in ("host", "port"):
+            del arguments[name]
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=arguments["db"])
+        # One that is away is no reason to wait: there are others, and whoever asks comes back.
+        asking = {
+            "socket_timeout": _SENTINEL_SECONDS,
+            "socket_connect_timeout": _SENTINEL_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        manager = Sentinel(self.sentinels, sentinel_kwargs=asking, **arguments)  # type: ignore[no-untyped-call]
+        # Where kombu looks for what it closes with the channel.
+        if asynchronous:
+            self._async_sentinel_manager = manager
+        else:
+            self._sentinel_manager = manager
+        master: redis.Redis = manager.master_for(self.master_name, redis.Redis)  # type: ignore[no-untyped-call]
+        return master.connection_pool
+
+
+class GuardedSentinelTransport(GuardedTransport):
+    """The transport of our queue where Sentinels say which server is the master."""
+
+    Channel = GuardedSentinelChannel

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
+from waybill.own_database import connection_arguments
 
 # Any number that nothing else of ours uses: two deploys that migrate at once take turns.
 _LOCK = 0x77617962
@@ -24,19 +25,23 @@ def migrate(settings: Settings, revision: str = "head") -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    engine = create_engine(
-        settings.sqlalchemy_url, poolclass=NullPool, connect_args={"connect_timeout": 5}
-    )
+    arguments = connection_arguments(settings.database_dsn, application_name="waybill migrate")
+    engine = create_engine("postgresql+psycopg://", poolclass=NullPool, connect_args=arguments)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except OperationalError as exc:
-        url = engine.url
+        hosts = str(arguments.get("host") or "the local socket").split(",")
+        ports = str(arguments.get("port") or 5432).split(",")
+        if len(ports) < len(hosts):
+            ports = ports * len(hosts)
+        where = ", ".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
         raise ConfigurationError(
-            f"The database at {url.host}:{url.port or 5432} does not let us in "
-            f"(database {url.database!r}, user {url.username!r}). Check WAYBILL_DATABASE_URL."
+            f"The database at {where} does not let us in (database "
+            f"{arguments.get('dbname')!r}, user {arguments.get('user')!r}). Check "
+            "WAYBILL_DATABASE_URL."
         ) from exc
     finally:
         engine.dispose()

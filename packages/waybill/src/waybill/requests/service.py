@@ -139,8 +139,8 @@ class ExportService:
     async def _publish(self, job: ExportJob) -> None:
         try:
             await self._queue.publish(job.id)
-        except QueueUnavailable:
-            log.warning("export.publish_deferred", export_id=str(job.id))
+        except QueueUnavailable as exc:
+            log.warning("export.publish_deferred", export_id=str(job.id), error=str(exc))
         else:
             await self._repository.mark_published([job.id])
 

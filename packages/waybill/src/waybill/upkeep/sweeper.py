@@ -126,8 +126,8 @@ class Sweeper:
             for export_id in due:
                 await self._queue.publish(export_id)
                 await self._repository.mark_published([export_id])
-        except QueueUnavailable:
-            log.warning("sweeper.broker_unavailable", waiting=len(due))
+        except QueueUnavailable as exc:
+            log.warning("sweeper.broker_unavailable", waiting=len(due), error=str(exc))
             return
         if due:
             log.info("sweeper.published", count=len(due))

@@ -14,7 +14,9 @@ from waybill.bootstrap.parts import parts_factory
 from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
 from waybill.bootstrap.worker import WorkerParts
 from waybill.config import Settings
-from waybill.jobs.celery_app import create_celery
+from waybill.errors import WorkerFailed
+from waybill.jobs.celery_app import create_celery, refuse_cluster
+from waybill.jobs.queue_name import wait_for_queue_name
 from waybill.log import get_logger
 from waybill.notify.notifications import Notifications
 from waybill.notify.thread import DeliveryThread
@@ -30,12 +32,13 @@ _RELEASE_SECONDS = 10.0
 
 def run_worker(settings: Settings) -> None:
     """Run exports until told to stop."""
-    app = create_celery(settings)
+    WorkerParts(settings)  # connects to nothing; a wrong catalog ends the command here
+    app = create_celery(settings, wait_for_queue_name(settings.database_dsn))
+    refuse_cluster(app)
     # Made before the fork and shared by it: the parent raises it, the children see it.
     shutdown = ShutdownFlag()
     termination = ChildTermination(shutdown)
     build = parts_factory(WorkerParts, settings, celery=app, shutdown=shutdown)
-    build()  # connects to nothing; a wrong catalog ends the command here, not in every child
     runtime = ProcessRuntime(build)
     register_export_task(app, runtime, shutdown, termination)
 
@@ -60,7 +63,7 @@ def run_worker(settings: Settings) -> None:
     signals.worker_process_init.connect(on_process_init, weak=False)
     signals.worker_process_shutdown.connect(on_process_shutdown, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
-    _worker_class(app, shutdown)(
+    worker = _worker_class(app, shutdown)(
         loglevel=settings.log_level,
         concurrency=settings.worker_concurrency,
         without_gossip=True,
@@ -68,7 +71,19 @@ def run_worker(settings: Settings) -> None:
         # Queues come from the settings; nobody else's messages are ours.
         queues=[app.conf.task_default_queue],
         quiet=True,
-    ).start()
+    )
+    run_to_end(worker, shutdown)
+
+
+def run_to_end(worker: Any, shutdown: ShutdownFlag) -> None:
+    """Run Celery's worker until it ends.
+
+    Raises:
+        WorkerFailed: nobody had asked it to.
+    """
+    worker.start()
+    if worker.exitcode and not shutdown.is_set():
+        raise WorkerFailed
 
 
 async def _release_dead_siblings(services: WorkerParts) -> None:
@@ -97,7 +112,8 @@ def _keep_our_logging(**_: Any) -> None:
 def run_scheduler(settings: Settings) -> None:
     """Run the sweeper until told to stop."""
     app = create_celery(settings)
-    build = parts_factory(SchedulerParts, settings, celery=app)
+    refuse_cluster(app)
+    build = parts_factory(SchedulerParts, settings)
     runtime = ProcessRuntime(build)
     register_sweeper_tasks(app, runtime, ProcessRuntime(build))
     schedule_sweeper(app, settings)

@@ -21,7 +21,7 @@ from waybill.config import Settings
 from waybill.errors import SourceRejected, SourceUnavailable
 from waybill.jobs.attempts import AttemptOutcome, Cause
 from waybill.jobs.job import ExportJob, ExportStatus
-from waybill.jobs.messages import QUEUE_NAME
+from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.turns import Turns
 from waybill.run.identity import WorkerIdentity
 from waybill.run.runner import Outcome
@@ -292,7 +292,7 @@ async def test_job_that_waited_for_a_limit_is_announced_when_another_ends(
     limited = settings.model_copy(update={"max_running_per_person": 1})
     # The sweeper repeats no message while the broker holds some: other tests' must not lie there.
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as broker:
-        broker.delete(QUEUE_NAME)
+        broker.delete(read_queue_name(settings.database_dsn))
     async with Services(limited, catalog=catalog) as house:
         first, second = await add(), await add(format="json")
         taken = await house.leases.claim(first.id, lease_seconds=60, worker="elsewhere/1/f")

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.jobs.celery_app import create_celery
-from waybill.jobs.queue import QUEUE_NAME, RUN_EXPORT
+from waybill.jobs.queue import RUN_EXPORT
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.source.source import PostgresSource
 from waybill.storage.s3.storage import S3Storage
@@ -61,10 +61,10 @@ def test_broker_channel_has_the_times_that_were_set(celery: Any) -> None:
 def test_message_is_json_and_holds_the_id_alone(celery: Any, services: Services) -> None:
     with celery.connection_for_write() as connection:
         client = connection.default_channel.client
-        client.delete(QUEUE_NAME)
+        client.delete(services.queue.keys().queue)
         services.queue._publish(UUID(int=7))
-        raw = client.lindex(QUEUE_NAME, 0)
-        client.delete(QUEUE_NAME)
+        raw = client.lindex(services.queue.keys().queue, 0)
+        client.delete(services.queue.keys().queue)
     message = json.loads(raw)
     assert message["content-type"] == "application/json"
     args, kwargs, _ = json.loads(base64.b64decode(message["body"]))

@@ -28,7 +28,7 @@ from waybill.errors import (
     StorageRejected,
     StorageUnavailable,
 )
-from waybill.keep_alive import keep_alive
+from waybill.own_database import bounds, connection_arguments
 from waybill.storage.base import PartReceipt, StaleUpload, StoredObject
 
 _CHUNK_BYTES = 256 * 1024
@@ -91,7 +91,7 @@ class DatabaseStorage:
     def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
         upload_id, etag = uuid4(), hashlib.sha256(data).hexdigest()
         self._check_size(len(data))
-        with self._connection("store an object") as connection, connection.transaction():
+        with self._connection("store an object") as connection:
             connection.execute(
                 "DELETE FROM stored_objects WHERE key = %s AND completed_at IS NOT NULL", (key,)
             )
@@ -199,7 +199,7 @@ class DatabaseStorage:
         self, upload_id: UUID, number: int, data: bytes | bytearray, sha256: str
     ) -> None:
         """Store one part; for ``DatabaseUpload``."""
-        with self._connection(f"store part {number}") as connection, connection.transaction():
+        with self._connection(f"store part {number}") as connection:
             # A part that is sent again takes the place of the first.
             replaced = _part_bytes(connection, upload_id).get(number, 0)
             connection.execute(
@@ -222,7 +222,7 @@ class DatabaseStorage:
         etag = _joined_etag(parts)
         listed = {part.number: part.bytes for part in parts if part.bytes}
         size = sum(listed.values())
-        with self._connection("commit an upload") as connection, connection.transaction():
+        with self._connection("commit an upload") as connection:
             upload = connection.execute(
                 "SELECT etag, bytes FROM stored_objects WHERE upload_id = %s FOR UPDATE",
                 (upload_id,),
@@ -282,16 +282,15 @@ class DatabaseStorage:
     def _connection(self, action: str) -> Iterator[psycopg.Connection]:
         with _translated(action):
             connection = psycopg.connect(
-                self.options.dsn,
                 autocommit=True,
-                connect_timeout=5,
-                application_name="waybill storage",
-                options="-c statement_timeout=60000 -c lock_timeout=15000",
-                **keep_alive(),
+                **connection_arguments(self.options.dsn, application_name="waybill storage"),
             )
-            # Not ``with connection``: it would commit, and there is nothing left to commit.
+            own = bounds(self.options.dsn, statement_timeout_ms=60_000, lock_timeout_ms=15_000)
             try:
-                yield connection
+                with connection.transaction():
+                    if own:
+                        connection.execute(own.encode())
+                    yield connection
             finally:
                 connection.close()
 

@@ -18,6 +18,7 @@ import psycopg
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError, StorageRejected, StorageUnavailable
+from waybill.own_database import connection_arguments
 from waybill.storage.base import StaleUpload, StoredObject
 from waybill.storage.directory.continuation import DirectoryContinuation
 from waybill.storage.directory.errors import translated
@@ -259,7 +260,7 @@ def service_id(dsn: str) -> str:
         StorageRejected: it is not migrated.
     """
     try:
-        with psycopg.connect(dsn, connect_timeout=5) as connection:
+        with psycopg.connect(**connection_arguments(dsn)) as connection:
             found = connection.execute("SELECT id FROM service_identity").fetchone()
     except psycopg.errors.UndefinedTable as exc:
         raise StorageRejected("waybill's database has no identity. Run `waybill migrate`.") from exc
