@@ -95,8 +95,9 @@ class Settings(NotificationSettings, BaseSettings):
     """How long a request's head may take, from the connection or its first byte to its end."""
     body_seconds: float = Field(10.0, gt=0)
     """How long a request's body may take; a slower one is answered with 408."""
-    keep_alive_seconds: int = Field(5, ge=1)
-    """How long a connection may stay idle between two requests."""
+    keep_alive_seconds: int = Field(75, ge=1)
+    """How long a connection may stay idle between two requests: longer than a proxy in front keeps
+    it (nginx: 60 s), which otherwise sends a request into a connection that is being closed."""
     max_connections: int = Field(10_000, ge=10)
     """How many connections one API process holds; further ones are closed."""
     max_connections_per_address: int = Field(1_000, ge=1)
