@@ -151,25 +151,6 @@ class DeliveryRepository:
             rows = (await connection.execute(statement.limit(limit))).mappings()
             return [_state(row) for row in rows]
 
-    async def replay(self, notification_id: UUID, *, now: datetime) -> bool:
-        """Try a dead notification again from the start. ``False``: it is not dead."""
-        return await self._execute(
-            update(table)
-            .where(table.c.id == notification_id, table.c.status == DeliveryStatus.DEAD.value)
-            .values(
-                status=DeliveryStatus.PENDING.value,
-                attempts=0,
-                next_attempt_at=now,
-                settled_at=null(),
-            )
-        )
-
-    async def enable_endpoint(self, name: str) -> bool:
-        """Send to an endpoint again that answered 410 Gone. ``False``: it was not disabled."""
-        async with self._engine.begin() as connection:
-            result = await connection.execute(delete(disabled).where(disabled.c.name == name))
-            return result.rowcount > 0
-
     async def purge(self, *, older_than: timedelta) -> int:
         """Delete notifications settled that long ago, by the server's clock: a rehearsed one would
         delete the memory of what was announced a moment ago. Returns how many."""
