@@ -325,3 +325,34 @@ def test_resumable_needs_an_index_that_keeps_the_key_unique(dsn: str, execute: E
     assert "SET NOT NULL" in finding.remedy
     execute("ALTER TABLE users ALTER email SET NOT NULL", "CREATE UNIQUE INDEX ON users (email)")
     assert _check(dsn, by_mail) == []
+
+
+@pytest.mark.usefixtures("users")
+def test_what_no_lock_covers_is_told(dsn: str, execute: Execute) -> None:
+    body = "LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT * FROM public.users; END $$"
+    execute(
+        f"CREATE FUNCTION hidden() RETURNS SETOF users {body}",
+        "CREATE FUNCTION inlined() RETURNS SETOF users LANGUAGE sql STABLE"
+        " AS 'SELECT * FROM public.users'",
+        "CREATE VIEW seen AS SELECT * FROM hidden()",
+    )
+    by_function = _check(dsn, _query("SELECT * FROM public.hidden()", key=("id",)))
+    assert ("note", "tables_hidden") in _codes(by_function)
+    assert "public.hidden" in str(by_function)
+    searched = replace(_query("SELECT * FROM hidden()"), search_path=("public",))
+    for export_type in (searched, _table("seen")):
+        assert ("note", "tables_hidden") in _codes(_check(dsn, export_type))
+    seen_through = _check(dsn, _query("SELECT * FROM public.inlined()"))
+    assert "tables_hidden" not in [code for _, code in _codes(seen_through)]
+
+
+def test_rows_of_another_server_are_told(dsn: str, execute: Execute) -> None:
+    execute(
+        "CREATE EXTENSION file_fdw",
+        "CREATE SERVER elsewhere FOREIGN DATA WRAPPER file_fdw",
+        "CREATE FOREIGN TABLE lines (line text) SERVER elsewhere OPTIONS (program 'echo one')",
+        "CREATE VIEW seen AS SELECT * FROM lines",
+    )
+    for export_type in (_table("lines"), _table("seen"), _query("SELECT * FROM public.lines")):
+        (finding,) = [f for f in _check(dsn, export_type) if f.code == "foreign_rows"]
+        assert "public.lines" in finding.message
