@@ -96,7 +96,7 @@ _STATES: Final = sql.SQL("""
                      WHERE h.inhrelid OPERATOR(pg_catalog.=) c.oid ORDER BY h.inhseqno))
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    WHERE c.oid OPERATOR(pg_catalog.=) ANY ({}::pg_catalog.oid[])""")
+    WHERE c.oid OPERATOR(pg_catalog.=) ANY ({})""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,30 @@ class RelationState:
 
 def states_query(oids: frozenset[str]) -> sql.Composed:
     """Return the query for ``read_states``."""
-    return _STATES.format(sql.Literal("{" + ",".join(sorted(oids)) + "}"))
+    listed = "{" + ",".join(sorted(oids)) + "}"
+    return _STATES.format(sql.SQL("{}::pg_catalog.oid[]").format(sql.Literal(listed)))
+
+
+_FAMILY: Final = sql.SQL("""ARRAY(
+    WITH RECURSIVE family (oid) AS (
+        SELECT c.oid FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE n.nspname OPERATOR(pg_catalog.=) {schema}
+          AND c.relname OPERATOR(pg_catalog.=) {table}
+          AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{{r,p}}'::pg_catalog.text[])
+          AND NOT c.relrowsecurity
+        UNION
+        SELECT h.inhrelid FROM pg_catalog.pg_inherits AS h
+        JOIN family AS f ON f.oid OPERATOR(pg_catalog.=) h.inhparent
+    ) SELECT oid FROM family)""")
+
+
+def family_query(table: TableSource) -> sql.Composed:
+    """Return the query for ``read_states`` of a table and all below it, by its name; of nothing if
+    it is no table, or one whose policies may read others."""
+    return _STATES.format(
+        _FAMILY.format(schema=sql.Literal(table.schema), table=sql.Literal(table.table))
+    )
 
 
 _UNMOVED: Final = sql.SQL("""

@@ -164,7 +164,13 @@ class PostgresSnapshot:
     ) -> None:
         self._session = session
         self._reads = reads
-        self._witness = Witness(session, opened.locked, connect, is_strict=reads is not None)
+        self._witness = Witness(
+            session,
+            opened.locked,
+            connect,
+            is_strict=reads is not None,
+            table=reads.table if reads else None,
+        )
         self._types: dict[ExportType, dict[str, int]] = {}
         self.facts = opened.facts
 

@@ -15,11 +15,13 @@ from typing import Final
 from psycopg import sql
 
 from waybill.catalog import foreign
-from waybill.errors import IncompleteExport, SourceUnavailable
+from waybill.catalog.model import TableSource
+from waybill.errors import IncompleteExport, SourceRejected, SourceUnavailable
 from waybill.source.libpq import Session
 from waybill.source.reads import (
     LOCKED_WITH_ROWS,
     RelationState,
+    family_query,
     read_states,
     states_query,
     unmoved_query,
@@ -38,6 +40,8 @@ class Witness:
         connect: makes another connection, which sees what is.
         is_strict: whether what cannot be looked at is to fail; else, where nothing was locked
             beforehand, this session's own caches will do.
+        table: what alone is read, if it is a table: where the role may not see locks, it and all
+            below it are compared instead.
     """
 
     def __init__(
@@ -47,10 +51,12 @@ class Witness:
         connect: Callable[[str], AbstractContextManager[Session]],
         *,
         is_strict: bool,
+        table: TableSource | None = None,
     ) -> None:
         self._session = session
         self._connect = connect
         self._is_strict = is_strict
+        self._table = table
         self.locked = locked
 
     def check(self) -> None:
@@ -59,24 +65,20 @@ class Witness:
         Raises:
             IncompleteExport: a relation is not what the snapshot has under its name.
             SourceUnavailable: no connection to look by.
+            SourceRejected: the role may not see which relations are locked, and more is read than
+                one table.
         """
-        now = {oid or "" for (oid,) in self._session.attempt(LOCKED_WITH_ROWS) or ()}
-        late = frozenset(now - self.locked)
+        rows = self._session.attempt(LOCKED_WITH_ROWS)
+        if rows is None:
+            self._check_family()
+            return
+        late = frozenset({oid or "" for (oid,) in rows} - self.locked)
         if not late:
             return
         query = states_query(late)
         then = read_states(self._session.fetch(query))
         try:
-            with self._connect("waybill witness") as other:
-                other.script(
-                    foreign.opening(
-                        _BEGIN,
-                        server_version=other.server_version,
-                        lock_timeout_seconds=_TIMEOUT_SECONDS,
-                        statement_timeout_seconds=_TIMEOUT_SECONDS,
-                    )
-                )
-                is_now = read_states(other.fetch(query))
+            is_now = self._look(query)
         except SourceUnavailable:
             # No connection to spare.
             moved = self._session.fetch(unmoved_query(late)) != [(str(len(late)),)]
@@ -92,6 +94,34 @@ class Witness:
                     "tried again."
                 )
         self.locked |= late
+
+    def _look(self, query: sql.Composable) -> dict[str, RelationState]:
+        """Return states as they are now."""
+        with self._connect("waybill witness") as other:
+            other.script(
+                foreign.opening(
+                    _BEGIN,
+                    server_version=other.server_version,
+                    lock_timeout_seconds=_TIMEOUT_SECONDS,
+                    statement_timeout_seconds=_TIMEOUT_SECONDS,
+                )
+            )
+            return read_states(other.fetch(query))
+
+    def _check_family(self) -> None:
+        query = None if self._table is None else family_query(self._table)
+        then = {} if query is None else read_states(self._session.fetch(query))
+        if query is None or not then:
+            raise SourceRejected(
+                "The role may not read pg_locks, by which it is proven that all rows came from "
+                "what was locked before the snapshot: GRANT EXECUTE ON FUNCTION "
+                "pg_catalog.pg_lock_status() TO it. (Tables without row security do without.)"
+            )
+        if self._look(query) != then:
+            raise IncompleteExport(
+                "The table, or one below it, was replaced or changed while the export began "
+                "(TRUNCATE, ALTER, RENAME, ATTACH or the like). It is tried again."
+            )
 
     def _has_rows(self, then: RelationState | None, now: RelationState) -> bool:
         """Whether a changed relation gave rows: one that is newer than the snapshot, a partition

@@ -322,6 +322,30 @@ def test_what_cannot_be_proven_for_want_of_a_connection_is_tried_again(
         read(snapshot, HIDDEN)
 
 
+@pytest.fixture
+def no_locks_to_see(run_sql: RunSql) -> None:
+    """For this database alone: its copy of the function is everybody's no more."""
+    run_sql("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_lock_status() FROM PUBLIC")
+
+
+@pytest.mark.usefixtures("no_locks_to_see")
+def test_role_that_sees_no_locks_is_given_another_proof_or_told(
+    dsn: str, control: Any, run_sql: RunSql, reader: Callable[[str], str]
+) -> None:
+    run_sql(PARTS)
+    run_sql("CREATE TABLE t3 (LIKE t INCLUDING ALL)")
+    source = PostgresSource(reader("GRANT SELECT ON t TO {role}"))
+    assert len(export(source, control, T)) == 100
+
+    with source.open_snapshot(control.check, reads=Reads(T)) as snapshot:
+        run_sql("ALTER TABLE t ATTACH PARTITION t3 FOR VALUES FROM (5000) TO (9000)")
+        with pytest.raises(IncompleteExport, match="replaced or changed"):
+            read(snapshot, T)
+
+    with pytest.raises(SourceRejected, match="GRANT EXECUTE ON FUNCTION"):
+        export(source, control, BY_QUERY)
+
+
 def test_table_takes_no_second_connection(
     control: Any, run_sql: RunSql, reader: Callable[[str], str]
 ) -> None:
