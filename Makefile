@@ -11,10 +11,11 @@ USERS ?= 100000
 FORMAT ?= csv
 MINUTES ?= 10
 SEED ?= 1
+EXAMPLES ?= 100
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos whole mutants lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos hostile whole mutants lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ faults: $(VENV)/.dev ## Run the fault table against real processes
 
 chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), then check every invariant
 	$(BIN)/python -m waybill.local.faults.chaos --minutes $(MINUTES) --seed $(SEED)
+
+hostile: $(VENV)/.dev ## Export random hostile schemas in every format (EXAMPLES=100), each value held against PostgreSQL
+	WAYBILL_HOSTILE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q packages/waybill/tests/integration/catalog/test_hostile_schemas.py
 
 whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=1), and hold each file against what was committed
 	$(BIN)/python -m waybill.local.faults.whole --minutes $(MINUTES) --seed $(SEED) $(ARGS)

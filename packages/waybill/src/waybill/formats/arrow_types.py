@@ -66,6 +66,7 @@ _ELEMENTS: Final[dict[int, int]] = {
 """Arrays' ``oid`` to that of their elements. uuid[] is left as text: pandas 3.1 cannot read lists
 of the UUID type."""
 
+_BOOL_OID: Final = 16
 _NUMERIC_OID: Final = 1700
 _NUMERIC: Final = re.compile(r"numeric\((\d+),(-?\d+)\)")
 _MAX_PRECISION: Final = 38
@@ -94,7 +95,11 @@ def arrow_column(column: ResolvedColumn, text_columns: Collection[str] = ()) -> 
     """Return how a column is carried; as PostgreSQL's text if it is in ``text_columns``."""
     value: sql.Composable = source_column(column.name)
     element, is_list = TEXT, False
-    if column.name not in text_columns:
+    if column.name in text_columns:
+        # COPY prints t and f, which are text to every reader but PostgreSQL.
+        if column.base_type_oid == _BOOL_OID:
+            value = sql.SQL("{}::pg_catalog.text").format(value)
+    else:
         is_list = column.base_type_name.endswith("[]")
         oid = _ELEMENTS.get(column.base_type_oid, 0) if is_list else column.base_type_oid
         element = _scalar(oid, column.base_type_name.removesuffix("[]"))
