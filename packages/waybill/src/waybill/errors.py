@@ -30,6 +30,12 @@ class ConfigurationError(WaybillError):
 # -- requests ---------------------------------------------------------------------------------
 
 
+class UnreadableFile(WaybillError):
+    """A file is none of its format, although its digest may be right."""
+
+    code = "unreadable_file"
+
+
 class RequestError(WaybillError):
     """The caller asked for something that cannot be given."""
 

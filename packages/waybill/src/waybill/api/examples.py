@@ -23,8 +23,15 @@ from waybill.api.admin_schemas import (
     QueueDocument,
     ReplayedDocument,
 )
-from waybill.api.offer import OfferDocument, OfferedColumn, OfferedFilter, OfferedType
-from waybill.api.request_schemas import PreviewColumn, PreviewDocument, QuotaDocument
+from waybill.api.documents import (
+    OfferDocument,
+    OfferedColumn,
+    OfferedFilter,
+    OfferedType,
+    PreviewColumn,
+    PreviewDocument,
+    QuotaDocument,
+)
 from waybill.api.schemas import ExportDocument, ExportList, Readiness
 from waybill.audit.audit import AuditAction, AuditOutcome
 from waybill.jobs.attempts import AttemptOutcome, Cause

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.client_gone import CLIENT_GONE, ClientGone, until_client_leaves
+from waybill.api.documents import PreviewDocument
 from waybill.api.events import POLLING_HEADERS, progress_headers
 from waybill.api.instants import Moment
 from waybill.api.json_body import require_unambiguous_json
@@ -23,7 +24,7 @@ from waybill.api.request_headers import (
     preference_headers,
     quota_headers,
 )
-from waybill.api.request_schemas import ExportBody, PreviewDocument
+from waybill.api.request_schemas import ExportBody
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument, ExportList
 from waybill.bootstrap.api import ApiParts

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from waybill.catalog import Column
-from waybill.catalog.filters import MAX_IN_VALUES, Operator
+from waybill.catalog.filters import MAX_IN_VALUES
+from waybill.filter_types import Operator
 from waybill.formats import ENCODERS
-from waybill.requests.preview import Preview
-from waybill.requests.quota import QuotaState
 from waybill.requests.request import MAX_LABEL_CHARACTERS, Compression, ExportRequest
-from waybill.source.source import RowCount
 
 _MAX_NAME_CHARACTERS = 255
 _MAX_COLUMNS = 1664
@@ -132,78 +130,3 @@ def _has_surrogate(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-class PreviewColumn(BaseModel):
-    """A column: ``name`` in the source, ``header`` in the file, ``type`` as PostgreSQL names it."""
-
-    name: str
-    header: str
-    type: str
-
-
-class QuotaDocument(BaseModel):
-    """The caller's quota; ``resets_in_seconds`` is when it next gains an export."""
-
-    policy: str
-    limit: int
-    remaining: int
-    resets_in_seconds: int
-
-    @classmethod
-    def of(cls, state: QuotaState) -> Self:
-        return cls(
-            policy=state.policy,
-            limit=state.limit,
-            remaining=state.remaining,
-            resets_in_seconds=state.reset_seconds,
-        )
-
-
-class PreviewDocument(BaseModel):
-    """What an export would be. Nothing was made."""
-
-    dry_run: Literal[True] = True
-    type: str
-    format: str
-    columns: list[PreviewColumn]
-    rows: int
-    rows_are: Literal["exact", "estimate", "at least"] = Field(
-        description="`at least`: so many were counted, of a type that gives each tenant or person "
-        "their own rows, and there may be more; `bytes` and `seconds` are of these."
-    )
-    bytes: int = Field(description="The size of the file, estimated, before compression.")
-    seconds: float = Field(description="How long the export would take, once it is begun.")
-    seconds_from: Literal["earlier exports", "sample"] = Field(
-        description="What the time was estimated by."
-    )
-    first_rows: list[dict[str, Any]] | None = Field(
-        description="The rows the file would begin with; null when sorting them takes too long. "
-        "A number that no float holds exactly is a string."
-    )
-    quota: QuotaDocument | None = Field(description="null when there is none.")
-
-    @classmethod
-    def of(cls, request: ExportRequest, preview: Preview, quota: QuotaState | None) -> Self:
-        """Describe ``preview``."""
-        return cls(
-            type=request.export_type,
-            format=request.format,
-            columns=[
-                PreviewColumn(name=c.name, header=c.header, type=c.type_name)
-                for c in preview.columns
-            ],
-            rows=preview.rows.rows,
-            rows_are=_rows_are(preview.rows),
-            bytes=preview.bytes,
-            seconds=preview.seconds,
-            seconds_from=preview.seconds_from,
-            first_rows=None if preview.first_rows is None else list(preview.first_rows),
-            quota=None if quota is None else QuotaDocument.of(quota),
-        )
-
-
-def _rows_are(count: RowCount) -> Literal["exact", "estimate", "at least"]:
-    if count.is_least:
-        return "at least"
-    return "exact" if count.is_exact else "estimate"

@@ -20,13 +20,14 @@ from waybill.catalog.comparisons import (
     read_operators,
 )
 from waybill.catalog.connect import only_one
-from waybill.catalog.filters import Condition, Filter, FilterType, Value
+from waybill.catalog.filters import Condition, Filter, Value
 from waybill.catalog.findings import Finding
 from waybill.catalog.model import ExportType
 from waybill.catalog.names import visible
 from waybill.catalog.relation_sql import from_source, source_column
 from waybill.catalog.relations import Connection
 from waybill.catalog.where import where_clause
+from waybill.filter_types import FilterType
 
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _SAMPLES: Final[dict[FilterType, Value]] = {

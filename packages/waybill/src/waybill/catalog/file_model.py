@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from waybill.catalog.filters import FilterType, Operator
 from waybill.catalog.model import PERSONAL_DATA_SCOPE, Consistency, Order, Quota
+from waybill.filter_types import FilterType, Operator
 
 # RFC 6749, section 3.3: scope-token.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")

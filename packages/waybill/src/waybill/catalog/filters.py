@@ -12,17 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from waybill.errors import ConfigurationError, InvalidFilter, UnknownFilter
-
-FilterType = Literal[
-    "text", "integer", "number", "boolean", "date", "timestamp", "timestamptz", "uuid"
-]
-"""PostgreSQL's names for what a value is; ``number`` is ``numeric``, exact."""
-
-Operator = Literal["eq", "ne", "lt", "lte", "gt", "gte", "in", "prefix", "is_null"]
+from waybill.filter_types import FilterType, Operator
 
 OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 FILTER_TYPES: Final[tuple[FilterType, ...]] = get_args(FilterType)

@@ -20,8 +20,7 @@ from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Ope
 from waybill.client.wire import TIMEOUT_SECONDS, Token, Wire, answer_of
 
 if TYPE_CHECKING:
-    from waybill.api.offer import OfferDocument
-    from waybill.api.request_schemas import PreviewDocument
+    from waybill.api.documents import OfferDocument, PreviewDocument
 
 T = TypeVar("T")
 

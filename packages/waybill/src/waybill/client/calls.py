@@ -21,8 +21,7 @@ from waybill.api.schemas import ExportDocument, ExportList
 from waybill.client.errors import refusal
 
 if TYPE_CHECKING:
-    from waybill.api.offer import OfferDocument
-    from waybill.api.request_schemas import PreviewDocument
+    from waybill.api.documents import OfferDocument, PreviewDocument
 
 T = TypeVar("T")
 ExportId = UUID | str
@@ -203,13 +202,13 @@ _export = parsed(ExportDocument)
 
 def _preview(answer: Answer) -> PreviewDocument:
     # Imported late: it brings SQLAlchemy with it, which nothing else of the client needs.
-    from waybill.api.request_schemas import PreviewDocument
+    from waybill.api.documents import PreviewDocument
 
     return PreviewDocument.model_validate_json(answer.body)
 
 
 def _offer(answer: Answer) -> OfferDocument:
-    from waybill.api.offer import OfferDocument
+    from waybill.api.documents import OfferDocument
 
     return OfferDocument.model_validate_json(answer.body)
 

@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from waybill.errors import UnknownFormat
+from waybill.errors import UnknownFormat, UnreadableFile
 from waybill.formats.base import (
     Encoder,
     Encoding,
     FileFacts,
     RowCounter,
-    UnreadableFile,
 )
 from waybill.formats.csv import CsvEncoder
 from waybill.formats.json import JsonEncoder

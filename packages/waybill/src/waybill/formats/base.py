@@ -16,18 +16,12 @@ from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 from psycopg import sql
 from pydantic import ValidationError
 
-from waybill.errors import InvalidOption, WaybillError
+from waybill.errors import InvalidOption
 from waybill.formats.formula_guard import needs_guard
 from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.source.copy_chunk import CopyChunk
 
 _READ_BYTES: Final = 1024 * 1024
-
-
-class UnreadableFile(WaybillError):
-    """A file is none of its format, although its digest may be right."""
-
-    code = "unreadable_file"
 
 
 class Encoding(Protocol):

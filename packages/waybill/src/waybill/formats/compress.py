@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, Self, cast
 
 from isal import igzip, isal_zlib
 
-from waybill.errors import InvalidOption
-from waybill.formats.base import UnreadableFile
+from waybill.errors import InvalidOption, UnreadableFile
 from waybill.run_control import POLL_SECONDS
 from waybill.source.processors import count_processors
 

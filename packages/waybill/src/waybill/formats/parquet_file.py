@@ -14,9 +14,10 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from waybill.errors import UnreadableFile
 from waybill.formats.arrow_text import DELIMITER, QUOTE, read_columns
 from waybill.formats.arrow_types import arrow_column
-from waybill.formats.base import FileFacts, UnreadableFile
+from waybill.formats.base import FileFacts
 from waybill.formats.blocks import BlockEncoding
 from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_values

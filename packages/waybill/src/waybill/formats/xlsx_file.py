@@ -11,9 +11,10 @@ import zipfile
 from typing import BinaryIO, Final
 from xml.sax.saxutils import escape as escape_xml
 
+from waybill.errors import UnreadableFile
 from waybill.formats.arrow_text import read_text
 from waybill.formats.arrow_types import TEXT
-from waybill.formats.base import FileFacts, UnreadableFile
+from waybill.formats.base import FileFacts
 from waybill.formats.blocks import BlockEncoding
 from waybill.formats.plan import ExportPlan
 from waybill.formats.statement import copy_values

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterator
 from typing import IO, BinaryIO, Final
 
-from waybill.formats.base import UnreadableFile
+from waybill.errors import UnreadableFile
 from waybill.formats.formula_guard import HEAD_CHARACTERS, needs_guard
 from waybill.formats.xlsx_cells import column_letters, unescape
 from waybill.formats.zip_stream import ZipStream

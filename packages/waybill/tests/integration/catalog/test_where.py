@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from waybill.catalog import Column, ExportType, Filter, QuerySource, RowScope, TableSource
-from waybill.catalog.filters import FilterType, read_filters
+from waybill.catalog.filters import read_filters
 from waybill.catalog.relation_sql import from_source
 from waybill.catalog.where import where_clause
+from waybill.filter_types import FilterType
 from waybill.formats import get_encoder, read_options
 from waybill.formats.plan import ExportPlan
 from waybill.local.stack import LocalStack

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waybill.errors import InvalidOption, LeaseLost
+from waybill.errors import InvalidOption, LeaseLost, UnreadableFile
 from waybill.formats import compress
-from waybill.formats.base import UnreadableFile
 from waybill.formats.compress import CODECS, FRAME_BYTES, Decompressed, get_codec, open_stage
 from waybill.requests.request import Compression
 
