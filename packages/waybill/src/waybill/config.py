@@ -66,6 +66,15 @@ class Settings(NotificationSettings, BaseSettings):
     """Unset to use boto3's own credential chain (instance role, profile)."""
     s3_secret_access_key: SecretStr | None = None
     """Goes with the access key."""
+    s3_addressing: Literal["auto", "path", "virtual"] | None = None
+    """Where the bucket's name stands: in the path (``path``, what most compatible servers take and
+    the default with an endpoint of its own) or in the host's name (``virtual``)."""
+    s3_public_endpoint_url: HttpUrl | None = None
+    """Where clients reach the storage by the links they are given, if it is not where we do."""
+    s3_encryption: Literal["AES256", "aws:kms"] | None = None
+    """The encryption to ask for with each object, where a bucket's policy demands that it is."""
+    s3_kms_key_id: str | None = None
+    """The key of ``aws:kms``; the bucket's own when unset."""
     s3_prefix: str = "exports"
     """Where keys begin: nothing outside it is ever listed or deleted."""
     storage: str = "s3"

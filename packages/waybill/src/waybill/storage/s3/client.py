@@ -7,6 +7,7 @@ own client at first use. Answers and errors are boto3's; ``errors.translated`` t
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import threading
 from collections.abc import Iterator
@@ -21,10 +22,11 @@ from botocore.exceptions import ClientError
 
 from waybill.storage.base import PartReceipt, StoredObject
 from waybill.storage.s3.answers import as_base64, etag_of
-from waybill.storage.s3.errors import MISSING_CODES, code_of, translated
+from waybill.storage.s3.errors import MISSING_CODES, code_of, status_of, translated
 
 _CHECKSUM_HEADER = "x-amz-checksum-sha256"
 _SIGNER = "waybill-s3v4"
+_NOT_IMPLEMENTED = 501
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class S3Options:
     prefix: str = ""
     addressing: Literal["auto", "path", "virtual"] | None = None
     """Path style on a custom endpoint and boto3's choice on AWS, unless given."""
+    public_endpoint_url: str | None = None
+    """Where links lead, if not to ``endpoint_url``."""
+    encryption: Literal["AES256", "aws:kms"] | None = None
+    kms_key_id: str | None = field(default=None, repr=False)
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 60.0
 
@@ -56,6 +62,32 @@ class S3Client:
         self._lock = threading.Lock()
         self._client: Any = None
         self._client_pid = 0
+        self._signer: Any = None
+        self._signer_pid = 0
+        self._takes_conditions = True
+
+    @property
+    def encryption(self) -> dict[str, str]:
+        """The arguments of what creates an object by which its encryption is asked for."""
+        if self.options.encryption is None:
+            return {}
+        key = self.options.kms_key_id
+        return {
+            "ServerSideEncryption": self.options.encryption,
+            **({"SSEKMSKeyId": key} if key else {}),
+        }
+
+    @property
+    def signer(self) -> Any:
+        """boto3's client that signs links, for where clients reach the storage."""
+        public = self.options.public_endpoint_url
+        if public is None:
+            return self.boto3
+        if self._signer is None or self._signer_pid != os.getpid():
+            options = dataclasses.replace(self.options, endpoint_url=public)
+            with self._lock:
+                self._signer, self._signer_pid = _create_client(options), os.getpid()
+        return self._signer
 
     def call(self, operation: str, key: str, **arguments: Any) -> Any:
         """Call one of boto3's operations on an object."""
@@ -75,6 +107,7 @@ class S3Client:
                 "create_multipart_upload",
                 key,
                 ContentType=content_type,
+                **self.encryption,
                 # AWS takes checksums of parts only when the upload was begun with one.
                 ChecksumAlgorithm="SHA256",
             )
@@ -82,16 +115,14 @@ class S3Client:
 
     def put_new(self, key: str, data: bytes, checksum: str, content_type: str) -> dict[str, Any]:
         """Store an object where there is none yet."""
-        answer: dict[str, Any] = self.call(
+        return self._call_for_new(
             "put_object",
             key,
             Body=data,
             ContentType=content_type,
             ChecksumSHA256=checksum,
-            # As with a commit of parts: a key belongs to one attempt.
-            IfNoneMatch="*",
+            **self.encryption,
         )
-        return answer
 
     def store_part(
         self, key: str, upload_id: str, number: int, data: bytes | bytearray, checksum: str
@@ -118,15 +149,36 @@ class S3Client:
             }
             for part in parts
         ]
-        answer: dict[str, Any] = self.call(
+        return self._call_for_new(
             "complete_multipart_upload",
             key,
             UploadId=upload_id,
             MultipartUpload={"Parts": listed},
-            # A key belongs to one attempt, so whatever already stands there is not to be replaced.
-            IfNoneMatch="*",
         )
-        return answer
+
+    def _call_for_new(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
+        """Call what makes an object where there is none: a key belongs to one attempt, so whatever
+        already stands there is not to be replaced."""
+        if self._takes_conditions:
+            try:
+                answer: dict[str, Any] = self.call(operation, key, IfNoneMatch="*", **arguments)
+            except ClientError as exc:
+                if status_of(exc) != _NOT_IMPLEMENTED:
+                    raise
+                self._takes_conditions = False
+            else:
+                return answer
+        # Keys are drawn at random, so that looking first is all that can be done, and enough.
+        if self.find(key) is not None:
+            raise ClientError(
+                {
+                    "Error": {"Code": "PreconditionFailed", "Message": "There is one."},
+                    "ResponseMetadata": {"HTTPStatusCode": 412},
+                },
+                operation,
+            )
+        made: dict[str, Any] = self.call(operation, key, **arguments)
+        return made
 
     def find(self, key: str) -> StoredObject | None:
         with translated("look for an object"):

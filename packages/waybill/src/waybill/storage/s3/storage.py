@@ -23,6 +23,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from waybill.config import Settings
+from waybill.errors import StorageRejected
 from waybill.storage.base import Continuation, StaleUpload, StoredObject
 from waybill.storage.disposition import content_disposition
 from waybill.storage.s3.answers import check_echo, etag_of
@@ -31,6 +32,7 @@ from waybill.storage.s3.continuation import S3Continuation
 from waybill.storage.s3.errors import (
     MISSING_CODES,
     code_of,
+    status_of,
     translate,
     translated,
 )
@@ -61,6 +63,14 @@ class S3Storage:
                 endpoint_url=str(settings.s3_endpoint_url) if settings.s3_endpoint_url else None,
                 access_key_id=key_id.get_secret_value() if key_id else None,
                 secret_access_key=secret.get_secret_value() if secret else None,
+                addressing=settings.s3_addressing,
+                public_endpoint_url=(
+                    str(settings.s3_public_endpoint_url)
+                    if settings.s3_public_endpoint_url
+                    else None
+                ),
+                encryption=settings.s3_encryption,
+                kms_key_id=settings.s3_kms_key_id,
             )
         )
 
@@ -76,6 +86,7 @@ class S3Storage:
                 Body=data,
                 ContentType=content_type,
                 ChecksumSHA256=checksum,
+                **self.client.encryption,
             )
         check_echo(answer, checksum)
         return StoredObject(key, len(data), etag_of(answer))
@@ -114,7 +125,7 @@ class S3Storage:
         if not 1 <= expires_seconds <= _MAX_PRESIGN_SECONDS:
             raise ValueError(f"expires_seconds must be 1 to {_MAX_PRESIGN_SECONDS}")
         with translated("sign a link"):
-            link: str = self.client.boto3.generate_presigned_url(
+            link: str = self.client.signer.generate_presigned_url(
                 "get_object",
                 Params={
                     "Bucket": self.client.bucket,
@@ -149,7 +160,17 @@ class S3Storage:
 
     def check(self) -> None:
         with translated("find the bucket"):
-            self.client.boto3.head_bucket(Bucket=self.client.bucket)
+            try:
+                self.client.boto3.head_bucket(Bucket=self.client.bucket)
+            except ClientError as exc:
+                # HEAD of a bucket takes the right to list it, which nothing of an export does.
+                # Whoever may abort uploads hears that there is none of this name.
+                if status_of(exc) != 403:
+                    raise
+                try:
+                    self.client.abort_upload("waybill-check", "none")
+                except StorageRejected:
+                    raise exc from None
 
     def warm_up(self) -> None:
         """Make the client now, which takes a few hundred milliseconds; connects to nothing."""

@@ -181,7 +181,12 @@ class S3Upload:
         """Return the object if it was committed although ``error`` says it was not."""
         is_refusal = isinstance(error, ClientError) and status_of(error) == 403
         failure = error if isinstance(error, RunError) else translate(error, "commit the upload")
-        found = None if is_refusal else self._client.find(self.key)
+        try:
+            found = None if is_refusal else self._client.find(self.key)
+        except RunError:
+            # Without the right to list, S3 answers 403 for what is not there: it does not tell, and
+            # the first error says more.
+            raise failure from error
         if found is None or found.bytes != expected_bytes:
             raise failure from error
         if expected_etag is not None and found.etag != expected_etag:

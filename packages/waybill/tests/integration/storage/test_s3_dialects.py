@@ -1,0 +1,148 @@
+"""Stores and rights that differ from a bucket of one's own on AWS. The answers that SeaweedFS does
+not give are put in botocore's way; what they lead to happens on SeaweedFS."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from waybill.errors import StorageRejected, StorageUnavailable
+from waybill.storage.s3.storage import S3Storage
+
+PART = os.urandom(5 * 1024 * 1024)
+SMALL = PART[:1000]
+BOTH_WAYS = pytest.mark.parametrize("data", [PART, SMALL], ids=["in parts", "in one request"])
+
+
+def send(storage: S3Storage, data: bytes) -> Any:
+    with storage.open_upload("file", content_type="text/csv") as upload:
+        sha256 = hashlib.sha256(data).hexdigest()
+        return upload.complete([upload.write_part(1, data, sha256)])
+
+
+class _Body:
+    def stream(self, **_: object) -> list[bytes]:
+        return []
+
+
+def answer(
+    storage: S3Storage, operation: str, status: int, when: Callable[[Any], bool] = lambda _: True
+) -> list[Any]:
+    """Have an operation answered by ``status`` alone, and return the requests that were."""
+    answered: list[Any] = []
+
+    def before_send(request: Any, **_: object) -> AWSResponse | None:
+        if not when(request):
+            return None
+        answered.append(request)
+        return AWSResponse(request.url, status, {}, _Body())
+
+    storage.client.boto3.meta.events.register(f"before-send.s3.{operation}", before_send)
+    return answered
+
+
+@BOTH_WAYS
+def test_store_without_conditional_writes_is_looked_at_first(
+    storage: S3Storage, data: bytes
+) -> None:
+    refused = [
+        answer(storage, operation, 501, lambda request: "If-None-Match" in request.headers)
+        for operation in ("PutObject", "CompleteMultipartUpload")
+    ]
+
+    assert send(storage, data).bytes == len(data)
+    assert b"".join(storage.read("file")) == data
+    assert sum(map(len, refused)) == 1
+    with pytest.raises(StorageUnavailable, match="PreconditionFailed"):
+        send(storage, data[:-1])  # there is one of this name
+    assert b"".join(storage.read("file")) == data
+    assert sum(map(len, refused)) == 1  # not asked again
+
+
+@BOTH_WAYS
+def test_first_error_is_the_one_that_is_told_where_looking_is_not_allowed(
+    storage: S3Storage, data: bytes
+) -> None:
+    for operation in ("PutObject", "CompleteMultipartUpload"):
+        answer(storage, operation, 503)
+    # Without the right to list, S3 answers so for what is not there.
+    assert answer(storage, "HeadObject", 403) == []
+
+    with pytest.raises(StorageUnavailable, match="at the moment"):
+        send(storage, data)
+
+
+def test_readiness_needs_no_right_to_list(storage: S3Storage) -> None:
+    assert answer(storage, "HeadBucket", 403) == []
+    storage.check()
+
+    answer(storage, "AbortMultipartUpload", 403)
+    with pytest.raises(StorageRejected):
+        storage.check()
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    ("settings", "headers"),
+    [
+        ({"encryption": "AES256"}, {"AES256": None}),
+        ({"encryption": "aws:kms", "kms_key_id": "ours"}, {"aws:kms": "ours"}),
+        ({}, {None: None}),
+    ],
+)
+def test_encryption_that_a_policy_demands_is_asked_for_with_every_object(
+    storage: S3Storage, data: bytes, settings: dict[str, Any], headers: dict[Any, Any]
+) -> None:
+    there = S3Storage(dataclasses.replace(storage.options, **settings))
+    asked: dict[Any, Any] = {}
+
+    def before_send(request: Any, **_: object) -> None:
+        kind = request.headers.get("x-amz-server-side-encryption")
+        key = request.headers.get("x-amz-server-side-encryption-aws-kms-key-id")
+        asked[kind and kind.decode()] = key and key.decode()
+
+    def refuse(request: Any, **_: object) -> AWSResponse:
+        before_send(request)
+        return AWSResponse(request.url, 403, {}, _Body())  # SeaweedFS has no keys here
+
+    for operation in ("PutObject", "CreateMultipartUpload"):
+        there.client.boto3.meta.events.register(f"before-send.s3.{operation}", refuse)
+    with pytest.raises(StorageRejected):
+        send(there, data)
+    with pytest.raises(StorageRejected):
+        there.put("manifest", b"{}", content_type="application/json")
+
+    assert asked == headers
+
+
+def test_links_lead_where_clients_reach_the_storage(storage: S3Storage, proxy: Any) -> None:
+    there = S3Storage(dataclasses.replace(storage.options, public_endpoint_url=proxy.url))
+    send(there, SMALL)
+
+    link = there.presign("file", expires_seconds=60, filename="f.csv", content_type="text/csv")
+
+    assert link is not None
+    assert link.startswith(f"{proxy.url}/")
+    assert httpx.get(link).content == SMALL
+
+
+@pytest.mark.parametrize(
+    ("addressing", "begins"),
+    [("virtual", "https://ours.s3.test/"), (None, "https://s3.test/ours/")],
+)
+def test_bucket_stands_in_the_path_or_in_the_host(
+    storage: S3Storage, addressing: Any, begins: str
+) -> None:
+    options = dataclasses.replace(
+        storage.options, bucket="ours", endpoint_url="https://s3.test", addressing=addressing
+    )
+    link = S3Storage(options).presign("k", expires_seconds=9, filename="f", content_type="text/csv")
+    assert link is not None
+    assert link.startswith(begins)
