@@ -16,6 +16,7 @@ CHOOSERS = {
     "local/demo.py",  # to refuse an unknown format before anything starts
     "requests/plan.py",
     "requests/request.py",  # to check what is asked for
+    "requests/source_columns.py",  # to hold the format against the source's columns
     "results/verify.py",  # of files, by what their manifests say
 }
 
@@ -30,10 +31,9 @@ def calls(*names: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["ExportPlan", "Requester", "open_plan"])
-def test_plan_is_made_in_one_module(name: str) -> None:
-    takers = {"requests/preview.py", "run/produce.py", "run/streams.py"}
-    assert calls(name) == ({"requests/plan.py"} if name == "ExportPlan" else takers)
+@pytest.mark.parametrize("name", ["ExportPlan", "Reads"])
+def test_plan_and_its_locks_are_made_in_one_module(name: str) -> None:
+    assert calls(name) == {"requests/plan.py"}
 
 
 def test_encoder_and_codec_are_chosen_once() -> None:
