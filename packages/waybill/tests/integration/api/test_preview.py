@@ -195,16 +195,21 @@ async def test_values_that_json_numbers_cannot_hold_stay_exact(
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("missing", "source_rejected"), ("slow", "source_unavailable")]
+    ("name", "causes"),
+    [
+        ("missing", {"source_rejected"}),
+        # Both the server and we stop it after the same time; who is first is a matter of load.
+        ("slow", {"source_unavailable", "deadline_exceeded"}),
+    ],
 )
 async def test_source_that_refuses_or_takes_too_long_is_a_503_that_holds_nobody_up(
-    api: httpx.AsyncClient, execute: Execute, name: str, says: str
+    api: httpx.AsyncClient, execute: Execute, name: str, causes: set[str]
 ) -> None:
     began_at = time.monotonic()
     answer = await api.post(f"/api/{name}/export", json={"dry_run": True})
     assert answer.status_code == 503
     assert answer.json()["code"] == "source_unreadable"
-    assert says in answer.json()["detail"]
+    assert any(cause in answer.json()["detail"] for cause in causes)
     assert "retry-after" in answer.headers
     assert time.monotonic() - began_at < 30  # and not the 50 s that the query takes
     assert nothing_was_made(execute)

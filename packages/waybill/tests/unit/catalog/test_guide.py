@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import waybill
 from waybill.catalog import Catalog, CatalogFileError, TableSource
-from waybill.catalog import check as check_module
-from waybill.catalog import check_order as check_order_module
-from waybill.catalog import check_rows as check_rows_module
 from waybill.catalog.toml import ExportTable, parse_catalog
-from waybill.requests import check_formats as check_formats_module
 
 GUIDE = Path(__file__).resolve().parents[5] / "docs" / "catalog.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
@@ -65,14 +62,9 @@ def test_every_finding_is_listed_with_its_severity() -> None:
         for codes, severity in re.findall(r"^\| (`.+`) \| (error|warning|note) \|", TEXT, re.M)
         for code in re.findall(r"`(\w+)`", codes)
     }
+    package = Path(waybill.__file__).parent
     source = "".join(
-        Path(module.__file__).read_text(encoding="utf-8")
-        for module in (
-            check_module,
-            check_rows_module,
-            check_order_module,
-            check_formats_module,
-        )
+        module.read_text(encoding="utf-8") for module in sorted(package.glob("*/check*.py"))
     )
     finding = r'inding\(\s*"(error|warning|note)"[^,]*,\s*(?:(?:""|[a-z_.]+),\s*)?"(\w+)"'
     raised = set(re.findall(finding, source))
