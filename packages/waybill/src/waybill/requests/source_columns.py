@@ -11,7 +11,7 @@ from waybill.errors import DeadlineExceeded, RunError, UnknownColumn
 from waybill.formats import get_encoder
 from waybill.log import get_logger
 from waybill.requests.request import ExportRequest
-from waybill.source.source import PostgresSource
+from waybill.source.source import PostgresSource, Reads
 
 log = get_logger(__name__)
 
@@ -93,5 +93,7 @@ class SourceColumns:
             check,
             application_name="waybill columns",
             statement_timeout_seconds=patience_seconds,
+            # Says too which schemas are searched for the names of a query.
+            reads=Reads(export_type),
         ) as snapshot:
             return tuple(column.name for column in snapshot.resolve(export_type))

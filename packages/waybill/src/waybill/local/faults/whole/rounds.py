@@ -213,7 +213,7 @@ class _Round:
         """Make the relation, change it, and export it meanwhile."""
         try:
             self._scenario.make()
-        except psycopg.errors.FeatureNotSupported:
+        except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedObject):
             return  # no such key on a partitioned table
         stopped = threading.Event()
         writer = threading.Thread(target=self._scenario.run, args=(stopped,), daemon=True)
