@@ -25,3 +25,8 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._offset
+
+
+def instant_text(moment: datetime) -> str:
+    """Return an instant as every document has it: RFC 3339 in UTC, ``2026-05-01T12:00:00.5Z``."""
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

@@ -333,9 +333,8 @@ def load_settings(**overrides: object) -> Settings:
         for error in exc.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in error["loc"])
             variable = f"WAYBILL_{name.upper()}" if name else "settings"
-            lines.append(f"  {variable}: {error['msg']}")
+            lines.append(f"{variable}: {error['msg'].removeprefix('Value error, ')}")
         raise ConfigurationError(
-            "The settings do not hold:\n"
-            + "\n".join(lines)
-            + "\nSet them in the environment or in .env; `waybill local` needs none of them."
+            f"The settings do not hold: {'; '.join(lines)}. Set them in the environment or in "
+            ".env; `waybill local` needs none of them."
         ) from exc

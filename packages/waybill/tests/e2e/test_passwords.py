@@ -43,7 +43,7 @@ def test_password_on_the_command_line_is_refused_with_the_other_ways(
     tmp_path: Path, verb: str, option: str, dsn: str
 ) -> None:
     result = waybill(verb, option, dsn, cwd=tmp_path)
-    assert result.returncode == 1
+    assert result.returncode == 78
     for way in ("PGPASSWORD", "--ask-password", "WAYBILL_SOURCE_DSN", f"{option}-file"):
         assert way in " ".join(result.stderr.split())
     assert "hunter2" not in result.stdout + result.stderr
@@ -79,5 +79,5 @@ def test_file_without_an_address_is_named(tmp_path: Path, content: str | None, s
     if content is not None:
         file.write_text(content)
     result = waybill("check", "--dsn-file", str(file), cwd=tmp_path)
-    assert result.returncode == 1
+    assert result.returncode == 78
     assert said in result.stderr

@@ -95,7 +95,7 @@ def test_27_webhook_to_an_internal_host_is_refused_before_anything_connects(
         )
         with pytest.raises(BlockingIOError):
             listener.accept()
-    assert refused.returncode == 1
+    assert refused.returncode == 78
     assert "webhook 'internal'" in refused.stderr
 
 

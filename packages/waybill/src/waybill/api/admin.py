@@ -23,13 +23,14 @@ from waybill.api.instants import Moment
 from waybill.api.json_body import require_unambiguous_json
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.bootstrap.api import ApiParts
+from waybill.clock import instant_text
 from waybill.errors import QueueUnavailable
 from waybill.jobs.attempts import Cause
 from waybill.jobs.dead_letters import DeadLetterFilter
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.job_filter import JobFilter
 from waybill.principal import Principal
 from waybill.requests.access import Deed
-from waybill.requests.admin import JobFilter
 
 _PAGE_ITEMS = 100
 _MAX_REPLAYED = 1_000
@@ -168,7 +169,7 @@ async def list_dead_letters(
     if len(jobs) > limit and page[-1].finished_at is not None:
         query = dict(request.query_params) | {
             "limit": str(limit),
-            "failed_until": page[-1].finished_at.isoformat(),
+            "failed_until": instant_text(page[-1].finished_at),
         }
         following = f"{api_base(request, services)}/admin/dead-letters?{urlencode(query)}"
     return AdminExportList(

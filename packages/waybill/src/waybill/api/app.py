@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from waybill import __version__
 from waybill.api import (
@@ -22,6 +22,7 @@ from waybill.api import (
     offer,
     openapi,
     problems,
+    quota,
     stream,
 )
 from waybill.api.addresses import ForwardedHeaders, TrustedProxies
@@ -29,6 +30,7 @@ from waybill.api.auth import Authenticator, create_authenticator
 from waybill.api.body_limit import BodyLimit
 from waybill.api.buckets import TokenBuckets
 from waybill.api.gate import Gate
+from waybill.api.known_query import require_known_query
 from waybill.api.rate_limit import RateLimiter
 from waybill.api.safe_headers import SafeHeaders
 from waybill.api.slots import Slots
@@ -110,8 +112,11 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
     app.add_middleware(SafeHeaders)
     app.add_middleware(ForwardedHeaders, proxies=TrustedProxies(settings.trusted_proxies))
     problems.install(app)
-    for module in (health, metrics, offer, exports, stream, events, download, admin, audit):
+    for module in (health, metrics):
         app.include_router(module.router)
+    known_query = [Depends(require_known_query)]
+    for module in (offer, quota, exports, stream, events, download, admin, audit):
+        app.include_router(module.router, dependencies=known_query)
     if settings.docs:
         app.include_router(docs.router)
     openapi.install(app)

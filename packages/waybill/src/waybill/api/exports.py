@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.client_gone import CLIENT_GONE, ClientGone, until_client_leaves
+from waybill.api.cursor import Cursor, read_cursor, write_cursor
 from waybill.api.documents import PreviewDocument
 from waybill.api.events import POLLING_HEADERS, progress_headers
 from waybill.api.instants import Moment
@@ -29,6 +30,7 @@ from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument, ExportList
 from waybill.bootstrap.api import ApiParts
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.job_filter import JobFilter
 from waybill.manifest import Manifest
 from waybill.principal import Principal
 
@@ -123,17 +125,31 @@ async def list_exports(
     request: Request,
     principal: CurrentPrincipal,
     services: AppServices,
-    limit: Annotated[int, Query(ge=1, le=PAGE_ITEMS)] = PAGE_ITEMS,
+    status: Annotated[ExportStatus | None, Query()] = None,
+    type: Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")] = None,
+    since: Annotated[Moment | None, Query(description="Only exports created at or after.")] = None,
     before: Annotated[Moment | None, Query(description="Only exports created before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_ITEMS)] = PAGE_ITEMS,
+    cursor: Cursor = None,
 ) -> ExportList:
-    """Return your exports, newest first."""
+    """Return your exports that match every filter given, newest first."""
+    wanted = JobFilter(
+        status=status,
+        export_type=type,
+        created_since=since,
+        created_until=before,
+        before=read_cursor(cursor),
+    )
     # One more than asked for tells whether there is a next page.
-    jobs = await services.exports.list(principal, limit=limit + 1, before=before)
+    jobs = await services.exports.list(principal, wanted, limit=limit + 1)
     page = jobs[:limit]
     following = None
     if len(jobs) > limit:
-        query = urlencode({"limit": limit, "before": page[-1].created_at.isoformat()})
-        following = f"{api_base(request, services)}/exports?{query}"
+        query = dict(request.query_params) | {
+            "limit": str(limit),
+            "cursor": write_cursor(page[-1].created_at, page[-1].id),
+        }
+        following = f"{api_base(request, services)}/exports?{urlencode(query)}"
     return ExportList(
         items=[_document(request, services, principal, job) for job in page], next=following
     )

@@ -128,7 +128,8 @@ class JwtAuthenticator:
         if not rules.audiences and rules.algorithms != SharedSecrets.algorithms:
             raise ConfigurationError(
                 "With keys from a JWKS document an audience is needed: the issuer signs tokens for "
-                "other services with the same keys. Set the audience that names this service."
+                "other services with the same keys. Set the audience that names this service "
+                "(WAYBILL_JWT_AUDIENCES)."
             )
         if not 0 <= rules.leeway_seconds <= MAX_LEEWAY_SECONDS:
             raise ConfigurationError(

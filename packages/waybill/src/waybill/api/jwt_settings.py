@@ -97,5 +97,6 @@ def load_jwt_settings(**overrides: object) -> JwtSettings:
         lines = []
         for error in exc.errors(include_input=False, include_url=False):
             name = "_".join(str(part) for part in error["loc"][:1])
-            lines.append(f"  WAYBILL_JWT_{name.upper() or '…'}: {error['msg']}")
-        raise ConfigurationError("The JWT settings do not hold:\n" + "\n".join(lines)) from exc
+            said = error["msg"].removeprefix("Value error, ")
+            lines.append(f"WAYBILL_JWT_{name.upper() or '…'}: {said}")
+        raise ConfigurationError(f"The JWT settings do not hold: {'; '.join(lines)}.") from exc

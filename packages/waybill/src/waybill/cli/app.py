@@ -1,29 +1,16 @@
-"""The Typer application and the one place where errors become exit statuses."""
+"""The Typer application."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from waybill import __version__
-from waybill.cli import catalog, dead_letters, export, local, processes, settings
-from waybill.client.errors import (
-    ConnectionLost,
-    ServerUnavailable,
-    ServerUnreachable,
-    TooManyRequests,
-)
-from waybill.errors import WaybillError
-
-PASSING = (ConnectionLost, ServerUnavailable, ServerUnreachable, TooManyRequests)
-
-EXIT_FAILED = 1
-EXIT_TRY_LATER = 75
-"""``EX_TEMPFAIL`` of sysexits.h: schedulers know that it passes."""
-EXIT_INTERRUPTED = 130
+from waybill.cli import catalog, dead_letters, export, exports, local, processes, settings, token
+from waybill.cli.exits import DEBUG_VARIABLE, run
 
 app = typer.Typer(
     name="waybill",
@@ -53,8 +40,12 @@ def _root(
             "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error as well.")
+    ] = False,
 ) -> None:
-    pass
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
 
 
 local.register(app)
@@ -63,18 +54,10 @@ dead_letters.register(app)
 settings.register(app)
 catalog.register(app)
 export.register(app)
+exports.register(app)
+token.register(app)
 
 
 def main() -> None:
-    """Run the command line; every expected error is one message and a non-zero status."""
-    console = Console(stderr=True, highlight=False)
-    try:
-        app(prog_name="waybill")
-    except WaybillError as exc:
-        # markup off: a name with brackets in it must appear as it is.
-        console.print("error:", style="bold red", end=" ")
-        console.print(str(exc), markup=False, soft_wrap=True)
-        sys.exit(EXIT_TRY_LATER if isinstance(exc, PASSING) else EXIT_FAILED)
-    except KeyboardInterrupt:
-        console.print("Interrupted.")
-        sys.exit(EXIT_INTERRUPTED)
+    """Run the command line."""
+    sys.exit(run(app, name="waybill"))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from waybill.cli.source_dsn import AskPassword, DsnFile, read_dsn
+from waybill.cli.target import Target
 from waybill.errors import ConfigurationError
 
 _PANEL = "Declare what can be exported"
@@ -46,10 +47,7 @@ def init(
     from waybill.catalog.inspect import inspect_database
     from waybill.catalog.render import render_toml
 
-    if output.exists() and not force:
-        raise ConfigurationError(
-            f"{output} exists. Give --force to replace it, or --output for another file."
-        )
+    Target.checked(output, force=force)
     inspection = inspect_database(_source(dsn, dsn_file, ask_password), schemas=schema)
     text = render_toml(inspection)
     # Beside, then over: a full disk leaves the old file as it was.

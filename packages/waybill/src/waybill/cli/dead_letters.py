@@ -17,7 +17,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from waybill.config import load_settings
+from waybill.cli.exits import UsageMistake
+from waybill.cli.own_settings import load_own_settings
+from waybill.clock import instant_text
 from waybill.errors import AuthenticationRequired, ConfigurationError
 from waybill.jobs.attempts import Cause, ExportAttempt
 from waybill.jobs.job import ExportJob
@@ -157,9 +159,9 @@ def replay(
     """
     narrowed = cause is not None or code is not None or export_type is not None
     if bool(export_ids) == everything:
-        raise ConfigurationError("Name the exports to replay, or give --all (and not both).")
+        raise UsageMistake("Name the exports to replay, or give --all (and not both).")
     if export_ids and narrowed:
-        raise ConfigurationError("--cause, --code and --type go with --all, not with IDs.")
+        raise UsageMistake("--cause, --code and --type go with --all, not with IDs.")
     wanted = _filter(cause, code, export_type)
 
     async def work(parts: CommandParts) -> list[ExportJob]:
@@ -212,7 +214,7 @@ def _run(work: Callable[[CommandParts], Awaitable[T]]) -> T:
 
     from waybill.bootstrap.commands import CommandParts
 
-    settings = load_settings()
+    settings = load_own_settings()
     configure_logging("WARNING")  # to standard error, so that the output stays the answer alone
 
     async def main() -> T:
@@ -243,8 +245,8 @@ def _job_document(job: ExportJob) -> dict[str, Any]:
         "type": job.export_type,
         "format": job.format,
         "status": job.status.value,
-        "requested_at": job.created_at.isoformat(),
-        "failed_at": job.finished_at.isoformat() if job.finished_at else None,
+        "requested_at": instant_text(job.created_at),
+        "failed_at": instant_text(job.finished_at) if job.finished_at else None,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "cause": job.error_cause,
@@ -257,7 +259,7 @@ def _attempt_document(attempt: ExportAttempt) -> dict[str, Any]:
     document = dataclasses.asdict(attempt)
     del document["export_id"]
     for name in ("started_at", "ended_at"):
-        document[name] = document[name] and document[name].isoformat()
+        document[name] = document[name] and instant_text(document[name])
     return document
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from waybill.cli.connection import TokenOption, UrlOption, connect
+from waybill.cli.exits import NoInput, UsageMistake
 from waybill.cli.export_options import read_columns, read_filters, read_options
-from waybill.client.errors import ConnectionLost, ServerUnreachable
-from waybill.client.progress import download_progress, export_progress, verify_progress
-from waybill.errors import ConfigurationError
+from waybill.cli.fetch import ForceOption, OutputOption, ViaOption, fetch, read_via
+from waybill.cli.target import PIPE, Target, manifest_path
+from waybill.client.progress import verify_progress
 from waybill.manifest import Manifest
-from waybill.private_files import write_private
 from waybill.results.unguard import restore_unguarded
 
 if TYPE_CHECKING:
-    from waybill.client.calls import RequestOptions, Via
+    from waybill.api.schemas import ExportDocument
+    from waybill.client.calls import RequestOptions
 
 _PANEL = "Export and verify"
 
@@ -29,17 +32,9 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(verify)
 
 
-def manifest_path(file: Path) -> Path:
-    """Return where the manifest of ``file`` is kept: beside it."""
-    return file.with_name(f"{file.name}.manifest.json")
-
-
 def export(
     export_type: Annotated[str, typer.Argument(metavar="TYPE", help="What to export: users.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write; TYPE.FORMAT by default."),
-    ] = None,
+    output: OutputOption = None,
     format: Annotated[
         str, typer.Option("--format", "-f", help="csv, json, ndjson, parquet or xlsx.")
     ] = "csv",
@@ -73,14 +68,9 @@ def export(
             metavar="NAME=VALUE", help="An option of the format: delimiter=';' or bom=true."
         ),
     ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(envvar="WAYBILL_URL", help="The service; a running `waybill local` if unset."),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="WAYBILL_TOKEN", help="Bearer token (better in the environment)."),
-    ] = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    force: ForceOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what the export would be, as JSON; make none.")
     ] = False,
@@ -88,13 +78,7 @@ def export(
         str | None,
         typer.Option(metavar="ID", help="Fetch this existing export instead of a new one."),
     ] = None,
-    via: Annotated[
-        str | None,
-        typer.Option(
-            metavar="redirect|stream",
-            help="Download by a short-lived link, or through the service; its own choice if unset.",
-        ),
-    ] = None,
+    via: ViaOption = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(metavar="KEY", help="The same key makes the same export once (24 hours)."),
@@ -102,15 +86,15 @@ def export(
 ) -> None:
     """Export TYPE to a file: request, watch, download, verify.
 
-    A download that breaks goes on where it stopped; run again with --resume ID to go on after an
-    interruption. The manifest is written beside the file.
+    A download that breaks goes on where it stopped; when it is interrupted, the command to go on
+    with is shown. The manifest is written beside the file. `-o -` writes the proven file to
+    standard output.
 
-    Exit status: 0 the file is here and whole; 1 it cannot be had, as the message says; 2 the
-    command line is wrong; 75 try again later (quota used up, service busy or out of reach); 130
-    interrupted.
+    Exit status, after sysexits.h: 0 the file is here and whole; 1 there is no such file, as the
+    message says; 64 the command line or the request is wrong; 73 the file cannot be written there;
+    74 the disk or the pipe failed; 75 try again later (quota used up, service busy or out of
+    reach); 77 not allowed; 78 a setting is missing; 130 interrupted.
     """
-    from waybill.client import ExportClient
-
     request: RequestOptions = {
         "format": format,
         "columns": read_columns(column or []),
@@ -119,47 +103,34 @@ def export(
         "compression": compression,
         "options": read_options(option or []),
     }
-    if via not in {None, "redirect", "stream"}:
-        raise ConfigurationError("--via must be redirect or stream.")
-    with ExportClient(*_service(url, token)) as client:
+    way = read_via(via)
+    with connect(url, token) as client:
         if dry_run:
             typer.echo(client.preview(export_type, **request).model_dump_json(indent=2))
             return
-        target = output or Path(_default_name(export_type, format, compression))
-        if not target.parent.is_dir():
-            raise ConfigurationError(f"The folder {target.parent} does not exist. Create it first.")
-        console = Console(stderr=True, highlight=False)
+        # Before the request: one that cannot be written is spent for nothing.
+        target = None
+        if str(output) != PIPE:
+            default = Path(_default_name(export_type, format, compression))
+            target = Target.checked(output or default, force=force or resume is not None)
         if resume is None:
             job = client.request(export_type, idempotency_key=idempotency_key, **request)
-            console.print(f"Export {job.id}", markup=False)
+            typer.echo(f"Export {job.id}", err=True)
         else:
             job = client.get(resume)
-        try:
-            job = export_progress(client, job, console)
-            manifest = client.manifest(job.id)
-            write_private(manifest_path(target), json.dumps(manifest, indent=2) + "\n")
-            download_progress(client, job, target, console, via=cast("Via | None", via))
-        except (KeyboardInterrupt, ConnectionLost, ServerUnreachable):
-            console.print(f"Resume it: waybill export {export_type} --resume {job.id}")
-            raise
-    verify_progress(target, manifest, console)
-    typer.echo(f"{target}: {job.progress.rows} rows, {job.bytes} bytes, verified")
+            _require_same(job, export_type, format)
+        where = ["-o", PIPE if target is None else str(target.path)]
+        again = ["waybill", "export", export_type, "--format", format, *where]
+        fetch(client, job, target, via=way, again=shlex.join([*again, "--resume", str(job.id)]))
 
 
-def _service(url: str | None, token: str | None) -> tuple[str, str]:
-    from waybill.local.endpoint import find_running
-
-    if url is None:
-        running = find_running()
-        if running is None:
-            raise ConfigurationError(
-                "No service to talk to: give --url and --token (or WAYBILL_URL and "
-                "WAYBILL_TOKEN), or start one with `waybill local`."
-            )
-        url, token = running.url, token or running.token
-    if not token:
-        raise ConfigurationError("Give a bearer token with --token, or set WAYBILL_TOKEN.")
-    return url, token
+def _require_same(job: ExportDocument, export_type: str, format: str) -> None:
+    if (job.type, job.format) != (export_type, format):
+        raise UsageMistake(
+            f"Export {job.id} is of {job.type!r} as {job.format}, and you ask for {export_type!r} "
+            f"as {format}. Go on with it: waybill export {job.type} --format {job.format} "
+            f"--resume {job.id}"
+        )
 
 
 def _default_name(export_type: str, format: str, compression: str | None) -> str:
@@ -188,11 +159,11 @@ def verify(
     where = manifest or manifest_path(file)
     for path in (file, where):
         if not path.is_file():
-            raise ConfigurationError(f"There is no file {path}.")
+            raise NoInput(f"There is no file {path}.")
     try:
         document: Any = json.loads(where.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(
+    except (ValueError, RecursionError) as exc:
+        raise NoInput(
             f"{where} is not a manifest: it is not JSON. Fetch it again from "
             "/api/exports/ID/manifest."
         ) from exc

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from waybill.catalog.filters import OPERATORS
-from waybill.errors import ConfigurationError
+from waybill.cli.exits import UsageMistake
 
 # Without a leading zero: 04109 is a text.
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
@@ -21,7 +21,7 @@ def read_columns(chosen: Sequence[str]) -> list[str | tuple[str, str]] | None:
     for each in chosen:
         name, separator, header = each.partition("=")
         if not name or (separator and not header):
-            raise ConfigurationError(f"--column {each!r} must look like NAME or NAME=HEADER.")
+            raise UsageMistake(f"--column {each!r} must look like NAME or NAME=HEADER.")
         columns.append((name, header) if separator else name)
     return columns or None
 
@@ -40,12 +40,12 @@ def read_filters(conditions: Sequence[str]) -> dict[str, dict[str, Any]]:
         if not dot or operator not in OPERATORS:
             name, operator = left, "eq"
         if not separator or not name:
-            raise ConfigurationError(
+            raise UsageMistake(
                 f"--filter {condition!r} must look like NAME=VALUE or NAME.OPERATOR=VALUE, with "
                 f"one of the operators {', '.join(OPERATORS)}."
             )
         if operator in filters.setdefault(name, {}):
-            raise ConfigurationError(f"--filter {name}.{operator} is given twice.")
+            raise UsageMistake(f"--filter {name}.{operator} is given twice.")
         filters[name][operator] = _filter_value(operator, value)
     return filters
 
@@ -60,7 +60,7 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
-        raise ConfigurationError(f"{text!r} begins like JSON and is none.") from exc
+        raise UsageMistake(f"{text!r} begins like JSON and is none.") from exc
 
 
 def _scalar(text: str) -> Any:
@@ -73,6 +73,6 @@ def read_options(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise ConfigurationError(f"--option {pair!r} must look like NAME=VALUE.")
+            raise UsageMistake(f"--option {pair!r} must look like NAME=VALUE.")
         options[name] = _json(value) if value.startswith("[") else _scalar(value)
     return options

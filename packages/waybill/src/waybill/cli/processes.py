@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from waybill.cli.startup import refuse_unknown_variables, settings_to_start
 from waybill.config import load_settings
-from waybill.log import configure_logging
 
 _PANEL = "Run the service"
 
@@ -30,8 +30,7 @@ def api(
     """
     from waybill.api.serve import serve
 
-    settings = load_settings()
-    configure_logging(settings.log_level)
+    settings = settings_to_start()
     serve(settings, host=host, port=port)
 
 
@@ -48,8 +47,7 @@ def worker(
     """
     from waybill.worker.main import run_worker
 
-    settings = load_settings(**({"worker_concurrency": concurrency} if concurrency else {}))
-    configure_logging(settings.log_level)
+    settings = settings_to_start(**({"worker_concurrency": concurrency} if concurrency else {}))
     run_worker(settings)
 
 
@@ -57,16 +55,21 @@ def scheduler() -> None:
     """Run the sweeper (Celery beat): lost jobs, retries, expiry. Run one; two do no harm."""
     from waybill.worker.main import run_scheduler
 
-    settings = load_settings()
-    configure_logging(settings.log_level)
+    settings = settings_to_start()
     run_scheduler(settings)
 
 
 def migrate(
-    revision: Annotated[str, typer.Argument(help="The revision to go to.")] = "head",
+    revision: Annotated[
+        str, typer.Argument(help="The revision to go to, if not this version's own: 0012.")
+    ] = "head",
 ) -> None:
-    """Bring waybill's database to this version's schema. Safe to run again."""
+    """Bring waybill's database to this version's schema. Safe to run again, and by several at once.
+
+    It never goes back: that would throw data away. Restore a backup instead.
+    """
     from waybill.migrations.run import migrate as apply
 
-    apply(load_settings(), revision)
-    typer.echo(f"The database is at {revision}.")
+    settings = load_settings()
+    refuse_unknown_variables()
+    typer.echo(f"The database is at {apply(settings, revision)}.")

@@ -13,14 +13,22 @@ import httpx
 
 from waybill.api.schemas import ExportDocument
 from waybill.client import calls, flows
-from waybill.client.calls import Answer, Call, ExportId, RequestOptions, StreamOptions, Via
+from waybill.client.calls import (
+    Answer,
+    Call,
+    ExportId,
+    ListOptions,
+    RequestOptions,
+    StreamOptions,
+    Via,
+)
 from waybill.client.download import OnBytes, download
 from waybill.client.errors import ClientError
 from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Open
 from waybill.client.wire import TIMEOUT_SECONDS, Token, Wire, answer_of
 
 if TYPE_CHECKING:
-    from waybill.api.documents import OfferDocument, PreviewDocument
+    from waybill.api.documents import OfferDocument, PreviewDocument, QuotaList
 
 T = TypeVar("T")
 
@@ -75,13 +83,17 @@ class AsyncExportClient:
         """See ``ExportClient.catalog``."""
         return await self.send(calls.get_catalog())
 
+    async def quota(self) -> QuotaList:
+        """See ``ExportClient.quota``."""
+        return await self.send(calls.get_quota())
+
     async def get(self, export_id: ExportId) -> ExportDocument:
         """See ``ExportClient.get``."""
         return await self.send(calls.get_export(export_id))
 
-    def list(self) -> AsyncIterator[ExportDocument]:
+    def list(self, **options: Unpack[ListOptions]) -> AsyncIterator[ExportDocument]:
         """See ``ExportClient.list``."""
-        return self._emitted(flows.list_all(calls.list_exports()))
+        return self._emitted(flows.list_all(calls.list_exports(**options)))
 
     async def discard(self, export_id: ExportId) -> ExportDocument:
         """See ``ExportClient.discard``."""

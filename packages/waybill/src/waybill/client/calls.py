@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import UUID, uuid4
 
@@ -21,7 +21,8 @@ from waybill.api.schemas import ExportDocument, ExportList
 from waybill.client.errors import refusal
 
 if TYPE_CHECKING:
-    from waybill.api.documents import OfferDocument, PreviewDocument
+    from waybill.api.documents import OfferDocument, PreviewDocument, QuotaList
+    from waybill.jobs.job import ExportStatus
 
 T = TypeVar("T")
 ExportId = UUID | str
@@ -89,6 +90,16 @@ class RequestOptions(StreamOptions, total=False):
     compression: Literal["gzip", "zstd"] | str | None
 
 
+class ListOptions(TypedDict, total=False):
+    """Which exports: in this status, of this type, created at or after ``since`` and before
+    ``before``."""
+
+    status: ExportStatus | str | None
+    type: str | None
+    since: datetime | str | None
+    before: datetime | str | None
+
+
 def request_export(
     export_type: str, *, idempotency_key: str | None = None, **options: Any
 ) -> Call[ExportDocument]:
@@ -124,9 +135,14 @@ def stream_export(export_type: str, **options: Any) -> Call[Answer]:
     )
 
 
-def list_exports(*, limit: int | None = None, before: datetime | None = None) -> Call[ExportList]:
+def list_exports(*, limit: int | None = None, **options: Unpack[ListOptions]) -> Call[ExportList]:
     """List one page of the caller's exports, newest first."""
-    return Call("GET", "/api/exports", parsed(ExportList), params=query(limit=limit, before=before))
+    return Call("GET", "/api/exports", parsed(ExportList), params=query(limit=limit, **options))
+
+
+def get_quota() -> Call[QuotaList]:
+    """Ask how many exports are left."""
+    return Call("GET", "/api/quota", _quota)
 
 
 def get_catalog() -> Call[OfferDocument]:
@@ -205,6 +221,12 @@ def _preview(answer: Answer) -> PreviewDocument:
     from waybill.api.documents import PreviewDocument
 
     return PreviewDocument.model_validate_json(answer.body)
+
+
+def _quota(answer: Answer) -> QuotaList:
+    from waybill.api.documents import QuotaList
+
+    return QuotaList.model_validate_json(answer.body)
 
 
 def _offer(answer: Answer) -> OfferDocument:

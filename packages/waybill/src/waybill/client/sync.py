@@ -14,14 +14,22 @@ import httpx
 
 from waybill.api.schemas import ExportDocument
 from waybill.client import calls, flows
-from waybill.client.calls import Answer, Call, ExportId, RequestOptions, StreamOptions, Via
+from waybill.client.calls import (
+    Answer,
+    Call,
+    ExportId,
+    ListOptions,
+    RequestOptions,
+    StreamOptions,
+    Via,
+)
 from waybill.client.download import OnBytes, download
 from waybill.client.errors import ClientError
 from waybill.client.flows import Course, Effect, EmittingFlow, Flow, Follow, Open
 from waybill.client.wire import TIMEOUT_SECONDS, Token, Wire, answer_of
 
 if TYPE_CHECKING:
-    from waybill.api.documents import OfferDocument, PreviewDocument
+    from waybill.api.documents import OfferDocument, PreviewDocument, QuotaList
 
 T = TypeVar("T")
 
@@ -82,13 +90,17 @@ class ExportClient:
         """Return what you may export: types, columns, filters, formats."""
         return self.send(calls.get_catalog())
 
+    def quota(self) -> QuotaList:
+        """Return how many exports are left, for each of your quotas."""
+        return self.send(calls.get_quota())
+
     def get(self, export_id: ExportId) -> ExportDocument:
         """Return the job as it stands."""
         return self.send(calls.get_export(export_id))
 
-    def list(self) -> Iterator[ExportDocument]:
-        """Yield your exports, newest first, page after page."""
-        return self._emitted(flows.list_all(calls.list_exports()))
+    def list(self, **options: Unpack[ListOptions]) -> Iterator[ExportDocument]:
+        """Yield your exports, newest first, page after page; only those that ``options`` name."""
+        return self._emitted(flows.list_all(calls.list_exports(**options)))
 
     def discard(self, export_id: ExportId) -> ExportDocument:
         """Cancel the job, or delete its file."""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 from psycopg import sql
 from pydantic import ValidationError
 
+from waybill.clock import instant_text
 from waybill.errors import InvalidOption
 from waybill.formats.formula_guard import needs_guard
 from waybill.formats.plan import ExportPlan, FormatOptions
@@ -75,7 +76,7 @@ class FileFacts:
             "export_id": self.export_id,
             "export_type": self.export_type,
             "snapshot": self.snapshot_id,
-            "taken_at": self.taken_at.isoformat(),
+            "taken_at": instant_text(self.taken_at),
         }
 
 

@@ -11,6 +11,7 @@ import zipfile
 from typing import BinaryIO, Final
 from xml.sax.saxutils import escape as escape_xml
 
+from waybill.clock import instant_text
 from waybill.errors import UnreadableFile
 from waybill.formats.arrow_text import read_text
 from waybill.formats.arrow_types import TEXT
@@ -213,7 +214,7 @@ def _core_properties(facts: FileFacts | None) -> str:
         described = (
             f"<dc:title>{escape_xml(facts.export_type)}</dc:title>"
             f"<dc:description>Export {escape_xml(facts.export_id)}, snapshot "
-            f"{escape_xml(facts.snapshot_id)} taken at {facts.taken_at.isoformat()}. "
+            f"{escape_xml(facts.snapshot_id)} taken at {instant_text(facts.taken_at)}. "
             "Times are in UTC.</dc:description>"
             f'<dcterms:created xsi:type="dcterms:W3CDTF">{created}</dcterms:created>'
         )

@@ -33,6 +33,7 @@ from waybill.jobs.attempts import AttemptOutcome, ExportAttempt
 from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
 from waybill.jobs.forgetting import forgetful, has_values
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.job_filter import JobFilter
 from waybill.jobs.reach import Reach
 from waybill.jobs.rows import (
     JOB_COLUMNS,
@@ -138,17 +139,15 @@ class ExportRepository:
         return {job.id: job for job in found}
 
     async def list_within(
-        self, reach: Reach, *, limit: int, before: datetime | None = None
+        self, reach: Reach, wanted: JobFilter | None = None, *, limit: int
     ) -> Sequence[ExportJob]:
-        """Return the jobs within ``reach``, newest first; ``before`` pages by ``created_at``."""
+        """Return the wanted jobs within ``reach``, newest first."""
         statement = (
             select(*JOB_COLUMNS)
-            .where(reach.condition())
-            .order_by(jobs.c.created_at.desc(), jobs.c.id)
+            .where(reach.condition(), *(wanted or JobFilter()).conditions())
+            .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
             .limit(limit)
         )
-        if before is not None:
-            statement = statement.where(jobs.c.created_at < before)
         async with self._engine.connect() as connection:
             return [job_of(row) for row in (await connection.execute(statement)).mappings()]
 

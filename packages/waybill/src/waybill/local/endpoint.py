@@ -13,11 +13,13 @@ _FILE = "endpoint.json"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A service's address and development token."""
+    """A service's address and development token, and the settings of its stack by name, for the
+    verbs that talk to its database."""
 
     url: str
     token: str = field(repr=False)
     pid: int
+    settings: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 def publish(endpoint: Endpoint, data_dir: Path = DATA_DIR) -> None:

@@ -87,7 +87,7 @@ def running_service(
         concurrency=concurrency,
     )
     with processes:
-        here = Endpoint(processes.url, token, os.getpid())
+        here = Endpoint(processes.url, token, os.getpid(), _settings_values(stack))
         endpoint.publish(here, stack.data_dir)
         try:
             yield RunningService(here, stack, processes)
@@ -97,8 +97,11 @@ def running_service(
 
 def settings_of(stack: LocalStack, **overrides: object) -> Settings:
     """Return settings that point at ``stack``, for use inside this process."""
+    return load_settings(**(_settings_values(stack) | overrides))
+
+
+def _settings_values(stack: LocalStack) -> dict[str, str]:
     prefix = "WAYBILL_"
-    values: dict[str, object] = {
+    return {
         name.removeprefix(prefix).lower(): value for name, value in stack.as_environment().items()
     }
-    return load_settings(**(values | overrides))

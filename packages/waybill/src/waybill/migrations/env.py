@@ -5,12 +5,13 @@ from __future__ import annotations
 from alembic import context
 
 from waybill.metadata import metadata
+from waybill.migrations.run import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=metadata,
-    version_table="waybill_migrations",
+    version_table=VERSION_TABLE,
 )
 with context.begin_transaction():
     context.run_migrations()

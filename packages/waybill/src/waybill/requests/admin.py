@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.audit.audit import AuditAction, AuditEvent, AuditFilter, AuditLog
@@ -19,28 +16,13 @@ from waybill.errors import (
     ValuesForgotten,
 )
 from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters
-from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.job import ExportJob
+from waybill.jobs.job_filter import JobFilter
 from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
-from waybill.jobs.rows import JOB_COLUMNS, JobListener, job_of
-from waybill.jobs.tables import export_jobs as jobs
+from waybill.jobs.rows import JobListener
 from waybill.principal import Principal
 from waybill.requests.access import Access, Deed
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs; a field left ``None`` does not narrow. ``before`` pages: the creation time and
-    id of the last job seen."""
-
-    status: ExportStatus | None = None
-    export_type: str | None = None
-    requested_by: str | None = None
-    tenant: str | None = None
-    error_code: str | None = None
-    created_since: datetime | None = None
-    created_until: datetime | None = None
-    before: tuple[datetime, UUID] | None = None
 
 
 class ExportAdministration:
@@ -77,30 +59,7 @@ class ExportAdministration:
         Raises:
             PermissionDenied
         """
-        statement = (
-            select(*JOB_COLUMNS)
-            .where(self._reach(principal).condition())
-            .order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
-            .limit(limit)
-        )
-        equal = {
-            jobs.c.status: wanted.status and wanted.status.value,
-            jobs.c.export_type: wanted.export_type,
-            jobs.c.requested_by: wanted.requested_by,
-            jobs.c.tenant: wanted.tenant,
-            jobs.c.error_code: wanted.error_code,
-        }
-        for column, value in equal.items():
-            if value is not None:
-                statement = statement.where(column == value)
-        if wanted.created_since is not None:
-            statement = statement.where(jobs.c.created_at >= wanted.created_since)
-        if wanted.created_until is not None:
-            statement = statement.where(jobs.c.created_at < wanted.created_until)
-        if wanted.before is not None:
-            statement = statement.where(tuple_(jobs.c.created_at, jobs.c.id) < wanted.before)
-        async with self._engine.connect() as connection:
-            return [job_of(row) for row in (await connection.execute(statement)).mappings()]
+        return await self._repository.list_within(self._reach(principal), wanted, limit=limit)
 
     async def cancel(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Cancel anybody's unfinished job; one that is over stays as it is.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from waybill.audit.audit import AuditAction, AuditLog
@@ -11,6 +10,7 @@ from waybill.catalog import Catalog, ExportType
 from waybill.clock import Clock
 from waybill.errors import ExportGone, ExportNotReady, QueueUnavailable
 from waybill.jobs.job import ExportJob, ExportStatus
+from waybill.jobs.job_filter import JobFilter
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.log import get_logger
@@ -19,7 +19,7 @@ from waybill.requests.access import Access, Deed
 from waybill.requests.admission import Admission, Admitted
 from waybill.requests.dry_runs import DryRunBudget, FairPlaces
 from waybill.requests.preview import MOST_ROWS, ExportPreviewer, Preview
-from waybill.requests.quota import QuotaPolicy, QuotaState
+from waybill.requests.quota import QuotaBucket, QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
 from waybill.requests.source_columns import SourceColumns
 
@@ -117,6 +117,19 @@ class ExportService:
         bucket = self._quotas.bucket(principal, checked.export_type)
         return preview, await self._admission.quota(principal, bucket)
 
+    async def quotas(
+        self, principal: Principal
+    ) -> Sequence[tuple[QuotaState | None, tuple[str, ...]]]:
+        """Return how the principal's quotas stand, each with the offered types it counts."""
+        types_of: dict[QuotaBucket | None, list[str]] = {}
+        for each in self.offered(principal):
+            bucket = self._quotas.bucket(principal, each.name)
+            types_of.setdefault(bucket, []).append(each.name)
+        return [
+            (await self._admission.quota(principal, bucket), tuple(types))
+            for bucket, types in types_of.items()
+        ]
+
     def find_type(self, principal: Principal, name: str) -> ExportType:
         """Return the type, as ``Access.find_type``."""
         return self._access.find_type(principal, name)
@@ -158,11 +171,11 @@ class ExportService:
         return await self._admit(principal, Deed.SEE, export_id)
 
     async def list(
-        self, principal: Principal, *, limit: int, before: datetime | None = None
+        self, principal: Principal, wanted: JobFilter | None = None, *, limit: int
     ) -> Sequence[ExportJob]:
         """Return the principal's own jobs, newest first."""
         reach = self._access.reach(principal, Deed.LIST_OWN)
-        return await self._repository.list_within(reach, limit=limit, before=before)
+        return await self._repository.list_within(reach, wanted, limit=limit)
 
     async def watch(self, principal: Principal, export_id: UUID) -> ExportJob:
         """Return a job whose progress the principal may follow to its end: that takes the rights

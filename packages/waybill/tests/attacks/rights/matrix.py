@@ -122,6 +122,7 @@ MATRIX: Final[dict[str, dict[str, str]]] = {
     "GET /healthz": dict.fromkeys(ROLES, "200"),
     "GET /readyz": dict.fromkeys(ROLES, "200"),
     "GET /api/catalog": _row(f"200 {SHOWN}", no_type=f"200 {HIDDEN}", no_pii=f"200 {HIDDEN}"),
+    "GET /api/quota": _row("200"),
     # A type that is not theirs is as unknown to them as one that is not there.
     "POST /api/{export_type}/export": _row("202", no_type="404", no_pii="403"),
     "GET /api/{export_type}/export/stream": _row("200", no_type="404", no_pii="403"),

@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from waybill.bootstrap.everything import Services
+from waybill.catalog import Catalog
 from waybill.config import Settings
+from waybill.requests.quota import QuotaPolicy
 
 NOBODYS = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
@@ -164,6 +166,62 @@ async def test_cancelled_job_stays_cancelled_and_can_be_cancelled_again(
         response = await api.delete(f"/api/exports/{job['id']}")
         assert response.status_code == 200
         assert response.json()["status"] == "cancelled"
+
+
+async def test_list_is_narrowed_by_status_type_and_time(
+    api: httpx.AsyncClient, add_job: Any
+) -> None:
+    old, waiting, done = await add_job(), await add_job(), await add_job(b"x")
+    waiting_at = (await api.get(f"/api/exports/{waiting.id}")).json()["created_at"]
+    assert waiting_at.endswith("Z")
+    for query, found in (
+        ("status=completed", [done]),
+        ("status=queued", [waiting, old]),
+        (f"status=queued&since={waiting_at}", [waiting]),
+        (f"before={waiting_at}", [old]),
+        ("type=users", [done, waiting, old]),
+        ("type=orders", []),
+    ):
+        items = (await api.get(f"/api/exports?{query}")).json()["items"]
+        assert [item["id"] for item in items] == [str(job.id) for job in found], query
+    # The next page asks the same.
+    page = (await api.get("/api/exports?status=queued&limit=1")).json()
+    rest = (await api.get(page["next"])).json()
+    assert [item["id"] for item in (*page["items"], *rest["items"])] == [
+        str(waiting.id),
+        str(old.id),
+    ]
+    assert rest["next"] is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/exports?state=queued", "/api/catalog?x", "/api/users/export/stream?colums=id",
+     "/api/admin/exports?limit=1&owner=ann", "/api/audit?person=ann", "/api/quota?type=users"],
+)  # fmt: skip
+async def test_parameter_that_an_operation_does_not_know_is_refused_by_name(
+    api: httpx.AsyncClient, path: str
+) -> None:
+    response = await api.get(path)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["at"].removeprefix("query/") in path
+    assert "there is no such parameter; known: " in error["message"]
+
+
+async def test_quota_says_what_is_left_of_each(
+    api: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await api.get("/api/quota")).json()["items"] == [
+        {"name": "unlimited", "types": ["users"], "limit": None, "remaining": None,
+         "window_seconds": None, "reset_seconds": None}
+    ]  # fmt: skip
+    policy = QuotaPolicy(Catalog(services.catalog.values()), 3, {}, refunds_per_day=0)
+    monkeypatch.setattr(services.exports, "_quotas", policy)
+    assert (await api.post("/api/users/export")).status_code == 202
+    (item,) = (await api.get("/api/quota")).json()["items"]
+    assert (item["name"], item["types"]) == ("daily", ["users"])
+    assert (item["limit"], item["remaining"], item["window_seconds"]) == (3, 2, 86_400)
 
 
 async def test_list_pages_through_all_jobs_once(api: httpx.AsyncClient, services: Services) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from waybill.jobs.attempts import AttemptFailure, Cause
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
+from waybill.jobs.job_filter import JobFilter
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
@@ -49,7 +50,9 @@ async def test_list_pages_newest_first_and_shows_nobody_elses(
     mine = [await add() for _ in range(3)]
     await add(requested_by="bob")
     first = await repository.list_within(ANN, limit=2)
-    rest = await repository.list_within(ANN, limit=2, before=first[-1].created_at)
+    rest = await repository.list_within(
+        ANN, limit=2, wanted=JobFilter(before=(first[-1].created_at, first[-1].id))
+    )
     assert [job.id for job in (*first, *rest)] == [job.id for job in reversed(mine)]
 
 
