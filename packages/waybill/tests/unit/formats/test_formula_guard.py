@@ -168,9 +168,12 @@ def test_unguard_changes_nothing_that_guard_could_not_have_made(text: str) -> No
 
 
 @given(texts)
+@example(" \n")
 def test_a_guarded_text_begins_with_a_sign_only_if_it_is_a_number(text: str) -> None:
     guarded = guard(text)
-    if guarded.lstrip(" ")[:1] in set("=+-@＝＋－＠\t\r\n"):
+    # TAB, CR and LF count at the very start; behind blanks only a sign does.
+    assert guarded[:1] not in set("\t\r\n")
+    if guarded.lstrip(" ")[:1] in set("=+-@＝＋－＠"):
         assert set(guarded) <= set("+-0123456789.,'()/%eE \u00a0\u202f\u2010\u2011")
         assert not guarded.lstrip(" ").startswith(("=", "@"))
 
