@@ -18,6 +18,7 @@ from waybill.cli.target import PIPE, Target, manifest_path
 from waybill.client.progress import verify_progress
 from waybill.manifest import Manifest
 from waybill.results.unguard import restore_unguarded
+from waybill.storage.disposition import safe_file_name
 
 if TYPE_CHECKING:
     from waybill.api.schemas import ExportDocument
@@ -135,7 +136,7 @@ def _require_same(job: ExportDocument, export_type: str, format: str) -> None:
 
 def _default_name(export_type: str, format: str, compression: str | None) -> str:
     suffix = {"gzip": ".gz", "zstd": ".zst"}.get(compression or "", "")
-    return f"{export_type}.{format}{suffix}"
+    return safe_file_name(f"{export_type}.{format}{suffix}")
 
 
 def verify(

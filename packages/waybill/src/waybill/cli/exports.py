@@ -15,6 +15,7 @@ from rich.table import Table
 from waybill.cli.connection import TokenOption, UrlOption, connect
 from waybill.cli.fetch import ForceOption, OutputOption, ViaOption, fetch, read_via
 from waybill.cli.target import PIPE, Target
+from waybill.storage.disposition import safe_file_name
 
 if TYPE_CHECKING:
     from waybill.api.schemas import ExportDocument
@@ -158,7 +159,7 @@ def _name_of(client: ExportClient, job: ExportDocument) -> str:
     name = f"{job.type}.{job.format}"
     if job.links.manifest:
         name = str(client.manifest(job.id).get("file_name") or name)
-    return Path(name).name  # whatever a service says, it stays in this folder
+    return safe_file_name(name)  # whatever a service says, it stays in this folder
 
 
 def quota(url: UrlOption = None, token: TokenOption = None, as_json: JsonOption = False) -> None:
