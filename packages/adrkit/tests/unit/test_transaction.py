@@ -203,6 +203,7 @@ PYTHON
 """
 
 
+@pytest.mark.kernel
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are Linux's here")
 @pytest.mark.parametrize(
     ("prepare", "size", "said"),
@@ -230,6 +231,7 @@ def test_disk_that_refuses_is_one_error_and_nothing_is_changed(
     assert done.stdout.splitlines()[-1] == "[('a.md', b'a1'), ('b.md', b'b1')]"
 
 
+@pytest.mark.kernel
 def test_record_that_nobody_may_change_keeps_the_other_as_it_was(tmp_path: Path) -> None:
     planted(tmp_path)
     fixed = (

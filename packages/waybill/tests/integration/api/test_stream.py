@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import hashlib
+import io
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 
 from waybill.bootstrap.everything import Services
@@ -123,6 +126,33 @@ async def test_stream_is_byte_for_byte_the_jobs_file(
     assert streamed["sha256"] == hashlib.sha256(file).hexdigest() == job.sha256
     assert (streamed["status"], streamed["bytes"]) == ("deleted", len(file))
     assert streamed["progress"]["rows"] == 1500
+
+
+@pytest.mark.parametrize("how", ["stream", "dry run"])
+async def test_whoever_replaces_the_table_is_waited_for(
+    server: httpx.AsyncClient, execute: Execute, settings: Settings, how: str
+) -> None:
+    ((rows,),) = execute("SELECT count(*) FROM users")
+    with psycopg.connect(settings.source_url) as replacing:
+        replacing.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS TABLE users")
+        replacing.execute("TRUNCATE users")
+        replacing.execute("INSERT INTO users TABLE kept")
+        asked = asyncio.create_task(
+            server.get("/api/users/export/stream")
+            if how == "stream"
+            else server.post("/api/users/export", json={"dry_run": True})
+        )
+        async with asyncio.timeout(30):
+            while not execute("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        replacing.commit()
+    answer = await asked
+    assert answer.status_code == 200, answer.text
+    if how == "stream":
+        assert len(list(csv.reader(io.StringIO(answer.text, newline="")))) == rows + 1
+    else:
+        assert answer.json()["rows"] == rows
+        assert len(answer.json()["first_rows"]) > 0
 
 
 async def test_columns_and_options_are_those_of_a_request(server: httpx.AsyncClient) -> None:

@@ -233,6 +233,23 @@ def test_index_that_gives_another_order_is_not_read_in_ranges(
                 snapshot.require_unique_key(kind)
 
 
+def test_index_that_was_never_finished_proves_and_orders_nothing(
+    dsn: str, control: Any, run_sql: RunSql
+) -> None:
+    run_sql("CREATE TABLE t (k int NOT NULL)")
+    run_sql("INSERT INTO t VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        run_sql("CREATE UNIQUE INDEX CONCURRENTLY half ON t (k)")
+    assert run_sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'half'::regclass") == [
+        (False,)
+    ]
+    kind = ExportType("t", TableSource("public", "t"), key=("k",))
+    with PostgresSource(dsn).open_snapshot(control.check, reads=Reads(kind)) as snapshot:
+        assert not snapshot.has_key_index(kind)
+        with pytest.raises(SourceRejected, match="unique index"):
+            snapshot.require_unique_key(kind)
+
+
 def test_index_that_tells_apart_more_than_the_order_does_proves_no_key(
     dsn: str, control: Any, run_sql: RunSql
 ) -> None:

@@ -47,6 +47,7 @@ def test_wheel_that_is_not_installed_is_named_with_platform_and_remedies(
     assert "WAYBILL_DATABASE_URL" in message
 
 
+@pytest.mark.kernel
 def test_program_without_the_right_to_execute_counts_as_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
