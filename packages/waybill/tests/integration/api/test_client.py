@@ -210,6 +210,7 @@ async def test_every_operation_of_the_document_has_a_call(api: httpx.AsyncClient
         calls.request_export("users"),
         calls.list_exports(),
         calls.get_catalog(),
+        calls.get_quota(),
         calls.get_export(some),
         calls.discard_export(some),
         calls.get_manifest(some),

@@ -137,23 +137,6 @@ def test_each_type_is_guarded_as_copy_prints_it(
         assert copied(connection, copy) == expected
 
 
-def test_a_nondeterministic_collation_does_not_change_the_decision(
-    connection: psycopg.Connection[Any],
-) -> None:
-    with connection.transaction(force_rollback=True):
-        try:
-            connection.execute(
-                "CREATE COLLATION ignoring (provider = icu, locale = 'und-u-ka-shifted', "
-                "deterministic = false)"
-            )
-        except psycopg.errors.FeatureNotSupported:
-            pytest.skip("this build of PostgreSQL has no ICU, so no nondeterministic collation")
-        connection.execute('CREATE TABLE t (v text COLLATE "ignoring")')
-        connection.execute("INSERT INTO t VALUES ('=1'), ('+5'), (' ')")
-        statement = sql.SQL("SELECT {} FROM t").format(guard_expression(sql.Identifier("v")))
-        assert {row[0] for row in connection.execute(statement)} == {"'=1", "+5", " "}
-
-
 def copied(connection: psycopg.Connection[Any], statement: sql.Composed) -> bytes:
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         return b"".join(copy)

@@ -14,7 +14,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import func, update
 
@@ -23,6 +25,7 @@ from waybill.catalog import Catalog, ExportType, TableSource
 from waybill.catalog.check import check_catalog
 from waybill.config import Settings
 from waybill.errors import IncompleteExport
+from waybill.formats.formula_guard import guard_expression
 from waybill.jobs.job import ExportJob
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.local.faults.servers import Programs, Server, make_locale
@@ -242,3 +245,15 @@ async def test_version_that_changed_in_between_is_not_gone_on_with(
 ) -> None:
     names, segments = await _resumed(services, add, break_off, lambda: _mark_as_old(source))
     assert (len(names), len(set(names)), segments) == (ROWS, ROWS, 0)
+
+
+def test_collation_that_takes_signs_for_nothing_does_not_change_the_formula_guard(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "CREATE COLLATION ignoring (provider = icu, locale = 'und-u-ka-shifted', "
+            "deterministic = false)"
+        )
+        connection.execute('CREATE TABLE t (v text COLLATE "ignoring")')
+        connection.execute("INSERT INTO t VALUES ('=1'), ('+5'), (' ')")
+        statement = sql.SQL("SELECT {} FROM t").format(guard_expression(sql.Identifier("v")))
+        assert {row[0] for row in connection.execute(statement)} == {"'=1", "+5", " "}
