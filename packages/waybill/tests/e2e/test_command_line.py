@@ -311,6 +311,9 @@ def test_local_serves_until_told_to_stop_and_a_second_one_is_refused(tmp_path: P
             assert str(local.pid) in second.stderr
             exported = waybill("export", "users", cwd=tmp_path)
             assert exported.returncode == 0, exported.stderr
+            # An operator's verb finds it as well, and its database.
+            dead = waybill("dead-letters", "list", cwd=tmp_path)
+            assert (dead.returncode, dead.stdout.strip()) == (0, "There are no dead letters.")
             local.send_signal(signal.SIGTERM)
             _, said = local.communicate(timeout=_DEADLINE_SECONDS)
         finally:
