@@ -56,7 +56,9 @@ class SocketWatcher:
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         writer.write(
             f"GET /api/exports/{export_id}/events HTTP/1.1\r\nHost: {address.netloc}\r\n"
-            f"Authorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n".encode()
+            f"Authorization: Bearer {token}\r\nAccept: text/event-stream\r\n"
+            # The server would keep the connection for more than a minute, for the next request.
+            "Connection: close\r\n\r\n".encode()
         )
         await writer.drain()
         watcher = cls(reader, writer)

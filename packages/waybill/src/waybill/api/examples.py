@@ -31,6 +31,8 @@ from waybill.api.documents import (
     PreviewColumn,
     PreviewDocument,
     QuotaDocument,
+    QuotaItem,
+    QuotaList,
 )
 from waybill.api.schemas import ExportDocument, ExportList, Readiness
 from waybill.audit.audit import AuditAction, AuditOutcome
@@ -171,6 +173,18 @@ EXAMPLES: tuple[BaseModel, ...] = (
         ],
         formats=["csv", "ndjson"],
         compressions=["gzip", "zstd"],
+    ),
+    QuotaList(
+        items=[
+            QuotaItem(
+                name="daily",
+                types=["users"],
+                limit=5,
+                remaining=2,
+                window_seconds=86_400,
+                reset_seconds=3_600,
+            )
+        ]
     ),
     ExportList(items=[_EXPORT], next=f"{_BASE}/exports?limit=1&before=2026-05-01T12:00:00Z"),
     _PREVIEW,

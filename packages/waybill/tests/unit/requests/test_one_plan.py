@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import pytest
-
 import waybill
 
 ROOT = Path(waybill.__file__).parent
@@ -31,9 +29,10 @@ def calls(*names: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["ExportPlan", "Reads"])
-def test_plan_and_its_locks_are_made_in_one_module(name: str) -> None:
-    assert calls(name) == {"requests/plan.py"}
+def test_plan_and_its_locks_are_made_in_one_module() -> None:
+    assert calls("ExportPlan") == {"requests/plan.py"}
+    # The other looks up the names of a type's columns, and reads no row.
+    assert calls("Reads") == {"requests/plan.py", "requests/source_columns.py"}
 
 
 def test_encoder_and_codec_are_chosen_once() -> None:
