@@ -179,6 +179,9 @@ def test_verbs_look_after_an_export(tmp_path: Path, running: Any) -> None:
     assert "--format ndjson" in says("export", "users", "--resume", export_id, status=64)
     says("export", "users", "-f", "ndjson", "--resume", export_id)
     assert (tmp_path / "users.ndjson").read_bytes() == piped.stdout
+    resumed = ("export", "users", "-f", "ndjson", "--resume", export_id)
+    assert "--force" in says(*resumed, status=73)
+    says(*resumed, "--force")
     assert says("cancel", export_id).split() == [f"{export_id}:", "deleted"]
     assert "deleted" in says("download", export_id, "--force", status=1)
     assert "status" in says("list", "--status", "done", status=64)

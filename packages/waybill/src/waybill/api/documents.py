@@ -163,33 +163,8 @@ def _rows_are(count: RowCount) -> Literal["exact", "estimate", "at least"]:
 class QuotaItem(BaseModel):
     """A quota, and the types whose exports count towards it."""
 
-    name: str
     types: list[str]
-    limit: int | None = Field(description="Exports in the window; null: as many as you like.")
-    remaining: int | None
-    window_seconds: int | None
-    reset_seconds: int | None = Field(description="When the next one comes back.")
-
-    @classmethod
-    def of(cls, state: QuotaState | None, types: list[str]) -> Self:
-        """Describe ``state``; ``None`` is no limit."""
-        if state is None:
-            return cls(
-                name="unlimited",
-                types=types,
-                limit=None,
-                remaining=None,
-                window_seconds=None,
-                reset_seconds=None,
-            )
-        return cls(
-            name=state.policy,
-            types=types,
-            limit=state.limit,
-            remaining=state.remaining,
-            window_seconds=state.window_seconds,
-            reset_seconds=state.reset_seconds,
-        )
+    quota: QuotaDocument | None = Field(description="null: as many as you like.")
 
 
 class QuotaList(BaseModel):

@@ -177,12 +177,8 @@ EXAMPLES: tuple[BaseModel, ...] = (
     QuotaList(
         items=[
             QuotaItem(
-                name="daily",
                 types=["users"],
-                limit=5,
-                remaining=2,
-                window_seconds=86_400,
-                reset_seconds=3_600,
+                quota=QuotaDocument(policy="daily", limit=5, remaining=2, resets_in_seconds=3_600),
             )
         ]
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 
 from waybill.api.auth import CurrentPrincipal
-from waybill.api.documents import QuotaItem, QuotaList
+from waybill.api.documents import QuotaDocument, QuotaItem, QuotaList
 from waybill.api.rate_limit import limited
 from waybill.api.responses import AppServices, problem_responses
 
@@ -24,4 +24,9 @@ async def get_quota(
     """Return your quotas, each with the types that it counts."""
     found = await services.exports.quotas(principal)
     response.headers["Cache-Control"] = "no-store"
-    return QuotaList(items=[QuotaItem.of(state, list(types)) for state, types in found])
+    return QuotaList(
+        items=[
+            QuotaItem(types=list(types), quota=None if state is None else QuotaDocument.of(state))
+            for state, types in found
+        ]
+    )

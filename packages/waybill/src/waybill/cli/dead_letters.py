@@ -6,18 +6,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import getpass
-import json
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waybill.cli.exits import UsageMistake
+from waybill.cli.output import moment_text, output_console, print_json
 from waybill.cli.own_settings import load_own_settings
 from waybill.clock import instant_text
 from waybill.errors import AuthenticationRequired, ConfigurationError
@@ -73,7 +71,7 @@ def list_(
 
     jobs, total = _run(work)
     if as_json:
-        _print_json({"items": [_job_document(job) for job in jobs], "total": total})
+        print_json({"items": [_job_document(job) for job in jobs], "total": total})
         return
     if not jobs:
         typer.echo("There are no dead letters.")
@@ -86,12 +84,12 @@ def list_(
             str(job.id),
             job.export_type,
             job.format,
-            _moment(job.finished_at),
+            moment_text(job.finished_at),
             f"{job.attempt}/{job.max_attempts}",
             job.error_cause or "",
             job.error_code or "",
         )
-    _console().print(table)
+    output_console().print(table)
     if total > len(jobs):
         typer.echo(f"{total - len(jobs)} more; raise --limit or narrow with --cause.", err=True)
 
@@ -106,14 +104,14 @@ def show(
     if as_json:
         document = _job_document(letter.job)
         document["attempts"] = [_attempt_document(attempt) for attempt in letter.attempts]
-        _print_json(document)
+        print_json(document)
         return
-    job, console = letter.job, _console()
+    job, console = letter.job, output_console()
     console.print(f"Export {job.id}", style="bold", markup=False)
     for name, value in (
         ("type", f"{job.export_type} ({job.format})"),
-        ("requested", _moment(job.created_at)),
-        ("failed", _moment(job.finished_at)),
+        ("requested", moment_text(job.created_at)),
+        ("failed", moment_text(job.finished_at)),
         ("cause", f"{job.error_cause}: {job.error_code}"),
         ("the user reads", job.error_message or ""),
     ):
@@ -127,7 +125,7 @@ def show(
             seconds = f"{(attempt.ended_at - attempt.started_at).total_seconds():.1f}"
         table.add_row(
             str(attempt.attempt),
-            _moment(attempt.started_at),
+            moment_text(attempt.started_at),
             seconds,
             attempt.outcome.value if attempt.outcome else "running",
             attempt.cause.value if attempt.cause else "",
@@ -175,7 +173,7 @@ def replay(
 
     jobs = _run(work)
     if as_json:
-        _print_json({"replayed": [str(job.id) for job in jobs]})
+        print_json({"replayed": [str(job.id) for job in jobs]})
         return
     for job in jobs:
         typer.echo(str(job.id))
@@ -229,16 +227,6 @@ def _run(work: Callable[[CommandParts], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-def _console() -> Console:
-    # Wide enough for ids when the output is piped into another command.
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=240)
-
-
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
 def _job_document(job: ExportJob) -> dict[str, Any]:
     return {
         "id": str(job.id),
@@ -261,7 +249,3 @@ def _attempt_document(attempt: ExportAttempt) -> dict[str, Any]:
     for name in ("started_at", "ended_at"):
         document[name] = document[name] and instant_text(document[name])
     return document
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    typer.echo(json.dumps(document, indent=2))

@@ -15,12 +15,9 @@ from typer.rich_utils import rich_format_error
 
 from waybill.client.errors import (
     ConnectionLost,
-    DownloadBroken,
-    ExportEnded,
     InvalidRequest,
     NotAllowed,
     NotAuthenticated,
-    ServerRefused,
     ServerUnavailable,
     ServerUnreachable,
     TooManyRequests,
@@ -42,23 +39,6 @@ EXIT_CONFIGURATION: Final = 78
 EXIT_INTERRUPTED: Final = 130
 
 DEBUG_VARIABLE: Final = "WAYBILL_DEBUG"
-
-_STATUS_OF: Final[tuple[tuple[type[WaybillError], int], ...]] = (
-    # The first that fits.
-    (ConnectionLost, EXIT_TRY_LATER),
-    (RetryableError, EXIT_TRY_LATER),
-    (ServerUnavailable, EXIT_TRY_LATER),
-    (ServerUnreachable, EXIT_TRY_LATER),
-    (TooManyRequests, EXIT_TRY_LATER),
-    (NotAuthenticated, EXIT_NO_PERMISSION),
-    (NotAllowed, EXIT_NO_PERMISSION),
-    (InvalidRequest, EXIT_USAGE),
-    (ServerRefused, EXIT_FAILED),
-    (StorageRejected, EXIT_CONFIGURATION),
-    (InvalidManifest, EXIT_NO_INPUT),
-    (ExportEnded, EXIT_FAILED),
-    (DownloadBroken, EXIT_FAILED),
-)
 
 _REMEDIES: Final = {
     errno.ENOSPC: "Make room on its disk.",
@@ -93,20 +73,27 @@ class NoInput(ConfigurationError):
     code = "no_input"
 
 
-_STATUS_OF_OWN: Final[dict[type[ConfigurationError], int]] = {
-    UsageMistake: EXIT_USAGE,
-    CannotCreate: EXIT_CANNOT_CREATE,
-    NoInput: EXIT_NO_INPUT,
-}
+_STATUS_OF: Final[tuple[tuple[type[WaybillError], int], ...]] = (
+    # The first that fits; EXIT_FAILED for whatever is not here.
+    (UsageMistake, EXIT_USAGE),
+    (CannotCreate, EXIT_CANNOT_CREATE),
+    (NoInput, EXIT_NO_INPUT),
+    (ConfigurationError, EXIT_CONFIGURATION),
+    (StorageRejected, EXIT_CONFIGURATION),
+    (InvalidManifest, EXIT_NO_INPUT),
+    (RetryableError, EXIT_TRY_LATER),
+    (ConnectionLost, EXIT_TRY_LATER),
+    (ServerUnavailable, EXIT_TRY_LATER),
+    (ServerUnreachable, EXIT_TRY_LATER),
+    (TooManyRequests, EXIT_TRY_LATER),
+    (NotAuthenticated, EXIT_NO_PERMISSION),
+    (NotAllowed, EXIT_NO_PERMISSION),
+    (InvalidRequest, EXIT_USAGE),
+)
 
 
 def status_of(error: WaybillError) -> int:
     """Return the exit status of an error."""
-    for cls, status in _STATUS_OF_OWN.items():
-        if isinstance(error, cls):
-            return status
-    if isinstance(error, ConfigurationError):
-        return EXIT_CONFIGURATION
     return next((status for cls, status in _STATUS_OF if isinstance(error, cls)), EXIT_FAILED)
 
 

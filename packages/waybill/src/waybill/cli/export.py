@@ -113,7 +113,7 @@ def export(
         target = None
         if str(output) != PIPE:
             default = Path(_default_name(export_type, format, compression))
-            target = Target.checked(output or default, force=force or resume is not None)
+            target = Target.checked(output or default, force=force)
         if resume is None:
             job = client.request(export_type, idempotency_key=idempotency_key, **request)
             typer.echo(f"Export {job.id}", err=True)

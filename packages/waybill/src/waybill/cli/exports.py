@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waybill.cli.connection import TokenOption, UrlOption, connect
 from waybill.cli.fetch import ForceOption, OutputOption, ViaOption, fetch, read_via
+from waybill.cli.output import moment_text, output_console, print_json
 from waybill.cli.target import PIPE, Target
 from waybill.storage.disposition import safe_file_name
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from waybill.client import ExportClient
 
 _PANEL = "Look after exports"
-_WIDE = 240
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The export.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one document.")]
@@ -90,7 +87,7 @@ def list_(
                 break
             found.append(job)
     if as_json:
-        _print_json([job.model_dump(mode="json") for job in found])
+        print_json([job.model_dump(mode="json") for job in found])
         return
     rows = [
         (
@@ -99,8 +96,8 @@ def list_(
             job.format,
             job.status.value,
             f"{job.progress.rows:,}",
-            _moment(job.created_at),
-            _moment(job.expires_at),
+            moment_text(job.created_at),
+            moment_text(job.expires_at),
         )
         for job in found
     ]
@@ -171,14 +168,16 @@ def quota(url: UrlOption = None, token: TokenOption = None, as_json: JsonOption 
         return
     rows = []
     for item in document.items:
-        left = "any number" if item.limit is None else f"{item.remaining} of {item.limit}"
-        back = f"{item.reset_seconds} s" if item.reset_seconds and item.remaining == 0 else ""
+        left, back = "any number", ""
+        if item.quota is not None:
+            left = f"{item.quota.remaining} of {item.quota.limit}"
+            back = "" if item.quota.remaining else f"{item.quota.resets_in_seconds} s"
         rows.append((", ".join(item.types), left, back))
     _print_table(("TYPES", "LEFT", "NEXT IN"), rows, none="You may export no type.")
 
 
 def _print_job(job: ExportDocument) -> None:
-    console = _console()
+    console = output_console()
     console.print(f"Export {job.id}", style="bold", markup=False)
     figures = job.progress
     facts: list[tuple[str, Any]] = [
@@ -186,9 +185,9 @@ def _print_job(job: ExportDocument) -> None:
         ("status", job.status.value),
         ("rows", f"{figures.rows:,}"),
         ("percent", None if figures.percent is None else f"{figures.percent:.0f}"),
-        ("created", _moment(job.created_at)),
-        ("finished", _moment(job.finished_at)),
-        ("expires", _moment(job.expires_at)),
+        ("created", moment_text(job.created_at)),
+        ("finished", moment_text(job.finished_at)),
+        ("expires", moment_text(job.expires_at)),
         ("bytes", None if job.bytes is None else f"{job.bytes:,}"),
         ("SHA-256", job.sha256),
         ("why", f"{job.error.detail} ({job.error.code})" if job.error else None),
@@ -209,24 +208,10 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, none: 
     for row in rows:
         # Names may hold brackets, which are no markup here.
         table.add_row(*(_plain(cell) for cell in row))
-    _console().print(table)
+    output_console().print(table)
 
 
 def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-def _console() -> Console:
-    # Wide enough for ids when the output is piped into another command.
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
-
-
-def _moment(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2))
