@@ -169,3 +169,12 @@ def test_all_are_of_one_version() -> None:
     assert project(WAYBILL)["project"]["version"] == version
     assert f"waybill-client=={version}" in project(WAYBILL)["project"]["dependencies"]
     assert f'"{version}"' in (SOURCE / "waybill/__init__.py").read_text()
+
+
+def test_whoever_installs_from_a_checkout_is_given_both() -> None:
+    # Without the client's files waybill does not even start.
+    for page in ("README.md", "SECURITY.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        installing = re.findall(r"^pip install .*\./packages/waybill(?: |$).*", text, re.MULTILINE)
+        assert installing, page
+        assert [each for each in installing if "./packages/waybill-client" not in each] == []
