@@ -1,6 +1,6 @@
 """Measure stages of this checkout and of another commit by turns.
 
-    python benchmarks/alternate.py COMMIT STAGE … [--rounds N] [--results FILE]
+    python benchmarks/alternate.py COMMIT STAGE … [--works WORK …] [--rounds N] [--full]
 
 What one change costs is a few percent, and a shared machine varies by more within minutes: so the
 two take turns, each run with a stack of its own, and medians and ranges stand side by side.
@@ -21,7 +21,7 @@ from measure import Summary
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FIGURE = "jobs_per_second"
+RATE = "jobs_per_second"
 
 Run = dict[str, float]
 
@@ -39,15 +39,15 @@ def main() -> int:
                 # Who is first changes too.
                 pair = [("before", other), ("after", ROOT)]
                 for name, root in pair if turn % 2 == 0 else reversed(pair):
-                    figures = _run(root, arguments.stages, Path(directory) / "results.json")
-                    for stage, values in figures.items():
-                        results.setdefault(stage, {}).setdefault(name, []).extend(values)
-                        print(f"{stage} {name}: {values}", flush=True)
+                    figures = _run(root, arguments, Path(directory) / "results.json")
+                    for work, values in figures.items():
+                        results.setdefault(work, {}).setdefault(name, []).extend(values)
+                        print(f"{work} {name}: {values}", flush=True)
         finally:
             _git("worktree", "remove", "--force", str(other))
     document = {
         "commits": {"before": _sha(arguments.commit), "after": _sha("HEAD")},
-        "stages": {stage: _compared(values) for stage, values in results.items()},
+        "works": {work: _compared(values) for work, values in results.items()},
     }
     arguments.results.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     print(json.dumps(document, indent=2))
@@ -60,39 +60,46 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("commit", help="what to compare this checkout with")
     parser.add_argument("stages", nargs="+")
+    parser.add_argument("--works", nargs="+", metavar="WORK", help="only these")
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--full", action="store_true", help="tables of a full run, not of a quick")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "alternate.json")
     return parser.parse_args()
 
 
-def _run(root: Path, stages: list[str], results: Path) -> dict[str, list[Run]]:
+def _run(root: Path, arguments: argparse.Namespace, results: Path) -> dict[str, list[Run]]:
     results.unlink(missing_ok=True)
     path = os.pathsep.join(str(each) for each in sorted(root.glob("packages/*/src")))
     subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "run.py"), "--quick", "--no-report",
-         "--results", str(results), "--only", *stages],
+        [sys.executable, str(root / "benchmarks" / "run.py"), "--no-report",
+         *([] if arguments.full else ["--quick"]), "--results", str(results),
+         "--only", *arguments.stages,
+         *(["--works", *arguments.works] if arguments.works else [])],
         check=True, cwd=root, env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     measured = json.loads(results.read_text("utf-8"))["stages"]
-    return {stage: _figures(measured[stage]) for stage in stages}
+    return {
+        f"{stage}.{name}": _figures(work)
+        for stage, works in measured.items()
+        for name, work in works.items()
+        if work.get("runs")
+    }
 
 
-def _figures(stage: dict[str, Any]) -> list[Run]:
-    """Return the figure of every run of a stage, and the CPU seconds it took."""
+def _figures(work: dict[str, Any]) -> list[Run]:
+    """Return every run's rate, if it has one, else its seconds; and the CPU seconds it took."""
     return [
-        {"figure": run[FIGURE], "cpu_seconds": sum(run["cpu"].values())}
-        for work in stage.values()
-        for run in work.get("runs", [])
-        if FIGURE in run
+        {"figure": run.get(RATE, run["seconds"]), "cpu_seconds": sum(run["cpu"].values())}
+        for run in work["runs"]
     ]
 
 
 def _compared(runs: dict[str, list[Run]]) -> dict[str, Any]:
     compared: dict[str, Any] = {}
-    for what, name in (("figure", FIGURE), ("cpu_seconds", "cpu_seconds")):
+    for what in ("figure", "cpu_seconds"):
         summaries = {side: Summary.of([run[what] for run in each]) for side, each in runs.items()}
         change = summaries["after"].median / summaries["before"].median - 1
-        compared[name] = {
+        compared[what] = {
             **{side: summary.as_json() for side, summary in summaries.items()},
             "change_percent": round(100 * change, 1),
         }
