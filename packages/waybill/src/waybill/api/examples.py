@@ -202,7 +202,9 @@ EXAMPLES: tuple[BaseModel, ...] = (
     ),
     ReplayedDocument(replayed=[_ID]),
     AuditList(items=[_EVENT], next=None),
-    Readiness(status="ready", checks={"database": "ok", "broker": "ok", "storage": "ok"}),
+    Readiness(
+        status="ready", checks=dict.fromkeys(("database", "migrations", "broker", "storage"), "ok")
+    ),
 )
 
 

@@ -105,6 +105,17 @@ class RemoteKeySet:
             raise KeysUnavailable
         return self._find(algorithm, key_id)
 
+    async def count_usable(self) -> int:
+        """Fetch the document now and return how many of its keys can be used.
+
+        Raises:
+            KeysUnavailable: it cannot be fetched, or is no key set.
+        """
+        await self._fetch()
+        if math.isinf(self._fetched_at):
+            raise KeysUnavailable
+        return sum(len(keys) for keys in self._keys.values())
+
     @property
     def _age(self) -> float:
         return self._monotonic() - self._fetched_at

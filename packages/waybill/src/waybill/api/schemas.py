@@ -108,9 +108,10 @@ class ExportList(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Each dependency: ``ok``, or what is wrong with it in a word."""
+    """Each dependency: ``ok``, or what is wrong with it in a word. ``degraded``: one is away, and
+    requests are accepted all the same."""
 
-    status: Literal["ready", "unready"]
+    status: Literal["ready", "degraded", "unready"]
     checks: dict[str, str]
 
 

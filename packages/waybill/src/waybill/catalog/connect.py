@@ -67,7 +67,7 @@ def connect_read_only(
             prepare_threshold=None,
         )
     except psycopg.OperationalError as exc:
-        raise _refusal(str(exc), dsn, server) from exc
+        raise refusal(exc, dsn) from exc
     try:
         with contextlib.closing(connection):
             connection.execute(
@@ -123,7 +123,13 @@ def _describe(dsn: str) -> str:
     )
 
 
-def _refusal(text: str, dsn: str, server: str) -> ConfigurationError | SourceUnavailable:
+def refusal(exc: psycopg.OperationalError, dsn: str) -> ConfigurationError | SourceUnavailable:
+    """Return what it means that a connection did not come about, in words of ours.
+
+    Raises:
+        ConfigurationError: the DSN itself is malformed.
+    """
+    text, server = str(exc), _describe(dsn)
     database = conninfo_to_dict(dsn).get("dbname")
     if "does not exist" in text and "database" in text and database:
         return ConfigurationError(

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from waybill import __version__
-from waybill.cli import catalog, dead_letters, export, exports, local, processes, settings, token
+from waybill.cli import (
+    catalog,
+    dead_letters,
+    doctor,
+    export,
+    exports,
+    local,
+    processes,
+    settings,
+    token,
+)
 from waybill.cli.exits import DEBUG_VARIABLE, run
 
 app = typer.Typer(
@@ -50,6 +60,7 @@ def _root(
 
 local.register(app)
 processes.register(app)
+doctor.register(app)
 dead_letters.register(app)
 settings.register(app)
 catalog.register(app)

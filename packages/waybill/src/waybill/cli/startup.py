@@ -50,16 +50,20 @@ def refuse_unknown_variables() -> None:
     Raises:
         ConfigurationError: names each, with the nearest that there is.
     """
+    unknown = unknown_variables()
+    if unknown:
+        raise ConfigurationError(
+            f"There is no setting {'; and none '.join(unknown)}. `waybill settings` lists all."
+        )
+
+
+def unknown_variables() -> list[str]:
+    """Return variables of ours that are none, each with the nearest that there is."""
     from waybill.cli.settings import reference
 
     known = {variable for variable, _, _ in reference()} | _OF_THE_CLIENT
     unknown = sorted({name for name in _given() if name.startswith(_PREFIX)} - known)
-    if unknown:
-        raise ConfigurationError(
-            "There is no setting "
-            + "; and none ".join(_with_nearest(name, known) for name in unknown)
-            + ". `waybill settings` lists all."
-        )
+    return [_with_nearest(name, known) for name in unknown]
 
 
 def _given() -> Iterable[str]:

@@ -16,6 +16,10 @@ from waybill.jobs.messages import QUEUE_NAME, QueueKeys
 # harmless here, as the lease refuses it, but it is noise. A crash is mended by the sweeper in
 # seconds, never by this.)
 _VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
+VISIBILITY_TIMEOUT_SECONDS = _VISIBILITY_TIMEOUT_SECONDS
+
+SOFT_SHUTDOWN_SECONDS = 25.0
+"""How long a worker that is told to stop has to give its exports back."""
 
 _CHILD_KIB = 272 * 1024
 
@@ -63,7 +67,7 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
         worker_hijack_root_logger=False,
         # A broker that blinks must not end an export that does not need it.
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_soft_shutdown_timeout=25.0,
+        worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
@@ -71,7 +75,7 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
         broker_connection_max_retries=None,
         broker_connection_timeout=5.0,
         broker_transport_options={
-            "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
+            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
             # Unacked messages of dead workers are looked for every 10 s; with the defaults one
             # came back after 101 s, with these after seconds.
             "unacked_restore_interval": 10,

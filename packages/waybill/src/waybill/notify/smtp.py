@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -51,31 +53,48 @@ class EmailChannel:
 
     async def _send(self, message: EmailMessage, recipient: str) -> None:
         options = self._options
-        client = aiosmtplib.SMTP(
-            hostname=options.host,
-            port=options.port,
-            username=options.username,
-            password=options.password,
-            local_hostname=options.sender.domain,
-            timeout=options.timeout_seconds,
-            use_tls=options.security is SmtpSecurity.TLS,
-            start_tls=options.security is SmtpSecurity.STARTTLS,
-            tls_context=options.tls_context,
-        )
-        try:
-            # Over all: a server that trickles one byte per read never trips a read's time limit.
-            async with asyncio.timeout(options.timeout_seconds):
-                await client.connect()
-                await client.send_message(
-                    message, sender=options.sender.addr_spec, recipients=[recipient]
-                )
-            # The server has taken the mail; a failed farewell must not send it twice.
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                await client.quit(timeout=_QUIT_SECONDS)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
-            raise _translated(exc) from exc
-        finally:
-            client.close()
+        async with connected(options, within_seconds=options.timeout_seconds) as client:
+            await client.send_message(
+                message, sender=options.sender.addr_spec, recipients=[recipient]
+            )
+
+
+@asynccontextmanager
+async def connected(
+    options: SmtpOptions, *, within_seconds: float
+) -> AsyncIterator[aiosmtplib.SMTP]:
+    """Yield a session with the mail server, encrypted and signed in as the options say.
+
+    Args:
+        options: how to reach it.
+        within_seconds: bounds all of it, the block included.
+
+    Raises:
+        DeliveryError: the server is unreachable, or refuses us; for what the block raises, too.
+    """
+    client = aiosmtplib.SMTP(
+        hostname=options.host,
+        port=options.port,
+        username=options.username,
+        password=options.password,
+        local_hostname=options.sender.domain,
+        timeout=within_seconds,
+        use_tls=options.security is SmtpSecurity.TLS,
+        start_tls=options.security is SmtpSecurity.STARTTLS,
+        tls_context=options.tls_context,
+    )
+    try:
+        # Over all: a server that trickles one byte per read never trips a read's time limit.
+        async with asyncio.timeout(within_seconds):
+            await client.connect()
+            yield client
+        # The server has done what was asked; a failed farewell must not have it done twice.
+        with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+            await client.quit(timeout=_QUIT_SECONDS)
+    except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
+        raise _translated(exc) from exc
+    finally:
+        client.close()
 
 
 def _translated(exc: Exception) -> DeliveryError:

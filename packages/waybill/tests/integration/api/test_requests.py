@@ -256,8 +256,22 @@ async def test_readiness_names_each_dependency(api: httpx.AsyncClient) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"database": "ok", "broker": "ok", "storage": "ok"},
+        "checks": {"database": "ok", "migrations": "ok", "broker": "ok", "storage": "ok"},
     }
+
+
+async def test_readiness_is_refused_for_what_does_not_pass_by_itself(
+    api: httpx.AsyncClient, services: Any, execute: Any
+) -> None:
+    services.storage.client.bucket = "nowhere"
+    answer = await api.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unready")
+    assert answer.json()["checks"]["storage"] == "storage_rejected"
+    services.storage.client.bucket = "waybill"
+    execute("UPDATE waybill_migrations SET version_num = '0003'")
+    answer = await api.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "not_migrated")
+    assert (await api.get("/healthz")).status_code == 200
 
 
 async def test_liveness_asks_nobody(api: httpx.AsyncClient) -> None:

@@ -1,0 +1,196 @@
+"""waybill's own database: reachable, writable, migrated, ours to use, and heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import psycopg
+
+from waybill.doctor.connections import Connection, ask, connected, not_reached
+from waybill.doctor.findings import Finding, Patient, Report
+from waybill.migrations.run import VERSION_TABLE, known_revisions
+
+AREA: Final = "database"
+_VARIABLE: Final = "WAYBILL_DATABASE_URL"
+_SKEW_SECONDS: Final = 5.0
+_OLDEST_VERSION: Final = 14
+_ALL: Final = "SELECT INSERT UPDATE DELETE"
+RIGHTS: Final = {
+    "audit_events": "SELECT INSERT",
+    "disabled_webhooks": _ALL,
+    "dry_runs": _ALL,
+    "export_attempts": _ALL,
+    "export_checkpoint_parts": _ALL,
+    "export_checkpoints": _ALL,
+    "export_downloads": _ALL,
+    "export_jobs": _ALL,
+    "idempotency_keys": _ALL,
+    "notification_contacts": _ALL,
+    "notifications": _ALL,
+    "person_turns": _ALL,
+    "service_identity": "SELECT",
+    "stored_chunks": _ALL,
+    "stored_objects": _ALL,
+    "tenant_turns": _ALL,
+}
+"""What the service's role must be allowed, by table; a test holds the tables complete."""
+
+_report = Report(AREA)
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """Look at waybill's own database."""
+    dsn = patient.settings.database_dsn
+    try:
+        with connected(dsn) as connection:
+            yield _report.ok("reachable", "waybill's database answers.")
+            yield from _server(connection)
+            yield from schema(connection)
+            yield from _rights(connection)
+            yield from _pooler(patient, connection, dsn)
+    except psycopg.OperationalError as exc:
+        yield not_reached(_report, exc, dsn, _VARIABLE)
+    except psycopg.Error as exc:
+        yield _report.error(
+            "answers", f"It refused a question (SQLSTATE {exc.sqlstate}).", "See its log."
+        )
+
+
+def _server(connection: Connection) -> Iterator[Finding]:
+    version, is_standby, is_read_only, now = ask(
+        connection,
+        "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(),"
+        " current_setting('default_transaction_read_only') = 'on', clock_timestamp()",
+    )
+    if version < _OLDEST_VERSION:
+        yield _report.error(
+            "version", f"It is PostgreSQL {version}; waybill keeps its jobs in 14 and later.",
+            "Upgrade it, or give waybill another database.",
+        )  # fmt: skip
+    else:
+        yield _report.ok("version", f"It is PostgreSQL {version}.")
+    if is_standby or is_read_only:
+        yield _report.error(
+            "writable",
+            f"It {'is a standby' if is_standby else 'begins transactions read-only'}: no job can "
+            "be written down.",
+            f"Point {_VARIABLE} at the primary (several hosts: ?target_session_attrs=read-write).",
+        )  # fmt: skip
+    else:
+        yield _report.ok("writable", "It takes writes.")
+    skew = abs((datetime.now(UTC) - now).total_seconds())
+    if skew > _SKEW_SECONDS:
+        yield _report.warning(
+            "clock", f"Its clock and this machine's are {skew:.0f} s apart.",
+            "Keep both by NTP: links and leases count seconds.",
+        )  # fmt: skip
+    else:
+        yield _report.ok("clock", "Its clock and this machine's agree.")
+
+
+def schema(connection: Connection) -> Iterator[Finding]:
+    """Look at the level of the migrations; cheap enough for ``/readyz``."""
+    known = known_revisions()
+    try:
+        # Our own name of the table, quoted by nobody else.
+        found = ask(connection, f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+    except psycopg.errors.UndefinedTable:
+        found = ()
+    except psycopg.errors.InsufficientPrivilege:
+        yield _report.error(
+            "migrations", "The role may not read which migrations were applied.",
+            f"GRANT SELECT ON {VERSION_TABLE} to it, or use the role that migrates.",
+        )  # fmt: skip
+        return
+    if not found:
+        yield _report.error("migrations", "It has no tables of waybill.", "Run `waybill migrate`.")
+    elif found[0] not in known:
+        yield _report.note(
+            "migrations", f"It is at {found[0]}, which a later version made; that serves this one.",
+        )  # fmt: skip
+    elif found[0] != known[-1]:
+        yield _report.error(
+            "migrations", f"It is at migration {found[0]}, and this version needs {known[-1]}.",
+            "Run `waybill migrate`.",
+        )  # fmt: skip
+    else:
+        yield _report.ok("migrations", f"It is at migration {found[0]}, this version's own.")
+
+
+def _rights(connection: Connection) -> Iterator[Finding]:
+    """Ask for the right to each table that is there, and for each kind of statement."""
+    wanted = [(table, right) for table, rights in RIGHTS.items() for right in rights.split()]
+    # A table that is not there is the migrations' to say.
+    missing = ask(
+        connection,
+        """
+        SELECT string_agg(w.wanted || ' on ' || w.name, ', ' ORDER BY w.name, w.wanted)
+        FROM unnest(%s::text[], %s::text[]) AS w (name, wanted)
+        WHERE NOT has_table_privilege(to_regclass(w.name), w.wanted)
+        """,
+        [table for table, _ in wanted],
+        [right for _, right in wanted],
+    )[0]
+    if missing:
+        yield _report.error(
+            "rights", f"The role lacks rights: {missing}.",
+            "GRANT them, or run the service as the role that migrated.",
+        )  # fmt: skip
+    else:
+        yield _report.ok("rights", "The role may read and write waybill's tables.")
+
+
+def _pooler(patient: Patient, connection: Connection, dsn: str) -> Iterator[Finding]:
+    if not lends_per_transaction(connection, dsn):
+        yield _report.ok("pooler", "Connections last: changes of exports are heard at once.")
+        return
+    direct = patient.settings.database_direct_url
+    if direct is None:
+        yield _report.warning(
+            "pooler",
+            "A pooler in front of it lends connections per transaction, which swallows "
+            "notifications: watched exports are read every second.",
+            "Set WAYBILL_DATABASE_DIRECT_URL to the same database without the pooler.",
+        )  # fmt: skip
+        return
+    yield from _direct(patient, connection)
+
+
+def _direct(patient: Patient, connection: Connection) -> Iterator[Finding]:
+    dsn = patient.settings.notification_dsn
+    variable = "WAYBILL_DATABASE_DIRECT_URL"
+    question = "SELECT id::text, current_database() FROM service_identity"
+    try:
+        with connected(dsn) as other:
+            if ask(other, question) != ask(connection, question):
+                yield _report.error(
+                    "direct", f"{variable} leads to another database than {_VARIABLE}.",
+                    "Have both name the same one.",
+                )  # fmt: skip
+            elif lends_per_transaction(other, dsn):
+                yield _report.warning(
+                    "direct", f"Behind {variable} is a pooler that lends per transaction, too.",
+                    "Name the server itself, or a pool by session.",
+                )  # fmt: skip
+            else:
+                yield _report.ok("direct", "Notifications come around the pooler.")
+    except psycopg.Error:
+        yield _report.error(
+            "direct", f"{variable} lets nobody in, or is no database of waybill's.",
+            "Correct it: watched exports are read every second meanwhile.",
+        )  # fmt: skip
+
+
+def lends_per_transaction(connection: Connection, dsn: str) -> bool:
+    """Find out whether a pooler lends a server's connection for a transaction alone.
+
+    While another client is in a transaction, on the connection that this one has just given back,
+    this one's next transaction meets another server process. Without a pooler it never does.
+    """
+    question = "SELECT pg_backend_pid()"
+    before = ask(connection, question)
+    with connected(dsn) as other, other.transaction():
+        taken = other.execute(question.encode()).fetchone()
+        return taken == before or ask(connection, question) != before
