@@ -238,6 +238,10 @@ class Settings(NotificationSettings, BaseSettings):
     machine; Parquet and XLSX, which keep a processor busy in the worker, are read by one less. 1
     reads everything on one connection. Two more are used to keep the snapshot and to find where
     ranges end."""
+    source_rest_seconds: float = Field(30.0, ge=0, le=300)
+    """How old a worker process's connection to the source may get that rests between small exports
+    instead of being made anew: so long a changed password or address goes unnoticed. 0 makes a new
+    one for each."""
     max_row_bytes: int = Field(MAX_ROW_BYTES, ge=64 * 1024, le=1024 * 1024 * 1024)
     """The largest row, all its columns together as PostgreSQL prints them; an export with a larger
     one fails. Memory follows it: up to 4 times as much for the text formats, and 12 times for

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+SILENCE_SECONDS: Final = 30
 
 
-def keep_alive(*, seconds: int = 30) -> dict[str, Any]:
+def keep_alive(*, seconds: int = SILENCE_SECONDS) -> dict[str, Any]:
     """Return libpq's parameters by which it is noticed in ``seconds``, inside a lease of 60 s:
     while the connection is silent by probes (after 10 s, every 5 s), while data wait to be
     acknowledged by ``tcp_user_timeout``."""

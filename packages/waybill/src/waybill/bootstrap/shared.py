@@ -16,7 +16,7 @@ from waybill.upkeep.monitor import ExportMonitor, MonitorBounds
 
 
 def create_source(parts: CoreParts) -> PostgresSource:
-    """For the API (streams, dry runs) and the worker."""
+    """For the API (streams, dry runs)."""
     settings = parts.settings
     return PostgresSource(settings.source_url, SourceSettings(max_row_bytes=settings.max_row_bytes))
 

@@ -14,13 +14,14 @@ from waybill.config import Settings
 from waybill.run.produce import ExportProducer
 from waybill.run.runner import ExportRunner
 from waybill.run.shutdown import ShutdownFlag
+from waybill.source.kept import ConnectionKeeper
+from waybill.source.source import PostgresSource, SourceSettings
 from waybill.storage.registry import FALLBACK
 
 
 class WorkerParts(ProcessParts):
     """One attempt at a time. ``shutdown`` is the order to stop, made before the fork."""
 
-    source = cached_property(shared.create_source)
     adoption = cached_property(shared.create_adoption)
 
     def __init__(
@@ -35,6 +36,17 @@ class WorkerParts(ProcessParts):
     ) -> None:
         super().__init__(settings, catalog=catalog, clock=clock, celery=celery, family=family)
         self._shutdown = shutdown
+
+    @cached_property
+    def source(self) -> PostgresSource:
+        """The worker's, which keeps its connection from one export to the next."""
+        settings = self.settings
+        rest_seconds = settings.source_rest_seconds
+        return PostgresSource(
+            settings.source_url,
+            SourceSettings(max_row_bytes=settings.max_row_bytes),
+            keeper=ConnectionKeeper(most_seconds=rest_seconds) if rest_seconds else None,
+        )
 
     @cached_property
     def runner(self) -> ExportRunner:
@@ -57,3 +69,9 @@ class WorkerParts(ProcessParts):
             family=self.family,
             shutdown=self._shutdown,
         )
+
+    async def close(self) -> None:
+        """Close the connections of this process, the source's too."""
+        if "source" in vars(self):
+            self.source.close()
+        await super().close()

@@ -66,6 +66,7 @@ def opening(
     server_version: int,
     lock_timeout_seconds: float,
     statement_timeout_seconds: float,
+    application_name: str | None = None,
 ) -> sql.Composed:
     """Return the statements, joined by ``;``, with which a transaction begins.
 
@@ -73,6 +74,7 @@ def opening(
         begin: ``BEGIN … READ ONLY``, with the isolation it needs.
         server_version: as libpq has it (170004).
         lock_timeout_seconds, statement_timeout_seconds: 0 means none.
+        application_name: for a connection that has another name besides.
     """
     values = {
         **TEXT_SETTINGS,
@@ -80,6 +82,7 @@ def opening(
         **{name: value for since, name, value in _LATER_SETTINGS if server_version >= since},
         "lock_timeout": str(round(lock_timeout_seconds * 1000)),
         "statement_timeout": str(round(statement_timeout_seconds * 1000)),
+        **({} if application_name is None else {"application_name": application_name}),
     }
     return sql.SQL("; ").join(
         [

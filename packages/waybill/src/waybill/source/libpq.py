@@ -50,6 +50,10 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 _SERIALIZATION: Final = "40001"
 """What a read-only snapshot hears of on a standby alone: a conflict with recovery."""
 _SAVEPOINT: Final = sql.Identifier("waybill_attempt")
+_ROLLBACK: Final = sql.SQL("ROLLBACK")
+_DISCARD: Final = sql.SQL("DISCARD ALL")
+_SMALL_BYTES: Final = 4 * 1024 * 1024
+"""After a larger COPY a new connection costs nothing beside it."""
 _NOTHING_YET: Final = (0, b"")
 """What ``get_copy_data`` answers until more has arrived."""
 
@@ -134,6 +138,7 @@ class Session:
         self._selector.register(self._pgconn.socket, selectors.EVENT_READ)
         self._copied_rows: int | None = None
         self._is_buffer_long = False
+        self._most_taken = 0
         self._last_words: str | None = None
         # What a server says to an idle session before it ends it comes as a notice.
         connection.add_notice_handler(self._hear)
@@ -146,6 +151,11 @@ class Session:
     def copied_rows(self) -> int | None:
         """The row count of the last COPY's command tag; ``None`` until it ended well."""
         return self._copied_rows
+
+    @property
+    def backend_pid(self) -> int:
+        """The server's process, as whoever accepted the connection named it."""
+        return self._pgconn.backend_pid
 
     @property
     def server_version(self) -> int:
@@ -276,9 +286,29 @@ class Session:
         if ended is None or ended.status != pq.ExecStatus.COMMAND_OK:
             raise _failure(ended)
         self._drain()
+        self._most_taken = max(self._most_taken, taken + filled)
         if messages:
             yield messages
         self._copied_rows = ended.command_tuples
+
+    def rest(self) -> psycopg.Connection[tuple[object, ...]] | None:
+        """End the session, and return its connection as it was when it was made: without
+        transaction, locks, settings or anything prepared. ``None`` where that cannot be, or where
+        a large answer has made libpq's buffer grow: then it is closed."""
+        is_idle = self._pgconn.transaction_status == pq.TransactionStatus.INTRANS
+        try:
+            if is_idle and not self._is_buffer_long and self._most_taken <= _SMALL_BYTES:
+                self.script(_ROLLBACK)
+                # Alone, as it refuses to be one of several statements.
+                self.script(_DISCARD)
+                self._connection.remove_notice_handler(self._hear)
+                self._selector.close()
+                self._arrivals.close()
+                return self._connection
+        except RunError:
+            pass  # also an order to stop, which came when all was done
+        self.close()
+        return None
 
     def close(self) -> None:
         """Cancel what still runs and close the connection; never raises for the server's sake."""

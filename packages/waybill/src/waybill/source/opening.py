@@ -24,6 +24,7 @@ from waybill.catalog import foreign
 from waybill.catalog.model import TableSource
 from waybill.config import MAX_ROW_BYTES
 from waybill.errors import SourceRejected, SourceUnavailable
+from waybill.source.kept import STANDING
 from waybill.source.libpq import LOCK_NOT_AVAILABLE, Session, error_from_sqlstate
 from waybill.source.reads import LOCKED, Reads, lock
 
@@ -74,10 +75,15 @@ class SharedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A snapshot that is open, and the relations that were locked before it was taken."""
+    """A snapshot that is open, and the relations that were locked before it was taken.
+
+    ``standing``: what its connection stands for, if that was asked and it can be kept
+    (``source.kept``).
+    """
 
     facts: SnapshotFacts
     locked: frozenset[str]
+    standing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,8 @@ class Opening:
         statement_timeout_seconds: 0 means none.
         reads: what will be read; ``None``: nothing is locked beforehand.
         shared: another session's snapshot, to take part in.
+        name: the application's name while the snapshot is open, where the connection has another:
+            one that may be kept.
     """
 
     def __init__(
@@ -120,7 +128,9 @@ class Opening:
         statement_timeout_seconds: float,
         reads: Reads | None,
         shared: SharedSnapshot | None,
+        name: str | None = None,
     ) -> None:
+        self._name = name
         self._begin_with = begin
         self._session = session
         self._connect = connect
@@ -157,11 +167,11 @@ class Opening:
                 # What was replayed before the snapshot was taken, by the same server.
                 floor = floor if again.started == start.started else None
                 start = again
-            facts = self._facts(start, floor)
+            facts, standing = self._facts(start, floor)
             self._look_where_they_say()
             if self._reads is not None and self._table is None:
                 self._lock_too(self._reads)
-        return Opened(facts, held)
+        return Opened(facts, held, standing)
 
     def _lock_too(self, reads: Reads) -> None:
         """Take this session's own locks, while the holder has them."""
@@ -224,6 +234,7 @@ class Opening:
             server_version=self._session.server_version,
             lock_timeout_seconds=self._settings.lock_timeout_seconds,
             statement_timeout_seconds=self._timeout,
+            application_name=self._name,
         )
         return sql.SQL("; ").join([opening, *more])
 
@@ -267,7 +278,7 @@ class Opening:
             has_row_security=has_row_security == "t",
         )
 
-    def _facts(self, start: _Start, floor: datetime | None) -> SnapshotFacts:
+    def _facts(self, start: _Start, floor: datetime | None) -> tuple[SnapshotFacts, str | None]:
         taken_at, lag = start.at, None
         if start.is_standby:
             taken_at = min(start.at, floor or _LONG_AGO)
@@ -282,8 +293,15 @@ class Opening:
             if start.is_standby
             else sql.SQL("pg_catalog.pg_current_wal_lsn()")
         )
-        identity, wal_lsn = self._nice_to_have(current, lsn)
-        return SnapshotFacts(identity or "", taken_at, wal_lsn, start.version, lag)
+        # Plain tables alone: what others' code leaves behind is not all taken back.
+        may_rest = self._name is not None and self._table is not None
+        identity, wal_lsn, *others = self._nice_to_have(
+            current, lsn, *([STANDING] if may_rest else [])
+        )
+        standing = others[0] if others else None
+        if standing is not None and standing.split()[0] != str(self._session.backend_pid):
+            standing = None  # somebody else accepted the connection: a pooler
+        return SnapshotFacts(identity or "", taken_at, wal_lsn, start.version, lag), standing
 
     def _replayed_at(self) -> datetime | None:
         """Return the primary's time of something that this standby has replayed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -30,10 +30,12 @@ from waybill.errors import (
     SourceRejected,
     SourceUnavailable,
 )
-from waybill.keep_alive import keep_alive
+from waybill.keep_alive import SILENCE_SECONDS, keep_alive
+from waybill.log import get_logger
 from waybill.source.copy_chunk import CopyChunk
+from waybill.source.kept import ConnectionKeeper, KeptConnection, limit_silence
 from waybill.source.keys import KEY_INDEX, PLAIN_UNIQUE_INDEX, UNIQUE_INDEX
-from waybill.source.libpq import Session, error_from_sqlstate
+from waybill.source.libpq import LOCK_NOT_AVAILABLE, Session, error_from_sqlstate
 from waybill.source.opening import (
     Opened,
     Opening,
@@ -53,6 +55,8 @@ __all__ = [
     "SnapshotFacts",
     "SourceSettings",
 ]
+
+log = get_logger(__name__)
 
 _BEGIN = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
@@ -82,11 +86,19 @@ def shown_count(export_type: ExportType, count: RowCount) -> RowCount | None:
 
 
 class PostgresSource:
-    """Where exports read from. Holds no connection; safe to share and to fork with."""
+    """Where exports read from. Safe to share and to fork with: holds no connection, unless a
+    ``keeper`` has one rest between exports (``source.kept``)."""
 
-    def __init__(self, dsn: str, settings: SourceSettings | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        settings: SourceSettings | None = None,
+        *,
+        keeper: ConnectionKeeper | None = None,
+    ) -> None:
         self._dsn = dsn
         self._settings = settings or SourceSettings()
+        self._keeper = keeper
 
     @contextmanager
     def open_snapshot(
@@ -98,7 +110,7 @@ class PostgresSource:
         reads: Reads | None = None,
         exported: SharedSnapshot | None = None,
     ) -> Iterator[PostgresSnapshot]:
-        """Connect and hold one snapshot for the block; the connection closes with it.
+        """Connect and hold one snapshot for the block; the connection closes with it, or rests.
 
         Args:
             check: called while waiting for PostgreSQL; stops the wait by raising.
@@ -119,15 +131,43 @@ class PostgresSource:
             if statement_timeout_seconds is None
             else statement_timeout_seconds
         )
+        reads = exported.reads if exported else reads
+        keeper = None if exported or reads is None else self._keeper
+
+        def begin(connection: psycopg.Connection[tuple[object, ...]]) -> Session:
+            return Session(connection, check, max_row_bytes=self._settings.max_row_bytes)
 
         def connect(name: str) -> closing[Session]:
-            most = self._settings.max_row_bytes
-            return closing(Session(self._connect(name), check, max_row_bytes=most))
+            return closing(begin(self._connect(name)))
 
-        with connect(application_name) as session:
-            reads = exported.reads if exported else reads
-            opening = Opening(_BEGIN, session, connect, self._settings, timeout, reads, exported)
-            yield PostgresSnapshot(session, opening.run(), reads, connect)
+        def open_on(session: Session) -> Opened:
+            name = None if keeper is None else application_name[:63]
+            return Opening(
+                _BEGIN, session, connect, self._settings, timeout, reads, exported, name
+            ).run()
+
+        with ExitStack() as sessions:
+            made_at = 0.0 if keeper is None else keeper.clock()
+            opened = None
+            kept = None if keeper is None else keeper.take()
+            if kept is not None:
+                session = sessions.enter_context(closing(begin(kept.connection)))
+                opened = _reopened(session, kept, open_on, check)
+            if opened is None:
+                kept = None
+                name = application_name if keeper is None else "waybill export"
+                session = sessions.enter_context(connect(name))
+                opened = open_on(session)
+            yield PostgresSnapshot(session, opened, reads, connect)
+            if keeper is not None and opened.standing is not None:
+                sessions.pop_all()
+                if (connection := session.rest()) is not None:
+                    keeper.keep(kept or KeptConnection(connection, opened.standing, made_at))
+
+    def close(self) -> None:
+        """Close a connection that rests."""
+        if self._keeper is not None:
+            self._keeper.close()
 
     def _connect(self, application_name: str) -> psycopg.Connection[tuple[object, ...]]:
         try:
@@ -150,6 +190,31 @@ class PostgresSource:
                 f"No connection to the source database at {_address(self._dsn)}. Check that it "
                 "runs, that it accepts this role, and WAYBILL_SOURCE_DSN."
             ) from exc
+
+
+def _reopened(
+    session: Session,
+    kept: KeptConnection,
+    open_on: Callable[[Session], Opened],
+    check: Callable[[], None],
+) -> Opened | None:
+    """Open a snapshot on a connection that rested; ``None`` where only a new one can tell: it
+    broke, is refused what a new one may have, or no longer stands for what it did."""
+    try:
+        opened = open_on(session)
+    except (SourceUnavailable, SourceRejected) as exc:
+        check()  # an order to stop would stop the next one too
+        if exc.sqlstate == LOCK_NOT_AVAILABLE:
+            raise
+        log.info("source.connection_renewed", sqlstate=exc.sqlstate or None)
+        session.close()
+        return None
+    if opened.standing != kept.standing:
+        log.info("source.connection_renewed", sqlstate=None)
+        session.close()
+        return None
+    limit_silence(kept.connection, SILENCE_SECONDS * 1000)
+    return opened
 
 
 class PostgresSnapshot:

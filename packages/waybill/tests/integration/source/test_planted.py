@@ -23,6 +23,7 @@ from waybill.errors import SourceRejected
 from waybill.formats import get_encoder, read_options
 from waybill.formats.plan import ExportPlan
 from waybill.pipeline.readers import Parallel
+from waybill.source.kept import ConnectionKeeper
 from waybill.source.source import PostgresSource, Reads
 
 RunSql = Callable[..., list[tuple[Any, ...]]]
@@ -118,7 +119,9 @@ def test_export_calls_nothing_planted(
         "id": {"lte": 400, "in": [*range(1, 400)]},
         "at": {"lt": "2126-01-01T00:00:00Z"},
     }
-    with PostgresSource(dsn).open_snapshot(control.check, reads=Reads(kind)) as snapshot:
+    keeper = ConnectionKeeper()
+    source = PostgresSource(dsn, keeper=keeper)
+    with source.open_snapshot(control.check, reads=Reads(kind)) as snapshot:
         where = where_clause(
             conditions=read_filters(kind.filters, wanted, "things"),
             since=("at", datetime(2000, 1, 1, tzinfo=UTC)),
@@ -140,6 +143,8 @@ def test_export_calls_nothing_planted(
         for chunk in snapshot.copy(encoding.statement):
             encoding.encode(chunk)
         assert snapshot.copied_rows == 171
+    assert keeper.is_keeping
+    keeper.close()
 
 
 @pytest.mark.usefixtures("planted")
