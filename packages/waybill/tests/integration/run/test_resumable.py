@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import HttpUrl
 
 from waybill.bootstrap.everything import Services
@@ -29,7 +30,7 @@ from waybill.jobs.job import ExportJob, ExportStatus, Lease
 from waybill.local.faults.s3_proxy import S3Proxy
 from waybill.manifest import Manifest, manifest_key
 from waybill.results.verify import verify_file
-from waybill.run import resumable
+from waybill.run import resumable, resumption
 from waybill.run.runner import Outcome
 from waybill.storage.base import PartReceipt
 
@@ -316,6 +317,34 @@ async def test_key_without_an_index_is_refused_with_the_remedy(
     (attempt,) = await services.repository.attempts_of(job.id)
     assert attempt.cause == "permanent"
     assert "waybill check" in (attempt.message or "")
+
+
+async def test_rows_that_a_later_segment_misses_are_counted_and_it_is_not_gone_on_with(
+    services: Services,
+    broken: Any,
+    execute: Execute,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = await broken()
+    real = resumption.rows_behind
+
+    def without_the_last(*arguments: Any) -> sql.Composable:
+        # What an index in another order does to the rows behind a key.
+        last = "(SELECT max(id) FROM public.events)"
+        return sql.SQL(f"{{}} AND waybill_source.id <> {last}").format(real(*arguments))
+
+    with monkeypatch.context() as late:
+        late.setattr(resumption, "rows_behind", without_the_last)
+        assert await services.runner.run(job.id) is Outcome.RETRIED
+    (*_, attempt) = await services.repository.attempts_of(job.id)
+    assert attempt.error_code == "incomplete_export"
+    assert "REINDEX" in (attempt.message or "")
+    assert execute("SELECT count(*) FROM export_checkpoints") == [(0,)]
+    execute("UPDATE export_jobs SET next_attempt_at = now()")
+    assert await services.runner.run(job.id) is Outcome.COMPLETED
+    _, manifest = await finished(services, job, tmp_path)
+    assert (manifest.rows, manifest.segments) == (ROWS, ())
 
 
 # -- an S3 that lies -------------------------------------------------------------------------------
