@@ -31,6 +31,13 @@ def check_order(connection: Connection, export_type: ExportType) -> Iterator[Fin
     ((database,),) = connection.execute(sql.SQL("SELECT pg_catalog.current_database()"))
     shown = f"({', '.join(export_type.key)})"
     so = "It is read by one connection, and begun anew instead of resumed."
+    for cast in order.casts:
+        yield Finding(
+            "warning", export_type.name, "cast_compares",
+            f"Key {shown} would not be compared as it is sorted, but by the implicit cast {cast} "
+            f"that somebody made. {so}",
+            "DROP CAST, then CREATE CAST … AS ASSIGNMENT.",
+        )  # fmt: skip
     for each in order.collations:
         if each.trust is OrderTrust.CHANGED:
             yield Finding(

@@ -27,6 +27,7 @@ from waybill.catalog.names import visible
 from waybill.catalog.relation_sql import from_source, source_column
 from waybill.catalog.relations import Connection
 from waybill.catalog.where import where_clause
+from waybill.errors import SourceRejected
 from waybill.filter_types import FilterType
 
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -56,8 +57,12 @@ def check_rows(connection: Connection, export_type: ExportType) -> Iterator[Find
             )  # fmt: skip
     compared = _comparisons(connection, export_type)
     for each in export_type.filters:
-        where = where_clause(conditions=_try(each), comparisons=compared)
-        if problem := _refusal(connection, export_type, where):
+        try:
+            where = where_clause(conditions=_try(each), comparisons=compared)
+            problem = _refusal(connection, export_type, where)
+        except SourceRejected as exc:
+            problem = str(exc).removesuffix(".")
+        if problem:
             yield Finding(
                 "error", name, "filter_refused",
                 f"PostgreSQL cannot filter by {each.name!r}: {problem}.",

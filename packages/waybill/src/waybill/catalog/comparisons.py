@@ -16,13 +16,15 @@ from typing import Final
 from psycopg import sql
 
 from waybill.catalog.relation_sql import source_column
+from waybill.errors import SourceRejected
 
-_FIRST_OF_THEIRS: Final = 16384
+FIRST_OF_THEIRS: Final = 16384
 """PostgreSQL's own types have smaller OIDs (FirstNormalObjectId), and its own operators."""
 
 # btree's strategies (PostgreSQL documentation, "Index Method Strategies").
 _STRATEGIES: Final = {"1": "<", "2": "<=", "3": "=", "4": ">=", "5": ">"}
 _LIKE: Final = "~~"
+_CAST: Final = "cast"
 
 Operator = tuple[str, str]
 """A schema and a name."""
@@ -38,9 +40,21 @@ class Comparisons:
 
     operators: Mapping[str, Operator] = field(default_factory=lambda: _BUILTIN)
     """By what they mean: ``<``, ``<=``, ``=``, ``>=``, ``>``, and ``~~`` for LIKE."""
+    diverted_to: str = ""
+    """The type by which PostgreSQL would compare instead, by a cast that somebody made implicit."""
 
     def operator(self, meaning: str) -> sql.Composed:
-        """Return ``OPERATOR(schema.name)``."""
+        """Return ``OPERATOR(schema.name)``.
+
+        Raises:
+            SourceRejected: it would not be that of the type's own order.
+        """
+        if self.diverted_to:
+            raise SourceRejected(
+                f"Values of the column's type would not be compared as such but as "
+                f"{self.diverted_to}: somebody made an implicit cast to it. Make it AS ASSIGNMENT "
+                "(DROP CAST, CREATE CAST), or do without comparing this column."
+            )
         schema, name = self.operators[meaning]
         # An operator's name has no quotes around it, and holds nothing but the signs below.
         assert set(name) <= set("+-*/<>=~!@#%^&|`?")  # noqa: S101 - PostgreSQL allows no others
@@ -106,7 +120,7 @@ def _constants(key: Sequence[str]) -> list[sql.Composable]:
 
 def of_their_own(type_oids: Iterable[int]) -> list[int]:
     """Return the types whose operators have to be asked for."""
-    return sorted({oid for oid in type_oids if oid >= _FIRST_OF_THEIRS})
+    return sorted({oid for oid in type_oids if oid >= FIRST_OF_THEIRS})
 
 
 def operators_query(type_oids: Iterable[int]) -> sql.Composed:
@@ -116,16 +130,24 @@ def operators_query(type_oids: Iterable[int]) -> sql.Composed:
         type_oids: types, domains taken off.
     """
     listed = ",".join(str(oid) for oid in type_oids)
-    return _OPERATORS.format(default_class=DEFAULT_CLASS, types=sql.Literal(f"{{{listed}}}"))
+    return _OPERATORS.format(
+        default_class=DEFAULT_CLASS,
+        diverting_casts=DIVERTING_CASTS,
+        types=sql.Literal(f"{{{listed}}}"),
+    )
 
 
 def read_operators(rows: Iterable[Sequence[str | None]]) -> dict[int, Comparisons]:
     """Return the comparisons of the types that have some of their own, by OID."""
     found: dict[int, dict[str, Operator]] = {}
+    diverted: dict[int, str] = {}
     for oid, strategy, schema, name in rows:
-        meaning = _STRATEGIES.get(strategy or "", _LIKE)
-        found.setdefault(int(oid or 0), dict(_BUILTIN))[meaning] = (schema or "", name or "")
-    return {oid: Comparisons(operators) for oid, operators in found.items()}
+        operators = found.setdefault(int(oid or 0), dict(_BUILTIN))
+        if strategy == _CAST:
+            diverted[int(oid or 0)] = name or ""
+        else:
+            operators[_STRATEGIES.get(strategy or "", _LIKE)] = (schema or "", name or "")
+    return {oid: Comparisons(operators, diverted.get(oid, "")) for oid, operators in found.items()}
 
 
 # As PostgreSQL itself chooses a type's class (GetDefaultOpClass): the default one of the type
@@ -155,6 +177,25 @@ DEFAULT_CLASS: Final = sql.SQL("""
     LIMIT 1""")
 """The btree order of the type ``t`` (a row of ``pg_type``): its family and what it takes."""
 
+DIVERTING_CASTS: Final = sql.SQL("""
+    SELECT k.casttarget
+    FROM pg_catalog.pg_cast AS k
+    CROSS JOIN LATERAL ({default_class}) AS class
+    WHERE k.castsource OPERATOR(pg_catalog.=) t.oid
+      AND k.castcontext OPERATOR(pg_catalog.=) 'i'
+      AND k.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+      AND k.casttarget OPERATOR(pg_catalog.<) 16384::pg_catalog.oid
+      AND class.opcintype OPERATOR(pg_catalog.<>) t.oid
+      AND class.opcintype OPERATOR(pg_catalog.<>) k.casttarget""").format(
+    default_class=DEFAULT_CLASS
+)
+"""The casts that keep the type ``t`` (a row of ``pg_type``) from being compared by its own order.
+
+The operators of enums, ranges, arrays and composites take any of their kind, so that none of them
+fits exactly, and where the type's owner made an implicit cast to ``text``, that of ``text`` is
+preferred, or none is at all. Which of them is meant cannot be written (``OPERATOR(pg_catalog.>)``
+is the name of all)."""
+
 # LIKE has no class: the operator of the type's owner, beside the type.
 _OPERATORS: Final = sql.SQL("""
     SELECT t.oid::pg_catalog.text, s.amopstrategy::pg_catalog.text, n.nspname::pg_catalog.text,
@@ -168,6 +209,12 @@ _OPERATORS: Final = sql.SQL("""
      AND s.amoppurpose OPERATOR(pg_catalog.=) 's'
     JOIN pg_catalog.pg_operator AS o ON o.oid OPERATOR(pg_catalog.=) s.amopopr
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace
+    WHERE t.oid OPERATOR(pg_catalog.=) ANY ({types}::pg_catalog.oid[])
+    UNION ALL
+    SELECT t.oid::pg_catalog.text, 'cast', NULL,
+           pg_catalog.format_type(c.casttarget, NULL::pg_catalog.int4)
+    FROM pg_catalog.pg_type AS t
+    CROSS JOIN LATERAL ({diverting_casts}) AS c
     WHERE t.oid OPERATOR(pg_catalog.=) ANY ({types}::pg_catalog.oid[])
     UNION ALL
     SELECT t.oid::pg_catalog.text, 'like', n.nspname::pg_catalog.text, o.oprname::pg_catalog.text

@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg import sql
 
+from waybill.catalog.comparisons import DIVERTING_CASTS
 from waybill.catalog.model import TableSource
 
 FIRST_WITH_DATABASE_VERSIONS = 150_000
@@ -31,7 +32,7 @@ class OrderTrust(Enum):
     """Its version is the recorded one, but does not say everything: glibc's is that of the library,
     and says nothing of the locale's own files; a type of the operator's own may depend on any."""
     UNKNOWN = "unknown"
-    """No version is recorded, or none can be told."""
+    """No version is recorded, or none can be told; or comparing would not go by it."""
     CHANGED = "changed"
     """Recorded and actual version differ: indexes are not in today's order."""
 
@@ -72,6 +73,8 @@ class KeyOrder:
     trust: OrderTrust
     collations: tuple[Collation, ...]
     identity: str
+    casts: tuple[str, ...] = ()
+    """``TYPE AS TYPE`` of those implicit casts that keep the key from being compared by it."""
 
     @property
     def is_reliable(self) -> bool:
@@ -79,12 +82,13 @@ class KeyOrder:
         return self.trust in {OrderTrust.FIXED, OrderTrust.TO_PROVE}
 
     def reason(self) -> str:
-        """Return which collation keeps the order from being relied on; for logs."""
-        return ", ".join(
+        """Return which collation or cast keeps the order from being relied on; for logs."""
+        collations = (
             f"{each.name} ({each.recorded} recorded, {each.actual} found)"
             for each in self.collations
             if each.trust in {OrderTrust.UNKNOWN, OrderTrust.CHANGED}
         )
+        return ", ".join((*collations, *(f"cast {each}" for each in self.casts)))
 
 
 _SEVERITY = [OrderTrust.FIXED, OrderTrust.TO_PROVE, OrderTrust.UNKNOWN, OrderTrust.CHANGED]
@@ -98,6 +102,7 @@ def key_order_query(table: TableSource, key: Sequence[str], server_version: int)
         table=sql.Literal(table.table),
         key=sql.Literal(json.dumps(list(key))),
         database=_DATABASE if has_versions else _OLD_DATABASE,
+        diverting_casts=DIVERTING_CASTS,
     )
 
 
@@ -118,11 +123,12 @@ def read_key_order(answer: str | None) -> KeyOrder:
     trusts = [each.trust for each in collations]
     if facts.get("has_own_types"):
         trusts.append(OrderTrust.TO_PROVE)
-    if facts.get("has_names_of_objects"):
+    casts = tuple(facts.get("casts") or ())
+    if facts.get("has_names_of_objects") or casts:
         trusts.append(OrderTrust.UNKNOWN)
     trust = max(trusts, key=_SEVERITY.index, default=OrderTrust.FIXED)
     stands_for = {**facts, "files": facts.get("files") if trust is OrderTrust.TO_PROVE else None}
-    return KeyOrder(trust, collations, json.dumps(stands_for, sort_keys=True))
+    return KeyOrder(trust, collations, json.dumps(stands_for, sort_keys=True), casts)
 
 
 _DATABASE = sql.SQL("""
@@ -225,6 +231,11 @@ _QUERY = sql.SQL("""
             e.oid, e.enumsortorder, e.enumlabel) ORDER BY e.enumtypid, e.enumsortorder)
             FROM pg_catalog.pg_enum AS e
             WHERE e.enumtypid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT type FROM parts))),
+        'casts', (SELECT pg_catalog.json_agg(pg_catalog.concat(
+            pg_catalog.format_type(t.oid, NULL::pg_catalog.int4), ' AS ',
+            pg_catalog.format_type(c.casttarget, NULL::pg_catalog.int4)) ORDER BY c.casttarget)
+            FROM pg_catalog.pg_type AS t CROSS JOIN LATERAL ({diverting_casts}) AS c
+            WHERE t.oid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT type FROM parts))),
         'has_own_types', (SELECT pg_catalog.bool_or(is_own) FROM parts),
         'has_names_of_objects', (SELECT pg_catalog.bool_or(names_objects) FROM parts),
         'collations', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(

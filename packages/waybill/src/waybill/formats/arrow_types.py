@@ -15,6 +15,7 @@ from typing import Final
 import pyarrow as pa
 from psycopg import sql
 
+from waybill.catalog.comparisons import FIRST_OF_THEIRS
 from waybill.catalog.relation_sql import source_column
 from waybill.catalog.resolved import ResolvedColumn
 
@@ -104,9 +105,24 @@ def arrow_column(column: ResolvedColumn, text_columns: Collection[str] = ()) -> 
         oid = _ELEMENTS.get(column.base_type_oid, 0) if is_list else column.base_type_oid
         element = _scalar(oid, column.base_type_name.removesuffix("[]"))
         if is_list:
-            # Elements as texts: JSON has no NaN, and its numbers would be read as doubles.
-            value = sql.SQL("pg_catalog.to_json({}::pg_catalog.text[])").format(value)
+            value = sql.SQL("pg_catalog.to_json({})").format(_texts(value, column.base_type_oid))
     return ArrowColumn(column.name, column.header, column.type_name, value, element, is_list)
+
+
+def _texts(value: sql.Composable, type_oid: int) -> sql.Composed:
+    """Return an array's elements as texts: JSON has no NaN, its numbers would be read as doubles.
+
+    A cast of elements calls what the owner of their type made for it. Types of the user's own go by
+    the array's text instead, which says the same wherever a comma stands between elements.
+    """
+    if type_oid < FIRST_OF_THEIRS:
+        return sql.SQL("{}::pg_catalog.text[]").format(value)
+    return sql.SQL(
+        "CASE WHEN {value} IS NULL THEN NULL "
+        "WHEN (SELECT t.typdelim OPERATOR(pg_catalog.=) ','::pg_catalog.\"char\" "
+        "FROM pg_catalog.pg_type AS t WHERE t.oid OPERATOR(pg_catalog.=) {oid}::pg_catalog.oid) "
+        "THEN pg_catalog.concat({value})::pg_catalog.text[] ELSE {value}::pg_catalog.text[] END"
+    ).format(value=value, oid=sql.Literal(str(type_oid)))
 
 
 def _scalar(oid: int, type_name: str) -> pa.DataType:

@@ -119,8 +119,9 @@ class KeyLookup:
                 "DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {texts} {source} ORDER BY {columns}"
             ).format(
                 cursor=_CURSOR,
+                # By the type's output function: a cast to text may be anybody's who owns the type.
                 texts=sql.SQL(", ").join(
-                    sql.SQL("{}::pg_catalog.text").format(column) for column in columns
+                    sql.SQL("pg_catalog.concat({})").format(column) for column in columns
                 ),
                 source=from_source(self._plan.export_type.source, self._plan.where),
                 columns=sql.SQL(", ").join(columns),

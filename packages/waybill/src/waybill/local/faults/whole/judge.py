@@ -105,7 +105,7 @@ class _Numbers:
     def __init__(self, scenario: Scenario) -> None:
         # Qualified: a bare name would mean the text of it that is asked for.
         key = ", ".join(f"judge.{name}" for name in scenario.key)
-        texts = ", ".join(f"{name}::text" for name in scenario.key)
+        texts = ", ".join(f"pg_catalog.concat({name})" for name in scenario.key)
         with scenario.connect() as connection:
             rows = connection.execute(
                 f"SELECT n, {texts} FROM judge ORDER BY {key}".encode()
