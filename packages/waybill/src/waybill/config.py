@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waybill.errors import ConfigurationError
 from waybill.notify.settings import NotificationSettings
-from waybill.own_database import read_dsn
+from waybill.own_database import SCHEMA, check_schema, read_dsn, schema_of
 
 RETRY_ATTEMPTS = 3
 RETRY_BACKOFF_SECONDS = (1.0, 2.0, 4.0)
@@ -48,6 +48,10 @@ class Settings(NotificationSettings, BaseSettings):
     database_direct_url: SecretStr | None = None
     """The same database without a pooler that lends connections per transaction, which swallows
     notifications. Without it, watched exports are read every second behind such a pooler."""
+    database_schema: str | None = None
+    """The schema that all of waybill's own tables lie in, so that it can share a database;
+    ``waybill`` when unset, or what a ``search_path`` of the URL's own begins with.
+    ``waybill migrate`` makes it, and moves what an earlier version made elsewhere."""
     source_dsn: SecretStr | None = None
     """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
@@ -271,6 +275,11 @@ class Settings(NotificationSettings, BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
+    @field_validator("database_schema")
+    @classmethod
+    def _check_schema(cls, value: str | None) -> str | None:
+        return None if value is None else check_schema(value)
+
     @field_validator("trusted_proxies")
     @classmethod
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -303,6 +312,11 @@ class Settings(NotificationSettings, BaseSettings):
     def database_dsn(self) -> str:
         """``database_url`` as libpq reads it."""
         return read_dsn(self.database_url.get_secret_value())
+
+    @property
+    def own_schema(self) -> str:
+        """Where our tables lie."""
+        return self.database_schema or schema_of(self.database_dsn) or SCHEMA
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -3,11 +3,15 @@
 A pooler that lends a server's connection per transaction refuses what is said at the start of a
 connection (``options``), gives what is set for a session to other clients, and knows nothing of
 statements that were prepared on another connection. So nothing of ours lasts longer than a
-transaction: bounds are ``SET LOCAL``, and nothing is prepared.
+transaction: bounds and the search path are ``SET LOCAL``, and nothing is prepared.
+
+All that is ours lies in one schema, so that it can live in a database that others have too: what
+begins a transaction says where its names are found, and what runs outside one is qualified.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from psycopg import ProgrammingError
@@ -16,6 +20,36 @@ from psycopg.conninfo import conninfo_to_dict
 from waybill.errors import ConfigurationError
 from waybill.keep_alive import keep_alive
 
+SCHEMA: Final = "waybill"
+"""The schema of what is ours, unless ``WAYBILL_DATABASE_SCHEMA`` names another."""
+VERSION_TABLE: Final = "waybill_migrations"
+"""Where Alembic keeps our revision: not its own default, which an application may use already."""
+TABLES: Final = frozenset(
+    {
+        VERSION_TABLE,
+        "audit_events",
+        "disabled_webhooks",
+        "dry_runs",
+        "export_attempts",
+        "export_checkpoint_parts",
+        "export_checkpoints",
+        "export_downloads",
+        "export_jobs",
+        "idempotency_keys",
+        "notification_contacts",
+        "notifications",
+        "person_turns",
+        "service_identity",
+        "stored_chunks",
+        "stored_objects",
+        "tenant_turns",
+    }
+)
+"""All tables of ours. A test holds them equal to what the migrations make."""
+
+# Never to be quoted, and short enough for the channels that are called after it.
+_SCHEMA_NAME: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
+_SEARCH_PATH: Final = re.compile(r"\bsearch_path\s*=\s*((?:\\.|[^\\\s])+)")
 _SCHEMES: Final = frozenset({"postgresql", "postgres"})
 
 
@@ -56,10 +90,55 @@ def connection_arguments(dsn: str, **ours: Any) -> dict[str, Any]:
     }
 
 
+def check_schema(name: str) -> str:
+    """Return ``name`` if it can be that of our schema.
+
+    Raises:
+        ValueError: it cannot; says which can.
+    """
+    if not _SCHEMA_NAME.fullmatch(name):
+        raise ValueError(
+            "a schema is called by 1 to 40 small letters, digits and '_', not beginning with a "
+            "digit or pg_, like waybill"
+        )
+    return name
+
+
+def change_channel(schema: str) -> str:
+    """Return where a schema's changes of jobs are notified; each has its own."""
+    return f"{check_schema(schema)}_export_jobs"
+
+
+def schema_of(dsn: str) -> str | None:
+    """Return the schema that a ``search_path`` in the URL's ``options`` begins with, which was how
+    our tables were kept apart before; ``None`` if there is none, or none that can be ours."""
+    found = _SEARCH_PATH.search(_options(dsn))
+    if found is None:
+        return None
+    try:
+        return check_schema(found[1].split(",")[0].strip().strip('"'))
+    except ValueError:
+        return None
+
+
+def opening(dsn: str, schema: str, *, statement_timeout_ms: int, lock_timeout_ms: int) -> str:
+    """Return what begins a transaction: where names are found, and ``bounds``."""
+    limits = bounds(dsn, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
+    # pg_temp is named so that it is searched last; pg_catalog is first unless it is named.
+    path = f"SET LOCAL search_path = {check_schema(schema)}, pg_temp"
+    if _SEARCH_PATH.search(_options(dsn)) and schema == schema_of(dsn):
+        return limits  # the URL says so already
+    return f"{path}; {limits}" if limits else path
+
+
+def _options(dsn: str) -> str:
+    return str(conninfo_to_dict(dsn).get("options") or "")
+
+
 def bounds(dsn: str, *, statement_timeout_ms: int, lock_timeout_ms: int) -> str:
     """Return what begins a transaction: bounds for its statements, unless the URL's ``options`` set
     them."""
-    theirs = str(conninfo_to_dict(dsn).get("options") or "")
+    theirs = _options(dsn)
     values = {"statement_timeout": statement_timeout_ms, "lock_timeout": lock_timeout_ms}
     return "; ".join(
         f"SET LOCAL {name} = {value:d}" for name, value in values.items() if name not in theirs

@@ -117,7 +117,9 @@ def test_database_that_is_not_migrated_is_told_with_the_command(
         assert status == 78
         assert "has no tables of waybill. Run `waybill migrate` first." in err
         # A later version's, which is being rolled out: its schema serves this one too.
-        connection.execute("CREATE TABLE waybill_migrations AS SELECT '9999'::text AS version_num")
+        connection.execute(
+            "CREATE TABLE waybill.waybill_migrations AS SELECT '9999'::text AS version_num"
+        )
         assert start(command)[0] == 70
 
 
@@ -143,12 +145,12 @@ def test_migrate_without_rights_or_room_for_its_names_is_told(
     settings: Settings, database: str, local_stack: LocalStack
 ) -> None:
     with psycopg.connect(database, autocommit=True) as admin:
-        admin.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-        admin.execute("CREATE TABLE export_jobs (mine int)")
+        admin.execute("DROP SCHEMA waybill CASCADE; CREATE SCHEMA waybill")
+        admin.execute("CREATE TABLE waybill.export_jobs (mine int)")
         with pytest.raises(ConfigurationError, match=r"there already: .*export_jobs"):
             migrate(settings)
         assert admin.execute("SELECT to_regclass('waybill_migrations')").fetchone() == (None,)
-        admin.execute("DROP TABLE export_jobs; CREATE ROLE guest LOGIN PASSWORD 'guest'")
+        admin.execute("DROP SCHEMA waybill CASCADE; CREATE ROLE guest LOGIN PASSWORD 'guest'")
         try:
             guest = "postgresql://guest:guest@" + database.rpartition("@")[2]
             with pytest.raises(ConfigurationError, match="may not make waybill's tables"):

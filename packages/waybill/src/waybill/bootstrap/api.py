@@ -98,6 +98,7 @@ class ApiParts(ProcessParts):
             self.settings.notification_dsn,
             self.repository.find_many,
             max_watchers=self.settings.max_watchers,
+            schema=self.settings.own_schema,
         )
 
     @cached_property

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from celery import Celery
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from waybill.audit.audit import AuditLog
@@ -20,7 +20,7 @@ from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
 from waybill.notify.notifications import build_outbox
-from waybill.own_database import bounds, connection_arguments
+from waybill.own_database import connection_arguments, opening
 
 
 class CoreParts:
@@ -46,7 +46,12 @@ class CoreParts:
         # A wrong address ends the command; the queue's name is in the database, which may be away.
         read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)
         self.queue = ExportQueue(
-            lambda: celery or create_celery(settings, read_queue_name(settings.database_dsn))
+            lambda: (
+                celery
+                or create_celery(
+                    settings, read_queue_name(settings.database_dsn, settings.own_schema)
+                )
+            )
         )
 
     async def ping_database(self) -> None:
@@ -82,9 +87,17 @@ def create_engine(settings: Settings) -> AsyncEngine:
         connect_args=connection_arguments(settings.database_dsn, application_name="waybill"),
     )
     # Our own statements are small; one that waits is a fault to see, not to sit out.
-    begin = bounds(settings.database_dsn, statement_timeout_ms=15_000, lock_timeout_ms=5_000)
-    if begin:
-        event.listen(
-            engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin)
-        )
+    begin = opening(
+        settings.database_dsn,
+        settings.own_schema,
+        statement_timeout_ms=15_000,
+        lock_timeout_ms=5_000,
+    )
+
+    def prepare(connection: Connection) -> None:
+        # Without a transaction nothing would last; what is said there names its schema.
+        if begin and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "begin", prepare)
     return engine

@@ -64,6 +64,7 @@ class ProcessParts(CoreParts):
                 per_tenant=self.settings.max_running_per_tenant,
                 per_person=self.settings.max_running_per_person,
             ),
+            schema=self.settings.own_schema,
         )
 
     @cached_property

@@ -29,11 +29,14 @@ from waybill.catalog.relations import (
     list_schemas,
 )
 from waybill.errors import ConfigurationError
+from waybill.own_database import TABLES, VERSION_TABLE
 
 # pg_catalog holds the answer; even thousands of tables take well under this.
 INSPECT_TIMEOUT_SECONDS = 60
 
-_OWN_TABLES = frozenset({"alembic_version", "export_jobs", "export_attempts"})
+_ALEMBIC = "alembic_version"
+# Where one of them is, the others are as well.
+_OURS = frozenset({VERSION_TABLE, "export_jobs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,17 @@ def propose(database: str, role: str, relations: list[Relation]) -> Inspection:
     tables: list[InspectedTable] = []
     notes: list[str] = []
     found = [each for each in relations if not each.is_partition and not each.from_extension]
+    ours = {each.source.schema for each in found if each.source.table in _OURS}
+    notes.extend(f"{schema}: the tables of waybill itself are left out." for schema in sorted(ours))
+    found = [
+        each for each in found if each.source.schema not in ours or each.source.table not in TABLES
+    ]
     names = derive_export_names((each.source.schema, each.source.table) for each in found)
     for relation, name in zip(found, names, strict=True):
         shown = sql_name(relation.source)
         readable = tuple(column for column in relation.columns if column.may_select)
-        if relation.source.table in _OWN_TABLES:
-            notes.append(f"{shown} is left out: it belongs to waybill or Alembic.")
+        if relation.source.table == _ALEMBIC:
+            notes.append(f"{shown} is left out: it belongs to Alembic.")
             continue
         if not relation.columns:
             notes.append(f"{shown} is left out: it has no columns.")

@@ -11,6 +11,7 @@ import typer
 from waybill import __version__
 from waybill.cli import (
     catalog,
+    database,
     dead_letters,
     doctor,
     export,
@@ -61,6 +62,7 @@ def _root(
 local.register(app)
 processes.register(app)
 doctor.register(app)
+database.register(app)
 dead_letters.register(app)
 settings.register(app)
 catalog.register(app)

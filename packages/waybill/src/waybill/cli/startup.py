@@ -18,7 +18,7 @@ from waybill.cli.exits import DEBUG_VARIABLE
 from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError, StorageRejected, WaybillError
 from waybill.log import configure_logging, get_logger
-from waybill.own_database import connection_arguments
+from waybill.own_database import VERSION_TABLE, connection_arguments
 
 log = get_logger(__name__)
 
@@ -92,12 +92,14 @@ def _check_database(settings: Settings) -> None:
     import psycopg
     from psycopg import sql
 
-    from waybill.migrations.run import VERSION_TABLE, known_revisions
+    from waybill.migrations.run import known_revisions
 
     try:
         with psycopg.connect(**connection_arguments(settings.database_dsn)) as connection:
             found = connection.execute(
-                sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(VERSION_TABLE))
+                sql.SQL("SELECT version_num FROM {}").format(
+                    sql.Identifier(settings.own_schema, VERSION_TABLE)
+                )
             ).fetchone()
     except psycopg.errors.UndefinedTable:
         found = None

@@ -34,7 +34,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
     """Look at the broker."""
     settings = patient.settings
     try:
-        queue = read_queue_name(settings.database_dsn)
+        queue = read_queue_name(settings.database_dsn, settings.own_schema)
     except psycopg.Error:
         queue = QUEUE_NAME  # the database's own area says so
     try:

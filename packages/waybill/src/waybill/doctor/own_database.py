@@ -10,7 +10,8 @@ import psycopg
 
 from waybill.doctor.connections import Connection, ask, connected, not_reached
 from waybill.doctor.findings import Finding, Patient, Report
-from waybill.migrations.run import VERSION_TABLE, known_revisions
+from waybill.migrations.run import known_revisions
+from waybill.own_database import VERSION_TABLE
 
 AREA: Final = "database"
 _VARIABLE: Final = "WAYBILL_DATABASE_URL"
@@ -47,8 +48,8 @@ def examine(patient: Patient) -> Iterator[Finding]:
         with connected(dsn) as connection:
             yield _report.ok("reachable", "waybill's database answers.")
             yield from _server(connection)
-            yield from schema(connection)
-            yield from _rights(connection)
+            yield from schema(connection, patient.settings.own_schema)
+            yield from _rights(connection, patient.settings.own_schema)
             yield from _pooler(patient, connection, dsn)
     except psycopg.OperationalError as exc:
         yield not_reached(_report, exc, dsn, _VARIABLE)
@@ -90,18 +91,18 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield _report.ok("clock", "Its clock and this machine's agree.")
 
 
-def schema(connection: Connection) -> Iterator[Finding]:
+def schema(connection: Connection, own: str) -> Iterator[Finding]:
     """Look at the level of the migrations; cheap enough for ``/readyz``."""
     known = known_revisions()
     try:
         # Our own name of the table, quoted by nobody else.
-        found = ask(connection, f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+        found = ask(connection, f"SELECT version_num FROM {own}.{VERSION_TABLE}")  # noqa: S608
     except psycopg.errors.UndefinedTable:
         found = ()
     except psycopg.errors.InsufficientPrivilege:
         yield _report.error(
             "migrations", "The role may not read which migrations were applied.",
-            f"GRANT SELECT ON {VERSION_TABLE} to it, or use the role that migrates.",
+            f"Run what `waybill grants` prints for it (GRANT SELECT ON {own}.{VERSION_TABLE} …).",
         )  # fmt: skip
         return
     if not found:
@@ -119,7 +120,7 @@ def schema(connection: Connection) -> Iterator[Finding]:
         yield _report.ok("migrations", f"It is at migration {found[0]}, this version's own.")
 
 
-def _rights(connection: Connection) -> Iterator[Finding]:
+def _rights(connection: Connection, own: str) -> Iterator[Finding]:
     """Ask for the right to each table that is there, and for each kind of statement."""
     wanted = [(table, right) for table, rights in RIGHTS.items() for right in rights.split()]
     # A table that is not there is the migrations' to say.
@@ -128,15 +129,18 @@ def _rights(connection: Connection) -> Iterator[Finding]:
         """
         SELECT string_agg(w.wanted || ' on ' || w.name, ', ' ORDER BY w.name, w.wanted)
         FROM unnest(%s::text[], %s::text[]) AS w (name, wanted)
-        WHERE NOT has_table_privilege(to_regclass(w.name), w.wanted)
+        JOIN pg_class AS c ON c.relname = w.name
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = %s
+        WHERE NOT has_table_privilege(c.oid, w.wanted) OR NOT has_schema_privilege(n.oid, 'USAGE')
         """,
         [table for table, _ in wanted],
         [right for _, right in wanted],
+        own,
     )[0]
     if missing:
         yield _report.error(
             "rights", f"The role lacks rights: {missing}.",
-            "GRANT them, or run the service as the role that migrated.",
+            "GRANT them (`waybill grants` prints all), or sign in as the role that migrated.",
         )  # fmt: skip
     else:
         yield _report.ok("rights", "The role may read and write waybill's tables.")
@@ -161,7 +165,8 @@ def _pooler(patient: Patient, connection: Connection, dsn: str) -> Iterator[Find
 def _direct(patient: Patient, connection: Connection) -> Iterator[Finding]:
     dsn = patient.settings.notification_dsn
     variable = "WAYBILL_DATABASE_DIRECT_URL"
-    question = "SELECT id::text, current_database() FROM service_identity"
+    own = patient.settings.own_schema
+    question = f"SELECT id::text, current_database() FROM {own}.service_identity"  # noqa: S608
     try:
         with connected(dsn) as other:
             if ask(other, question) != ask(connection, question):

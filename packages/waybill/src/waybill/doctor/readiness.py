@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from waybill.bootstrap.parts import ProcessParts
 from waybill.errors import StorageRejected, WaybillError
-from waybill.migrations.run import VERSION_TABLE, known_revisions
+from waybill.migrations.run import known_revisions
+from waybill.own_database import VERSION_TABLE
 
 _SECONDS: Final = 3.0
 _OK: Final = "ok"

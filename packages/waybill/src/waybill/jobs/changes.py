@@ -25,11 +25,10 @@ import psycopg
 from waybill.errors import TooManyWatchers
 from waybill.jobs.job import ExportJob
 from waybill.log import get_logger
-from waybill.own_database import connection_arguments
+from waybill.own_database import SCHEMA, change_channel, connection_arguments
 
 log = get_logger(__name__)
 
-CHANNEL = "waybill_export_jobs"
 _PROBE_CHANNEL = "waybill_probe"
 
 _FIRST_PAUSE_SECONDS = 0.1
@@ -87,6 +86,7 @@ class ExportChanges:
         max_watchers: how many may watch at a time in this process.
         resync_seconds: the longest time that a missed notification goes unnoticed.
         poll_seconds: the same, where there are none.
+        schema: the one that the jobs lie in.
     """
 
     def __init__(
@@ -97,8 +97,10 @@ class ExportChanges:
         max_watchers: int,
         resync_seconds: float = 15.0,
         poll_seconds: float = 1.0,
+        schema: str = SCHEMA,
     ) -> None:
         self._dsn = dsn
+        self._channel = change_channel(schema)
         self._read = read
         self._max_watchers = max_watchers
         self._resync_seconds = resync_seconds
@@ -202,7 +204,7 @@ class ExportChanges:
                         break
         except (TimeoutError, psycopg.Error):
             return False
-        await connection.execute(f"LISTEN {CHANNEL}; UNLISTEN {_PROBE_CHANNEL}".encode())
+        await connection.execute(f"LISTEN {self._channel}; UNLISTEN {_PROBE_CHANNEL}".encode())
         return True
 
     async def _poll(self) -> None:

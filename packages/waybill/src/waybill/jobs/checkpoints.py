@@ -24,7 +24,7 @@ from waybill.jobs.job import ExportJob, Lease
 from waybill.keep_alive import keep_alive
 from waybill.log import get_logger
 from waybill.manifest import ManifestSnapshot
-from waybill.own_database import bounds, connection_arguments
+from waybill.own_database import SCHEMA, connection_arguments, opening
 from waybill.storage.base import PartReceipt
 
 log = get_logger(__name__)
@@ -86,8 +86,9 @@ class CheckpointLog:
     Leaving the block closes its connection, which is made at first use.
     """
 
-    def __init__(self, dsn: str, lease: Lease) -> None:
+    def __init__(self, dsn: str, lease: Lease, *, schema: str = SCHEMA) -> None:
         self._dsn = dsn
+        self._schema = schema
         self._lease = lease
         self._connection: psycopg.Connection | None = None
 
@@ -162,19 +163,19 @@ class CheckpointLog:
             )
 
     def _load(self) -> Checkpoint | None:
-        connection = self._connected()
-        found = connection.execute(
-            "SELECT object_key, upload_id, fingerprint FROM export_checkpoints"
-            " WHERE export_id = %s",
-            (self._lease.export_id,),
-        ).fetchone()
-        if found is None:
-            return None
-        rows = connection.execute(
-            "SELECT number, bytes, sha256, etag, snapshot, rows, last_key"
-            " FROM export_checkpoint_parts WHERE export_id = %s ORDER BY number",
-            (self._lease.export_id,),
-        ).fetchall()
+        with self._transaction() as connection:
+            found = connection.execute(
+                "SELECT object_key, upload_id, fingerprint FROM export_checkpoints"
+                " WHERE export_id = %s",
+                (self._lease.export_id,),
+            ).fetchone()
+            if found is None:
+                return None
+            rows = connection.execute(
+                "SELECT number, bytes, sha256, etag, snapshot, rows, last_key"
+                " FROM export_checkpoint_parts WHERE export_id = %s ORDER BY number",
+                (self._lease.export_id,),
+            ).fetchall()
         object_key, upload_id, fingerprint = found
         return Checkpoint(object_key, upload_id, fingerprint, tuple(_part(row) for row in rows))
 
@@ -192,13 +193,18 @@ class CheckpointLog:
         )
 
     @contextlib.contextmanager
-    def _fenced(self) -> Iterator[psycopg.Connection]:
+    def _transaction(self) -> Iterator[psycopg.Connection]:
         connection = self._connected()
+        # Less than the heartbeat, which waits for the same row.
+        own = opening(self._dsn, self._schema, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
         with connection.transaction():
-            # Less than the heartbeat, which waits for the same row.
-            own = bounds(self._dsn, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
             if own:
                 connection.execute(own.encode())
+            yield connection
+
+    @contextlib.contextmanager
+    def _fenced(self) -> Iterator[psycopg.Connection]:
+        with self._transaction() as connection:
             held = connection.execute(
                 "SELECT 1 FROM export_jobs"
                 " WHERE id = %s AND lease_token = %s AND status = 'running' FOR NO KEY UPDATE",

@@ -11,17 +11,20 @@ import threading
 from typing import Final
 
 import psycopg
+from psycopg import sql
 
 from waybill.jobs.messages import QUEUE_NAME
 from waybill.log import get_logger
-from waybill.own_database import connection_arguments
+from waybill.own_database import SCHEMA, connection_arguments
 
 log = get_logger(__name__)
 
 _PAUSE_SECONDS: Final = 1.0
+_NAMELESS: Final = frozenset({SCHEMA, "public"})
+"""The default, and what it was before: queues keep their names when tables move."""
 
 
-def read_queue_name(dsn: str) -> str:
+def read_queue_name(dsn: str, schema: str = SCHEMA) -> str:
     """Return the name of the queue of the service whose database this is.
 
     Raises:
@@ -29,18 +32,25 @@ def read_queue_name(dsn: str) -> str:
     """
     with psycopg.connect(**connection_arguments(dsn, application_name="waybill")) as connection:
         # A copy of a database, on the same server under another name, is another service.
-        found = connection.execute("SELECT id::text, current_database() FROM service_identity")
+        found = connection.execute(
+            sql.SQL("SELECT id::text, current_database()::text FROM {}.service_identity").format(
+                sql.Identifier(schema)
+            )
+        )
         identity = found.fetchone() or ("", "")
+    if schema not in _NAMELESS:
+        # A copy in another schema is another service, too.
+        identity = (*identity, schema)
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     return f"{QUEUE_NAME}.{digest[:16]}"
 
 
-def wait_for_queue_name(dsn: str) -> str:
+def wait_for_queue_name(dsn: str, schema: str = SCHEMA) -> str:
     """Return the name as soon as the database says it; for processes with nothing else to do."""
     reported = None
     while True:
         try:
-            return read_queue_name(dsn)
+            return read_queue_name(dsn, schema)
         except psycopg.Error as exc:
             error = type(exc).__name__
             if error != reported:

@@ -39,6 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from waybill.catalog import Catalog
 from waybill.jobs.job import ExportJob
 from waybill.jobs.rows import JOB_COLUMNS, job_of, seconds
+from waybill.own_database import SCHEMA
 
 _REMEMBERED: Final = timedelta(hours=1)
 """As long as the migration's listing counts newcomers back: what is older orders nothing."""
@@ -52,15 +53,12 @@ _LIMITS = (
     bindparam("per_person", type_=Integer),
     bindparam("per_type", type_=JSONB),
 )
-_CLAIMED = func.claim_fairest_export(
+_CLAIM_OF = (
     bindparam("notified", type_=UuidType),
     bindparam("token", type_=UuidType),
     bindparam("holder", type_=Text),
     bindparam("lease", type_=Interval),
-    *_LIMITS,
-).table_valued(*(Column(column.name, column.type) for column in JOB_COLUMNS))
-_CLAIM = select(*_CLAIMED.c)
-_NEXT = select(func.fairest_export(*_LIMITS))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,25 @@ class Turns:
     Args:
         engine: waybill's own database.
         limits: how many jobs may run at a time.
+        schema: what the functions lie in; named here, as nothing outlives a statement by itself.
     """
 
-    def __init__(self, engine: AsyncEngine, limits: RunningLimits | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        limits: RunningLimits | None = None,
+        *,
+        schema: str = SCHEMA,
+    ) -> None:
         self._engine = engine
         self.limits = limits or RunningLimits()
+        functions = getattr(func, schema)
+        claimed = functions.claim_fairest_export(*_CLAIM_OF, *_LIMITS).table_valued(
+            *(Column(column.name, column.type) for column in JOB_COLUMNS), name="claimed"
+        )
+        self._claim = select(*claimed.c)
+        self._next = select(functions.fairest_export(*_LIMITS))
+        self._tidy = select(functions.tidy_export_turns(_REMEMBERED, _TIDIED))
 
     async def claim(
         self, notified: UUID, *, token: UUID, holder: str, lease_seconds: float
@@ -149,19 +161,19 @@ class Turns:
         # One statement, one transaction, both over before the answer is sent: nothing that happens
         # to this process keeps the lock that claims take turns by.
         async with self._autocommit() as connection:
-            return (await connection.execute(_CLAIM, values)).mappings().one_or_none()
+            return (await connection.execute(self._claim, values)).mappings().one_or_none()
 
     async def next_due(self) -> UUID | None:
         """Return the job that a claim would give now."""
         async with self._autocommit() as connection:
-            found: UUID | None = await connection.scalar(_NEXT, self.limits.parameters())
+            found: UUID | None = await connection.scalar(self._next, self.limits.parameters())
             return found
 
     async def tidy(self) -> None:
         """Forget who is long served and does not wait, and take off the list whose jobs were
         cancelled. Those who are missing on it come back with their messages."""
         async with self._autocommit() as connection:
-            await connection.execute(select(func.tidy_export_turns(_REMEMBERED, _TIDIED)))
+            await connection.execute(self._tidy)
 
     def _autocommit(self) -> AsyncConnection:
         return self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()

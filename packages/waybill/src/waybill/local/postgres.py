@@ -44,6 +44,9 @@ _SETTINGS = {
     # What a server is given, where the default (128 MB) is less than one large table. Memory is
     # taken as pages are read.
     "shared_buffers": "512MB",
+    # The role's name is also that of waybill's schema, where what a person makes in psql would land
+    # by default. Theirs comes first, and ours is found without its schema's name.
+    "search_path": "public, waybill",
 }
 # For data that a test throws away: safe against a crash of the server, not of the machine. That is
 # why synchronous_commit stays on: without it, a killed server forgets what it had confirmed.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from alembic import context
 
 from waybill.metadata import metadata
-from waybill.migrations.run import VERSION_TABLE
+from waybill.own_database import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=metadata,
     version_table=VERSION_TABLE,
+    version_table_schema=context.config.attributes["schema"],
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -16,13 +16,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
-from waybill.own_database import connection_arguments
+from waybill.migrations.schema import pin_functions, prepare_schema
+from waybill.own_database import VERSION_TABLE, connection_arguments
 
 # Any number that nothing else of ours uses: two deploys that migrate at once take turns.
 _LOCK = 0x77617962
-
-VERSION_TABLE = "waybill_migrations"
-"""Where Alembic keeps the revision: not its own default, which an application may use already."""
 
 _FOLDER = str(Path(__file__).parent)
 
@@ -52,18 +50,21 @@ def migrate(settings: Settings, revision: str = "head") -> str:
         )
     config = Config()
     config.set_main_option("script_location", _FOLDER)
+    schema = settings.own_schema
     arguments = connection_arguments(settings.database_dsn, application_name="waybill migrate")
     engine = create_engine("postgresql+psycopg://", poolclass=NullPool, connect_args=arguments)
     where = _where(arguments)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            current = _current_revision(connection)
+            prepare_schema(connection, schema)
+            current = _current_revision(connection, schema)
             if current is not None and current not in known and revision == "head":
                 return current  # a later version's, whose schema serves this one too
             _check_direction(current, wanted, known)
-            config.attributes["connection"] = connection
+            config.attributes.update(connection=connection, schema=schema)
             command.upgrade(config, wanted)
+            pin_functions(connection, schema)
     except OperationalError as exc:
         raise ConfigurationError(
             f"The database at {where} does not let us in. Check WAYBILL_DATABASE_URL."
@@ -84,8 +85,8 @@ def _where(arguments: Mapping[str, Any]) -> str:
     return f"{servers} (database {arguments.get('dbname')!r}, user {arguments.get('user')!r})"
 
 
-def _current_revision(connection: Connection) -> str | None:
-    options = {"version_table": VERSION_TABLE}
+def _current_revision(connection: Connection, schema: str) -> str | None:
+    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
@@ -108,13 +109,14 @@ def _meaning(exc: DBAPIError) -> str:
     match exc.orig:
         case psycopg.errors.InsufficientPrivilege() | psycopg.errors.InvalidSchemaName():
             return (
-                f"The role may not make waybill's tables: {said}. Migrate as the owner of the "
-                "schema, or grant CREATE on it."
+                f"The role may not make waybill's tables: {said}. Migrate as a role that may; or "
+                "let the owner of the database run CREATE SCHEMA … AUTHORIZATION … with the name "
+                "of WAYBILL_DATABASE_SCHEMA and this role."
             )
         case psycopg.errors.DuplicateTable() | psycopg.errors.DuplicateObject():
             return (
-                f"Something of that name is there already: {said}. Give waybill a database (or "
-                "schema) of its own."
+                f"Something of that name is there already: {said}. Give waybill a schema of its "
+                "own with WAYBILL_DATABASE_SCHEMA."
             )
         case _:
             return f"PostgreSQL refused a migration: {said}."

@@ -155,7 +155,9 @@ class ExportProducer:
         control: AttemptControl,
     ) -> Completion:
         snapshot.require_unique_key(plan.export_type)
-        with CheckpointLog(self._settings.database_dsn, lease) as checkpoints:
+        with CheckpointLog(
+            self._settings.database_dsn, lease, schema=self._settings.own_schema
+        ) as checkpoints:
             resumption = find_resumption(plan, order, snapshot, storage, continuation, checkpoints)
             if resumption.rows_left is not None:
                 left = RowCount(resumption.rows_left, is_exact=True)

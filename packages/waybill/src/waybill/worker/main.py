@@ -33,7 +33,7 @@ _RELEASE_SECONDS = 10.0
 def run_worker(settings: Settings) -> None:
     """Run exports until told to stop."""
     WorkerParts(settings)  # connects to nothing; a wrong catalog ends the command here
-    app = create_celery(settings, wait_for_queue_name(settings.database_dsn))
+    app = create_celery(settings, wait_for_queue_name(settings.database_dsn, settings.own_schema))
     refuse_cluster(app)
     # Made before the fork and shared by it: the parent raises it, the children see it.
     shutdown = ShutdownFlag()

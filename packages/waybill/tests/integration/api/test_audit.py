@@ -19,6 +19,7 @@ from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import Progress
+from waybill.own_database import SCHEMA
 from waybill.principal import ADMIN, READ, REQUEST, Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -36,6 +37,8 @@ def test_tables_are_what_the_migrations_make(settings: Settings) -> None:
 
     engine = create_engine(settings.sqlalchemy_url)
     with engine.connect() as connection:
+        connection.dialect.default_schema_name = SCHEMA
+        connection.exec_driver_sql(f"SET search_path = {SCHEMA}")
         context = MigrationContext.configure(
             connection, opts={"include_object": is_mine, "compare_server_default": True}
         )

@@ -262,7 +262,9 @@ _READER = (
     "GRANT USAGE ON SCHEMA public TO doctor_role",
     "GRANT SELECT ON users TO doctor_role",
 )
-_ALL_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO doctor_role"
+_ALL_TABLES = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, waybill TO doctor_role"
+)
 
 BROKEN: dict[str, tuple[str, str, Break]] = {
     # what is broken: the check that finds it, its verdict, how
@@ -303,6 +305,7 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
     "role that may not write one table": (
         "database.rights", "error",
         as_role(
+            "GRANT USAGE ON SCHEMA waybill TO doctor_role",
             _ALL_TABLES, "REVOKE UPDATE ON export_jobs FROM doctor_role",
             variable="WAYBILL_DATABASE_URL",
         ),

@@ -116,7 +116,7 @@ def test_area_that_is_none_is_a_mistake(house: House) -> None:
 def test_rights_are_asked_for_every_table(house: House) -> None:
     with psycopg.connect(house.dsn) as connection:
         rows = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'waybill'"
             " AND tablename NOT IN ('waybill_migrations', 'users', 'was')"
         ).fetchall()
     assert set(RIGHTS) == {name for (name,) in rows}

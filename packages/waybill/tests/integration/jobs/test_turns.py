@@ -26,6 +26,7 @@ from waybill.jobs.job import ExportJob, Lease, Progress
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.turns import RunningLimits, Turns
+from waybill.own_database import SCHEMA
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -78,6 +79,8 @@ def test_tables_are_what_the_migrations_make(settings: Any) -> None:
 
     engine = create_engine(settings.sqlalchemy_url)
     with engine.connect() as connection:
+        connection.dialect.default_schema_name = SCHEMA
+        connection.exec_driver_sql(f"SET search_path = {SCHEMA}")
         context = MigrationContext.configure(connection, opts={"include_object": is_mine})
         assert compare_metadata(context, turn_tables.tenant_turns.metadata) == []
     engine.dispose()

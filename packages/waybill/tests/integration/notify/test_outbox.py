@@ -26,6 +26,7 @@ from waybill.notify.notifications import Notifications, build_notifications
 from waybill.notify.retry import RetrySchedule
 from waybill.notify.settings import NotificationSettings
 from waybill.notify.thread import DeliveryThread
+from waybill.own_database import SCHEMA
 
 Build = Callable[..., Notifications]
 AddJob = Callable[..., Awaitable[ExportJob]]
@@ -42,6 +43,8 @@ def test_tables_are_what_the_migrations_make(settings: Any) -> None:
 
     engine = create_engine(settings.sqlalchemy_url)
     with engine.connect() as connection:
+        connection.dialect.default_schema_name = SCHEMA
+        connection.exec_driver_sql(f"SET search_path = {SCHEMA}")
         context = MigrationContext.configure(
             connection, opts={"include_object": is_mine, "compare_server_default": True}
         )

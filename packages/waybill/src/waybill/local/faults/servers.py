@@ -32,6 +32,8 @@ _SETTINGS = (
     "shared_buffers=64MB",
     "wal_level=replica",
     "hot_standby=on",
+    # As the embedded one's: the tests' own questions name no schema.
+    "search_path=public, waybill",
 )
 
 

@@ -28,7 +28,7 @@ from waybill.errors import (
     StorageRejected,
     StorageUnavailable,
 )
-from waybill.own_database import bounds, connection_arguments
+from waybill.own_database import SCHEMA, connection_arguments, opening
 from waybill.storage.base import PartReceipt, StaleUpload, StoredObject
 
 _CHUNK_BYTES = 256 * 1024
@@ -47,6 +47,7 @@ class DatabaseOptions:
     dsn: str = field(repr=False)
     max_object_bytes: int = 256 * MIB
     max_total_bytes: int = 2048 * MIB
+    schema: str = SCHEMA
 
 
 class DatabaseStorage:
@@ -66,6 +67,7 @@ class DatabaseStorage:
                 dsn=settings.database_dsn,
                 max_object_bytes=settings.fallback_max_bytes,
                 max_total_bytes=settings.fallback_total_bytes,
+                schema=settings.own_schema,
             )
         )
 
@@ -285,7 +287,12 @@ class DatabaseStorage:
                 autocommit=True,
                 **connection_arguments(self.options.dsn, application_name="waybill storage"),
             )
-            own = bounds(self.options.dsn, statement_timeout_ms=60_000, lock_timeout_ms=15_000)
+            own = opening(
+                self.options.dsn,
+                self.options.schema,
+                statement_timeout_ms=60_000,
+                lock_timeout_ms=15_000,
+            )
             try:
                 with connection.transaction():
                     if own:

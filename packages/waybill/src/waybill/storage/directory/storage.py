@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+from psycopg import sql
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError, StorageRejected, StorageUnavailable
-from waybill.own_database import connection_arguments
+from waybill.own_database import SCHEMA, connection_arguments
 from waybill.storage.base import StaleUpload, StoredObject
 from waybill.storage.directory.continuation import DirectoryContinuation
 from waybill.storage.directory.errors import translated
@@ -74,7 +75,8 @@ class DirectoryStorage:
             )
         return cls(
             DirectoryOptions(
-                settings.storage_directory.absolute(), lambda: service_id(settings.database_dsn)
+                settings.storage_directory.absolute(),
+                lambda: service_id(settings.database_dsn, settings.own_schema),
             )
         )
 
@@ -252,7 +254,7 @@ class DirectoryStorage:
         self._is_claimed = True
 
 
-def service_id(dsn: str) -> str:
+def service_id(dsn: str, schema: str = SCHEMA) -> str:
     """Return the id that waybill's own database was given by its migrations.
 
     Raises:
@@ -261,7 +263,9 @@ def service_id(dsn: str) -> str:
     """
     try:
         with psycopg.connect(**connection_arguments(dsn)) as connection:
-            found = connection.execute("SELECT id FROM service_identity").fetchone()
+            found = connection.execute(
+                sql.SQL("SELECT id FROM {}.service_identity").format(sql.Identifier(schema))
+            ).fetchone()
     except psycopg.errors.UndefinedTable as exc:
         raise StorageRejected("waybill's database has no identity. Run `waybill migrate`.") from exc
     except psycopg.Error as exc:
