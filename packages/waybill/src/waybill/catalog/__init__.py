@@ -3,8 +3,10 @@
 from waybill.catalog.filters import Condition, Filter
 from waybill.catalog.importing import load
 from waybill.catalog.model import Catalog, Column, ExportType, QuerySource, TableSource
+from waybill.catalog.orm import Export
 from waybill.catalog.problems import CatalogFileError, Problem
 from waybill.catalog.scope import RowScope
+from waybill.catalog.selection import Selection
 from waybill.catalog.toml import catalog_json_schema, load_catalog
 
 __all__ = [
@@ -12,11 +14,13 @@ __all__ = [
     "CatalogFileError",
     "Column",
     "Condition",
+    "Export",
     "ExportType",
     "Filter",
     "Problem",
     "QuerySource",
     "RowScope",
+    "Selection",
     "TableSource",
     "catalog_json_schema",
     "load",

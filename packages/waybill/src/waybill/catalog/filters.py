@@ -21,6 +21,9 @@ from waybill.filter_types import FilterType, Operator
 OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 FILTER_TYPES: Final[tuple[FilterType, ...]] = get_args(FilterType)
 
+STORED_AS: Final = "(rows)"
+"""What rows that a program chose are kept under, among the stored filters."""
+
 _ALWAYS: Final[tuple[Operator, ...]] = ("eq", "ne", "in", "is_null")
 _RANGE: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte")
 
@@ -67,6 +70,8 @@ class Filter:
                 f"Filter {self.name!r} has the type {self.type!r}; give one of "
                 f"{', '.join(FILTER_TYPES)}."
             )
+        if self.name == STORED_AS:
+            raise ConfigurationError(f"No filter can be called {STORED_AS!r}; rename it.")
         for operator in self.operators:
             if operator not in operators_of(self.type):
                 raise ConfigurationError(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from waybill.catalog.filters import Filter
 from waybill.catalog.query import normalise_query
 from waybill.catalog.scope import RowScope
 from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
+
+if TYPE_CHECKING:
+    from waybill.catalog.selection import Selection
 
 Order = Literal["key", "none"]
 Consistency = Literal["snapshot", "resumable"]
@@ -220,6 +223,15 @@ class ExportType:
         key = self.key if self.order == "key" else ()
         return tuple(scope for name in key if (scope := declared.get(name, "")))
 
+    def scope_of_choice(self, column: str) -> str:
+        """Return the scope that choosing rows by a column needs: as for a filter by it, if one is
+        declared. A key is not asked for where it is not exported, as of ``scope_of_order``."""
+        filters = [each for each in self.filters if each.column_name == column]
+        if filters:
+            return max(map(self.scope_of_filter, filters))
+        is_declared = any(each.name == column for each in self.columns)
+        return "" if column in self.key and not is_declared else self.scope_of_column(column)
+
     def _scope_of_comparison(self, column: str, said: str | None) -> str:
         is_declared = any(each.name == column for each in self.columns)
         return self.scope_of_column(column) if is_declared or said is None else said
@@ -232,6 +244,88 @@ class Catalog(Mapping[str, ExportType]):
         self._types: dict[str, ExportType] = {}
         for export_type in export_types:
             self.add(export_type)
+
+    @classmethod
+    def from_sqlalchemy(
+        cls,
+        *models: Any,
+        schema: str = "public",
+        tenant: str = "",
+        pii: Mapping[str, bool | str] | None = None,
+    ) -> Catalog:
+        """Return the catalog of mapped classes and tables: an export type for each.
+
+        Headers and personal data are what a column's ``info`` says (``{"label": "E-mail", "pii":
+        True}``), the key is the primary key, every column of a plain type can be filtered by.
+
+        Args:
+            models: each a class, a ``Table``, or an ``orm.Export`` that says more about one.
+            schema: of tables that name none.
+            tenant: the field that holds the tenant, in every model that says nothing else: each
+                export has only rows of the caller's.
+            pii: personal data by ``table.column``, beside what ``info`` says.
+
+        Raises:
+            ConfigurationError: a model has no primary key or no such tenant field, ….
+        """
+        from waybill.catalog.sqlalchemy_models import read_models
+
+        return read_models(models, schema=schema, tenant=tenant, pii=pii)
+
+    @classmethod
+    def from_django(
+        cls,
+        *models: Any,
+        schema: str = "public",
+        tenant: str = "",
+        pii: Mapping[str, bool | str] | None = None,
+        using: str = "default",
+    ) -> Catalog:
+        """Return the catalog of Django models: an export type for each.
+
+        Headers are the fields' ``verbose_name``, filters take what ``choices`` list, and whoever
+        exports needs the model's permission to ``export`` if it has one, else to ``view``.
+        Passwords of users are left out.
+
+        Args:
+            models: each a class, or an ``orm.Export`` that says more about one.
+            schema, tenant: as for ``from_sqlalchemy``.
+            pii: personal data by ``app_label.Model.field``.
+            using: the alias of the database.
+
+        Raises:
+            ConfigurationError: as for ``from_sqlalchemy``; Django is not installed.
+        """
+        from waybill.catalog.django_models import read_models
+
+        return read_models(models, schema=schema, tenant=tenant, pii=pii, using=using)
+
+    def select_rows(self, name: str, query: Any, *, using: str = "default") -> Selection | None:
+        """Return the rows of a SQLAlchemy ``select()`` or a Django ``QuerySet`` as what an
+        ``ExportRequest`` has for ``selection``; ``None`` for every row.
+
+        The query is compiled now and asked in the snapshot of the run. It only narrows: the type's
+        scope, columns and rights stay as they are.
+
+        Args:
+            name: the export type's.
+            query: of the type's own model.
+            using: the alias of the database that a ``QuerySet`` has to be of.
+
+        Raises:
+            UnknownExportType
+            InvalidOption: it says more than which rows are wanted, or cannot be kept exactly.
+        """
+        export_type = self.get_type(name)
+        if isinstance(export_type.source, TableSource) and not export_type.key:
+            raise InvalidOption("rows", f"{name!r} has no key, by which rows could be chosen")
+        if type(query).__module__.startswith("sqlalchemy."):
+            from waybill.catalog import sqlalchemy_models
+
+            return sqlalchemy_models.select_rows(self, export_type, query)
+        from waybill.catalog import django_queries
+
+        return django_queries.select_rows(self, export_type, query, using=using)
 
     def add(self, export_type: ExportType) -> ExportType:
         """Register a type; the Python twin of an ``[exports.NAME]`` table.

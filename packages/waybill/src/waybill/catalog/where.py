@@ -13,7 +13,7 @@ fast with a subselect but estimated blindly, and the estimate is what progress s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
 from psycopg import sql
@@ -22,6 +22,7 @@ from waybill.catalog.comparisons import BUILTIN, Comparisons
 from waybill.catalog.filters import Condition, Value
 from waybill.catalog.relation_sql import source_column
 from waybill.catalog.scope import Parameter, RowScope
+from waybill.catalog.selection import Bound, Selection
 
 _MEANINGS = {"eq": "=", "ne": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 # Of a value's kinds, in this order (every datetime is a date): psycopg would name types bare.
@@ -29,7 +30,9 @@ _TYPED: tuple[tuple[type, sql.SQL], ...] = (
     (datetime, sql.SQL("timestamptz")),
     (date, sql.SQL("date")),
     (UUID, sql.SQL("uuid")),
+    (time, sql.SQL("time")),
 )
+_CHOSEN = sql.Identifier("waybill_chosen")
 
 
 def where_clause(
@@ -39,6 +42,7 @@ def where_clause(
     conditions: Sequence[Condition] = (),
     since: tuple[str, datetime] | None = None,
     comparisons: Mapping[str, Comparisons] | None = None,
+    selection: Selection | None = None,
 ) -> sql.Composable | None:
     """Return what stands behind WHERE; ``None`` for all rows.
 
@@ -49,6 +53,7 @@ def where_clause(
         conditions: the caller's.
         since: a timestamptz column, and the instant from which on rows are wanted.
         comparisons: how the columns compare whose types are not PostgreSQL's own.
+        selection: rows that a program chose; beside all else, never instead of it.
     """
     known = comparisons or {}
     parts = [_comparison(each, known.get(each.column, BUILTIN)) for each in conditions]
@@ -57,6 +62,8 @@ def where_clause(
         parts.append(
             sql.SQL("{} {} {}").format(source_column(since[0]), at_least, _constant(since[1]))
         )
+    if selection is not None:
+        parts.append(_is_chosen(selection, known))
     if scope is not None:
         parts.insert(0, _scope(scope, principal or {}))
     return sql.SQL(" AND ").join(parts) if parts else None
@@ -72,6 +79,40 @@ def _scope(scope: RowScope, principal: dict[Parameter, str | None]) -> sql.Compo
             pieces.append(sql.Literal(principal.get(scope.parameters[index])))
     # The line break ends a comment that the text may end with.
     return sql.Composed([*pieces, sql.SQL("\n)")])
+
+
+def selected_keys(selection: Selection) -> sql.Composed:
+    """Return the query for the keys of a selection, its values in it as constants."""
+    pieces: list[sql.Composable] = [sql.SQL(selection.text[0])]
+    for value, piece in zip(selection.values, selection.text[1:], strict=True):
+        pieces += [_bound(value), sql.SQL(piece)]
+    return sql.Composed(pieces)
+
+
+def _is_chosen(selection: Selection, known: Mapping[str, Comparisons]) -> sql.Composable:
+    # A subquery of its own: whatever its text says, the conditions around it stay as they are, and
+    # its names cannot be those of the source.
+    names = [sql.Identifier(f"key_{index}") for index in range(len(selection.key))]
+    return sql.SQL("EXISTS (SELECT FROM ({}) AS {} ({}) WHERE {})").format(
+        selected_keys(selection),
+        _CHOSEN,
+        sql.SQL(", ").join(names),
+        sql.SQL(" AND ").join(
+            sql.SQL("{} {} {}.{}").format(
+                source_column(column), known.get(column, BUILTIN).operator("="), _CHOSEN, name
+            )
+            for column, name in zip(selection.key, names, strict=True)
+        ),
+    )
+
+
+def _bound(value: Bound | tuple[Value, ...]) -> sql.Composable:
+    if isinstance(value, tuple):
+        return _array(value)
+    if isinstance(value, timedelta):
+        text = f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+        return sql.SQL("{}::pg_catalog.interval").format(sql.Literal(text))
+    return _constant(value)
 
 
 def _comparison(condition: Condition, compared: Comparisons) -> sql.Composable:
@@ -91,7 +132,7 @@ def _comparison(condition: Condition, compared: Comparisons) -> sql.Composable:
     return comparison
 
 
-def _constant(value: Value) -> sql.Composable:
+def _constant(value: Value | float | time | None) -> sql.Composable:
     # A text is left untyped, so it works for varchar, citext, enums and domains and their indexes.
     for kind, type_name in _TYPED:
         if isinstance(value, kind):

@@ -58,7 +58,7 @@ def open_plan(
         check,
         application_name=application_name,
         statement_timeout_seconds=statement_timeout_seconds,
-        reads=Reads(export_type, columns),
+        reads=Reads(export_type, columns, request.selection),
     ) as snapshot:
         resolved = snapshot.resolve(export_type, columns)
         where = request.where(

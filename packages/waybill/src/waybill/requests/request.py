@@ -14,8 +14,9 @@ from psycopg import sql
 
 from waybill.catalog import Column, ExportType
 from waybill.catalog.comparisons import Comparisons
-from waybill.catalog.filters import filters_json, read_filters, read_timestamptz
+from waybill.catalog.filters import STORED_AS, filters_json, read_filters, read_timestamptz
 from waybill.catalog.scope import Parameter
+from waybill.catalog.selection import OPTION, Selection
 from waybill.catalog.where import where_clause
 from waybill.errors import InvalidOption, UnknownFilter, ValuesForgotten
 from waybill.formats import get_encoder, read_options
@@ -59,7 +60,8 @@ class ExportRequest:
     instant; both as JSON has them, since that is what the job's row keeps. ``terms`` are those of a
     canonical request; ``None`` in one that was stored before there were any. ``is_forgotten``: what
     rows are to be compared with is not kept any more; such a request still says what it asked for,
-    and selects nothing.
+    and selects nothing. ``selection`` are rows that a program chose with its ORM; no request over
+    HTTP can have one.
     """
 
     export_type: str
@@ -71,6 +73,7 @@ class ExportRequest:
     format_options: Mapping[str, Any] = field(default_factory=dict)
     terms: Terms | None = None
     is_forgotten: bool = False
+    selection: Selection | None = None
 
     def canonical(self, export_type: ExportType) -> ExportRequest:
         """Return the request in its one spelling, everything in it checked against the type.
@@ -99,6 +102,7 @@ class ExportRequest:
                 personal=tuple(sorted({need.scope for need in self.needs(export_type)})),
                 rows=rows_of(export_type),
             ),
+            selection=self.selection,
         )
 
     def check_names(self, export_type: ExportType) -> FormatOptions:
@@ -123,6 +127,7 @@ class ExportRequest:
         for name in self.filters:
             if name not in known:
                 raise UnknownFilter(name, export_type.name, known)
+        self._check_selection(export_type)
         return options
 
     def where(
@@ -151,6 +156,7 @@ class ExportRequest:
             conditions=read_filters(export_type.filters, self.filters, export_type.name),
             since=(export_type.since, since) if since else None,
             comparisons=comparisons,
+            selection=self._check_selection(export_type),
         )
 
     def needs(
@@ -175,6 +181,12 @@ class ExportRequest:
                 needs.append(Need(name, export_type.scope_of_filter(filters[name])))
         if self.since is not None:
             needs.append(Need("since", export_type.scope_of_since()))
+        if self.selection is not None:
+            needs += [Need("the rows chosen", scope) for scope in self.selection.needs]
+            needs += [
+                Need(f"the rows chosen by {name}", export_type.scope_of_choice(name))
+                for name in self.selection.compares
+            ]
         needs += [Need("the order of rows", scope) for scope in export_type.scope_of_order()]
         return tuple(need for need in needs if need.scope)
 
@@ -188,7 +200,9 @@ class ExportRequest:
         """Return what the job's row keeps, the inverse of ``from_job``."""
         return {
             "columns": [{"name": c.name, "label": c.label} for c in self.columns],
-            "filters": {name: dict(each) for name, each in self.filters.items()},
+            # Among the filters, with whose values it is forgotten.
+            "filters": {name: dict(each) for name, each in self.filters.items()}
+            | ({STORED_AS: self.selection.to_json()} if self.selection is not None else {}),
             "since": self.since,
             "compression": self.compression,
             "format_options": dict(self.format_options),
@@ -199,17 +213,31 @@ class ExportRequest:
     @classmethod
     def from_job(cls, export_type: str, format: str, options: Mapping[str, Any]) -> ExportRequest:
         """Rebuild the request from a job's row."""
+        filters = dict(options.get("filters", {}))
+        selection = filters.pop(STORED_AS, None)
         return cls(
             export_type=export_type,
             format=format,
             columns=tuple(_column(each) for each in options.get("columns", ())),
-            filters=options.get("filters", {}),
+            filters=filters,
             since=options.get("since"),
             compression=options.get("compression"),
             format_options=options.get("format_options", {}),
             terms=_terms(options.get("terms")),
             is_forgotten=FORGOTTEN in options,
+            # Nothing of it is left where it was forgotten.
+            selection=Selection.from_json(selection) if selection else None,
         )
+
+    def _check_selection(self, export_type: ExportType) -> Selection | None:
+        chosen = self.selection
+        if chosen is not None and chosen.key != export_type.key:
+            raise InvalidOption(
+                OPTION,
+                f"they were chosen by {', '.join(chosen.key)}, and the key of "
+                f"{export_type.name!r} is {', '.join(export_type.key) or 'not declared'}",
+            )
+        return chosen
 
     def _since(self, export_type: ExportType) -> datetime | None:
         if self.since is None:

@@ -11,7 +11,8 @@ from psycopg import sql
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.query import scan
 from waybill.catalog.relation_sql import from_source, source_column
-from waybill.catalog.where import where_clause
+from waybill.catalog.selection import Selection
+from waybill.catalog.where import selected_keys, where_clause
 
 _NAMES_RELATIONS: Final = re.compile(r"SELECT|TABLE", re.IGNORECASE)
 
@@ -19,17 +20,18 @@ _NAMES_RELATIONS: Final = re.compile(r"SELECT|TABLE", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Reads:
     """An export type, as what PostgreSQL has to lock for it. ``columns`` are those that will be
-    read, if not the type's."""
+    read, if not the type's; ``selection`` is what else is asked which rows to read."""
 
     export_type: ExportType
     columns: tuple[Column, ...] = ()
+    selection: Selection | None = None
 
     @property
     def table(self) -> TableSource | None:
         """The table whose lock covers all that is read, if it is a table; ``None`` for a query, or
-        where a row scope brings relations of its own."""
+        where a row scope or a selection brings relations of its own."""
         source, scope = self.export_type.source, self.export_type.scope
-        if not isinstance(source, TableSource):
+        if not isinstance(source, TableSource) or self.selection is not None:
             return None
         if scope is not None and any(
             _NAMES_RELATIONS.fullmatch(token.text) for token in scan(scope.sql, "scope")
@@ -52,6 +54,11 @@ class Reads:
         scope = where_clause(scope=kind.scope, principal={})
         if scope is not None:
             wanted.append(scope)
+        if self.selection is not None:
+            # Without its keys' comparisons: how they compare is known when there is a snapshot.
+            wanted.append(
+                sql.SQL("EXISTS (SELECT FROM ({}) AS chosen)").format(selected_keys(self.selection))
+            )
         return sql.SQL("EXPLAIN (COSTS OFF) SELECT {} {}").format(
             sql.SQL(", ").join(wanted), from_source(kind.source)
         )

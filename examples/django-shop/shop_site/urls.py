@@ -1,0 +1,9 @@
+"""The shop's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("exports/", include("waybill.django.urls")),  # waybill
+]

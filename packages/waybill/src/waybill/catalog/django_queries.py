@@ -1,0 +1,179 @@
+"""A Django ``QuerySet`` as the rows of an export.
+
+The query is compiled by Django's own compiler with its values apart. Django writes tables without
+their schema and leaves it to the search path where they are; a run of ours searches none. So each
+table that the query reads stands before it under its own name, as ``WITH "shop_order" AS (SELECT *
+FROM "public"."shop_order")``, which PostgreSQL plans as the table itself. What is not named there
+is found nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db.models import QuerySet
+from django.db.models.expressions import Col, RawSQL
+from django.db.models.sql import Query
+from django.db.models.sql.where import ExtraWhere, NothingNode
+
+from waybill.catalog.django_models import is_own_type, table_of
+from waybill.catalog.model import Catalog, ExportType, TableSource
+from waybill.catalog.names import DEFAULT_SCHEMA
+from waybill.catalog.orm import Compared, refused, rights_of
+from waybill.catalog.selection import Selection, split_placeholders
+
+
+def select_rows(
+    catalog: Catalog, export_type: ExportType, queryset: Any, *, using: str = "default",
+    schema: str = DEFAULT_SCHEMA,
+) -> Selection | None:  # fmt: skip
+    """Return the rows of a ``QuerySet`` of one model; ``None`` for all of them.
+
+    Raises:
+        InvalidOption: it says more than which rows are wanted, or cannot be kept exactly.
+    """
+    _check(export_type, queryset, using, schema)
+    keys = _keys_of(queryset)
+    query: Query = keys.query
+    try:
+        text, values = query.get_compiler(using).as_sql()
+    except EmptyResultSet:
+        return _nothing(export_type)
+    except FullResultSet:
+        return None
+    reading = _Reading(export_type, schema)
+    reading.query(query)
+    if not query.where and reading.tables == {export_type.source}:
+        return None
+    names = ", ".join(
+        f"{_quoted(table.table)} AS NOT MATERIALIZED "  # noqa: S608 - names of models, quoted
+        f"(SELECT * FROM {_quoted(table.schema)}.{_quoted(table.table)})"
+        for table in sorted(reading.tables, key=lambda each: (each.schema, each.table))
+        if table.schema == schema
+    ).replace("%", "%%")
+    before = f"WITH {names} " if names else ""
+    compares, needs = rights_of(catalog, export_type, reading.compared)
+    return Selection(
+        split_placeholders(before + text.strip()),
+        tuple(_value(each) for each in values),
+        export_type.key,
+        compares=compares,
+        needs=needs,
+    )
+
+
+def without_output(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """Return a changelist's query without what it has for showing: an export has the columns of
+    its type. Which rows there are stays as it is."""
+    plain = queryset.order_by().defer(None).select_related(None).prefetch_related(None)
+    plain.query.set_annotation_mask(set())
+    return plain
+
+
+def _check(export_type: ExportType, queryset: Any, using: str, schema: str) -> None:
+    if not isinstance(queryset, QuerySet):
+        raise refused("other", name=export_type.name)
+    query = queryset.query
+    if table_of(queryset.model._meta.concrete_model, schema) != export_type.source:
+        raise refused("other", name=export_type.name)
+    if queryset.db != using:
+        raise refused("alias", alias=queryset.db, expected=using)
+    is_partial = queryset._fields is not None or query.deferred_loading != (frozenset(), True)
+    for why, is_there in (
+        ("sliced", query.is_sliced),
+        ("union", bool(query.combinator)),
+        ("distinct", bool(query.distinct_fields)),
+        ("text", bool(query.extra or query.extra_tables)),
+        ("grouped", isinstance(query.group_by, tuple) and queryset._fields is not None),
+        ("annotated", bool(query.annotation_select)),
+        ("deferred", is_partial),
+        ("locking", query.select_for_update),
+    ):
+        if is_there:
+            raise refused(why)
+
+
+def _keys_of(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    meta = queryset.model._meta.concrete_model._meta
+    fields = getattr(meta, "pk_fields", None) or [meta.pk]
+    keys = queryset.order_by().values_list(*(field.attname for field in fields))
+    # Each row is chosen or not; how often its key comes up says nothing.
+    keys.query.distinct = False
+    return keys
+
+
+def _nothing(export_type: ExportType) -> Selection:
+    source = export_type.source
+    assert isinstance(source, TableSource)  # noqa: S101 - `_check` compared it with a table
+    listed = ", ".join(map(_quoted, export_type.key))
+    relation = f"{_quoted(source.schema)}.{_quoted(source.table)}"
+    text = f"SELECT {listed} FROM {relation} WHERE false"  # noqa: S608 - names of models, quoted
+    return Selection((text,), (), export_type.key)
+
+
+class _Reading:
+    """What a query reads: its tables, and the columns whose values decide."""
+
+    def __init__(self, export_type: ExportType, schema: str) -> None:
+        self._type = export_type
+        self._schema = schema
+        self.tables: set[TableSource] = set()
+        self.compared: set[Compared] = set()
+
+    def query(self, query: Query) -> None:
+        """Take in a query and those within it.
+
+        Raises:
+            InvalidOption: a part of it is SQL as text, or unknown.
+        """
+        if query.extra or query.extra_tables or query.combined_queries:
+            raise refused("union" if query.combined_queries else "text")
+        for join in query.alias_map.values():
+            name = join.table_name
+            filtered = getattr(join, "filtered_relation", None)
+            if filtered is not None:
+                self._node(filtered.resolved_condition)
+            first, between, rest = name.strip('"').partition('"."')
+            self.tables.add(
+                TableSource(first, rest) if between else TableSource(self._schema, first)
+            )
+        self._node(query.where)
+        for annotation in query.annotations.values():
+            self._node(annotation)
+
+    def _node(self, node: Any) -> None:
+        if isinstance(node, Query):
+            self.query(node)
+        elif isinstance(node, Col):
+            self._column(node.target)
+        elif isinstance(node, (RawSQL, ExtraWhere)):
+            raise refused("text")
+        elif node is not None and not isinstance(node, NothingNode):
+            for each in _parts(node):
+                self._node(each)
+
+    def _column(self, field: Any) -> None:
+        if field.remote_field is None and not is_own_type(field) and not self._type.search_path:
+            raise refused("type", what=str(field), name=self._type.name)
+        table = table_of(field.model, self._schema)
+        is_key = field.primary_key or field.remote_field is not None
+        self.compared.add(Compared(table, field.column, is_key))
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    if not hasattr(node, "get_source_expressions"):
+        raise refused("unknown", what=type(node).__name__)
+    yield from node.get_source_expressions()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Enum):
+        value = value.value
+    return tuple(map(_value, value)) if isinstance(value, (list, tuple)) else value

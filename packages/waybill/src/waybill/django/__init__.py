@@ -1,0 +1,1 @@
+"""waybill inside of a Django project: ``INSTALLED_APPS += ["waybill.django"]``."""
