@@ -75,6 +75,7 @@ lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and P
 		-o requirements/runtime.txt
 	$(LOCK) --all-extras requirements/build.in requirements/dev.in requirements/bench.in \
 		-c requirements/demo.txt -o requirements/dev.txt
+	$(COMPILE) --resolution lowest-direct packages/waybill/pyproject.toml -o requirements/lowest.txt
 	$(COMPILE) packages/adrkit/pyproject.toml requirements/build.in -c requirements/demo.txt \
 		-o packages/adrkit/requirements.txt
 

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis
 from kombu.transport import redis as kombu_redis
@@ -40,6 +40,8 @@ _KEPT_SECONDS: Final = 7 * 24 * 3600
 _LOG_SECONDS: Final = 1.0
 _SENTINEL_SECONDS: Final = 2.0
 
+_T = TypeVar("_T")
+
 
 class GuardedQoS(kombu_redis.QoS):
     """Brings unacknowledged messages back, if they are ours."""
@@ -50,13 +52,12 @@ class GuardedQoS(kombu_redis.QoS):
     def ack(self, delivery_tag: Any) -> None:
         self._on_sound_keys(partial(super().ack, delivery_tag))
 
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        # Comes first when a worker connects: what it raises would keep the worker from its queue.
+        self._on_sound_keys(partial(super().restore_visible, *args, **kwargs))
+
     def _on_sound_keys(self, change: Callable[[], None]) -> None:
-        try:
-            change()
-        except ResponseError:
-            if not self.channel.move_foreign_keys():
-                raise
-            change()
+        self.channel.on_sound_keys(change)
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         foreign: list[tuple[bytes, str]] = []
@@ -134,12 +135,7 @@ class GuardedChannel(kombu_redis.Channel):
                 "head": base64.b64encode(raw[:_KEPT_BYTES]).decode(),
             }
         )
-        try:
-            self._keep(note)
-        except ResponseError:
-            if not self.move_foreign_keys():
-                raise
-            self._keep(note)
+        self.on_sound_keys(partial(self._keep, note))
         self._unlogged += 1
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:  # a flood of messages is no flood of lines
@@ -152,6 +148,20 @@ class GuardedChannel(kombu_redis.Channel):
                 messages=self._unlogged,
             )
             self._logged_at, self._unlogged = now, 0
+
+    def on_sound_keys(self, ask: Callable[[], _T]) -> _T:
+        """Ask the broker, once more if keys that hold another type were in the way."""
+        try:
+            return ask()
+        except ResponseError:
+            if not self.move_foreign_keys():
+                raise
+            return ask()
+
+    def _size(self, queue: str) -> int:
+        # Asked when a worker declares its queue, before it waits for messages.
+        size: int = self.on_sound_keys(partial(super()._size, queue))
+        return size
 
     def _keep(self, note: str) -> None:
         with self.conn_or_acquire() as client, client.pipeline() as pipe:

@@ -58,6 +58,19 @@ def test_broker_channel_has_the_times_that_were_set(celery: Any) -> None:
         assert kwargs["health_check_interval"] == 25
 
 
+@pytest.mark.parametrize("ending", ["", ".unacked.index"])
+def test_worker_comes_to_its_queue_past_keys_of_another_type(celery: Any, ending: str) -> None:
+    queue = celery.conf.task_default_queue
+    with celery.connection_for_read() as connection:
+        channel = connection.default_channel
+        channel.client.set(f"{queue}{ending}", "many")
+        # What a worker asks first, in this order.
+        channel.qos.restore_visible()
+        assert channel.queue_declare(queue).message_count == 0
+        assert channel.client.type(f"{queue}{ending}") == b"none"
+        assert channel.client.delete(f"{queue}{ending}.foreign") == 1
+
+
 def test_message_is_json_and_holds_the_id_alone(celery: Any, services: Services) -> None:
     with celery.connection_for_write() as connection:
         client = connection.default_channel.client
