@@ -263,6 +263,14 @@ class Settings(NotificationSettings, BaseSettings):
     fallback_total_bytes: int = Field(2 * 1024 * 1024 * 1024, ge=0)
     """All such files together: an outage of S3 must not fill the database's disk as well."""
 
+    # -- figures for Prometheus ------------------------------------------------------------------
+    metrics_port: int | None = Field(None, ge=0, le=65_535)
+    """Where a process serves its figures, at ``/metrics``; unset: nowhere, 0: on a free port. Each
+    process needs one of its own (``--metrics-port``)."""
+    metrics_host: str = "127.0.0.1"
+    """The address of that port. Whoever reaches it reads how much a service is used, without a
+    token: let Prometheus alone."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     clock_offset_seconds: float = 0.0

@@ -32,6 +32,7 @@ from waybill.api.buckets import TokenBuckets
 from waybill.api.gate import Gate
 from waybill.api.known_query import require_known_query
 from waybill.api.rate_limit import RateLimiter
+from waybill.api.request_figures import RequestFigures
 from waybill.api.safe_headers import SafeHeaders
 from waybill.api.slots import Slots
 from waybill.audit.strangers import StrangerLog
@@ -110,6 +111,7 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
         ),
     )
     app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestFigures)
     app.add_middleware(ForwardedHeaders, proxies=TrustedProxies(settings.trusted_proxies))
     problems.install(app)
     for module in (health, metrics):

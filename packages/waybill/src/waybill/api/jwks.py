@@ -22,6 +22,8 @@ from jwt.exceptions import PyJWTError
 
 from waybill.errors import AuthenticationRequired, ConfigurationError
 from waybill.log import get_logger
+from waybill.metrics.definitions import KEY_FAILURES, KEYS_FETCHED
+from waybill.metrics.recording import record
 
 log = get_logger(__name__)
 
@@ -138,10 +140,12 @@ class RemoteKeySet:
             keys = _read_keys(document)
         except (httpx.HTTPError, OSError, TimeoutError, _BadKeySet) as exc:
             reason = str(exc) if isinstance(exc, _BadKeySet) else type(exc).__name__
+            record(KEY_FAILURES)
             log.warning("auth.keys_not_fetched", reason=reason, keys=len(self._keys))
             return
         self._keys = keys
         self._fetched_at = self._monotonic()
+        record(KEYS_FETCHED, time.time())
 
     async def _download(self) -> bytes:
         # A redirect could lead anywhere, so it is no answer. Uncompressed, so that the size read is

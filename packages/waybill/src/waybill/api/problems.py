@@ -20,6 +20,8 @@ from waybill.api.jwks import KeysUnavailable
 from waybill.api.refusals import record_refusal
 from waybill.api.safe_headers import SAFE_HEADERS
 from waybill.log import get_logger
+from waybill.metrics.definitions import REFUSALS
+from waybill.metrics.recording import record
 
 log = get_logger(__name__)
 
@@ -107,6 +109,7 @@ def status_of(error: type[errors.RequestError]) -> HTTPStatus:
 async def answer_of(request: Request, exc: errors.RequestError) -> JSONResponse:
     """Return the problem for ``exc``, and record it if it is a refusal."""
     await record_refusal(request, exc)
+    record(REFUSALS, code=exc.code)
     known = getattr(exc, "known", None)
     extensions: dict[str, Any] = {} if known is None else {"known": list(known)}
     problem_type = None

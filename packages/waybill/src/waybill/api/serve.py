@@ -17,6 +17,7 @@ from waybill.config import Settings
 from waybill.errors import ConfigurationError
 from waybill.jobs.celery_app import create_celery, refuse_cluster
 from waybill.log import get_logger
+from waybill.metrics.serving import serve_metrics
 
 log = get_logger(__name__)
 
@@ -34,6 +35,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     app = create_app(services)
     _allow_many_connections()
     listener = _listen(host, port)
+    serve_metrics(settings)
     log.info("api.listening", host=host, port=listener.getsockname()[1])
     config = uvicorn.Config(
         app,

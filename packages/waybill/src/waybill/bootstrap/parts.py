@@ -15,6 +15,7 @@ from waybill.catalog import Catalog, load
 from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.errors import ResultUnreadable
+from waybill.jobs.figures import JobFigures
 from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.turns import RunningLimits, Turns
@@ -52,6 +53,8 @@ class ProcessParts(CoreParts):
         super().__init__(settings, clock=clock, celery=celery)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog
+        self.figures = JobFigures(self.catalog)
+        self._listeners.append(self.figures.job_ended)
         self.storages = create_storages(settings)
         self.storage = self.storages[settings.storage]
 

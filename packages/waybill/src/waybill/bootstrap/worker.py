@@ -54,6 +54,7 @@ class WorkerParts(ProcessParts):
         return ExportRunner(
             leases=self.leases,
             turns=self.turns,
+            figures=self.figures,
             queue=self.queue,
             catalog=self.catalog,
             producer=ExportProducer(

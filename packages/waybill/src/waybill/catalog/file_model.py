@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from waybill.catalog.model import PERSONAL_DATA_SCOPE, Consistency, Order, Quota
+from waybill.catalog.urgency import Urgency
 from waybill.filter_types import FilterType, Operator
 
 # RFC 6749, section 3.3: scope-token.
@@ -200,6 +201,11 @@ class ExportTable(_Model):
         default=[],
         description="Schemas, behind pg_catalog, for names without one in the query, the scope and "
         "the functions they or a view call; none when left out.",
+    )
+    urgency: Urgency = Field(
+        "low",
+        description="What the service is held to for this type: high (waits 10 s at most, runs "
+        "60 s), low (60 s, 300 s) or throttled (nobody is woken for it).",
     )
     max_running: int | None = Field(
         None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from waybill.catalog.filters import Filter
 from waybill.catalog.query import normalise_query
 from waybill.catalog.scope import RowScope
+from waybill.catalog.urgency import Urgency
 from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class ExportType:
     the caller may have signed in; ``max_running`` is how many jobs of the type run at a time,
     whoever requested them.
 
+    ``urgency`` says what the service is held to (``catalog.urgency``).
+
     ``search_path`` are the schemas, behind ``pg_catalog``, in which names without a schema are
     looked up: those of the query and the scope, and of the functions that they and views call.
     """
@@ -111,6 +114,7 @@ class ExportType:
     consistency: Consistency = "snapshot"
     requires_recent_login_seconds: int | None = None
     since_pii: str | None = None
+    urgency: Urgency = "low"
     search_path: tuple[str, ...] = ()
     max_running: int | None = None
 

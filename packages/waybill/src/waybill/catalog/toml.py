@@ -165,6 +165,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             requires_recent_login_seconds=table.requires_recent_login_seconds,
             search_path=() if problems else tuple(table.search_path),
             max_running=table.max_running,
+            urgency=table.urgency,
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))

@@ -11,6 +11,19 @@ from waybill.config import load_settings
 
 _PANEL = "Run the service"
 
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Serve figures for Prometheus there (0: a free one); WAYBILL_METRICS_PORT if unset.",
+    ),
+]
+
+
+def _metrics(port: int | None) -> dict[str, int]:
+    return {} if port is None else {"metrics_port": port}
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file to ``app``."""
@@ -23,6 +36,7 @@ def register(app: typer.Typer) -> None:
 def api(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Serve the HTTP API.
 
@@ -30,7 +44,7 @@ def api(
     """
     from waybill.api.serve import serve
 
-    settings = settings_to_start()
+    settings = settings_to_start(**_metrics(metrics_port))
     serve(settings, host=host, port=port)
 
 
@@ -39,6 +53,7 @@ def worker(
         int | None,
         typer.Option(min=1, help="Exports at a time; WAYBILL_WORKER_CONCURRENCY by default."),
     ] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Run exports (a Celery worker).
 
@@ -47,15 +62,16 @@ def worker(
     """
     from waybill.worker.main import run_worker
 
-    settings = settings_to_start(**({"worker_concurrency": concurrency} if concurrency else {}))
+    given = {"worker_concurrency": concurrency} if concurrency else {}
+    settings = settings_to_start(**given, **_metrics(metrics_port))
     run_worker(settings)
 
 
-def scheduler() -> None:
+def scheduler(metrics_port: MetricsPort = None) -> None:
     """Run the sweeper (Celery beat): lost jobs, retries, expiry. Run one; two do no harm."""
     from waybill.worker.main import run_scheduler
 
-    settings = settings_to_start()
+    settings = settings_to_start(**_metrics(metrics_port))
     run_scheduler(settings)
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from waybill.clock import Clock
 from waybill.log import get_logger
+from waybill.metrics.definitions import NOTIFICATIONS
+from waybill.metrics.recording import record
 from waybill.notify.delivery import Delivery, NotificationChannel
 from waybill.notify.errors import DeliveryError, DeliveryFailed, DeliveryRefused, EndpointGone
 from waybill.notify.events import ChannelName
@@ -74,6 +76,7 @@ class NotificationDispatcher:
             given_up = await self._deliveries.disable_endpoint(
                 exc.endpoint, fingerprint=exc.fingerprint, code=exc.code
             )
+            _count(delivery, "dead")
             log.warning("notification.endpoint_disabled", endpoint=exc.endpoint, given_up=given_up)
         except DeliveryRefused as exc:
             await self._mark_dead(delivery, exc.code)
@@ -81,6 +84,7 @@ class NotificationDispatcher:
             await self._retry(delivery, exc)
         else:
             await self._deliveries.mark_delivered(delivery)
+            _count(delivery, "delivered")
             log.info("notification.delivered", **_fields(delivery))
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -110,11 +114,17 @@ class NotificationDispatcher:
             return
         until = self._clock.now() + timedelta(seconds=delay)
         await self._deliveries.postpone(delivery, until=until, code=exc.code)
+        _count(delivery, "postponed")
         log.info("notification.postponed", code=exc.code, seconds=round(delay), **_fields(delivery))
 
     async def _mark_dead(self, delivery: Delivery, code: str) -> None:
         await self._deliveries.mark_dead(delivery, code=code)
+        _count(delivery, "dead")
         log.warning("notification.dead", code=code, **_fields(delivery))
+
+
+def _count(delivery: Delivery, outcome: str) -> None:
+    record(NOTIFICATIONS, channel=delivery.channel.value, outcome=outcome)
 
 
 def _fields(delivery: Delivery) -> dict[str, object]:

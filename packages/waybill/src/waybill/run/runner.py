@@ -29,6 +29,7 @@ from waybill.errors import (
     WorkerLost,
 )
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, RetryPolicy
+from waybill.jobs.figures import JobFigures
 from waybill.jobs.job import ExportJob, Lease, Progress
 from waybill.jobs.leases import LeaseRepository, Result
 from waybill.jobs.queue import ExportQueue
@@ -66,6 +67,7 @@ class ExportRunner:
     Args:
         leases: the lease protocol on waybill's database.
         turns: says whether somebody waits for a job to end.
+        figures: counts them.
         queue: told of them.
         catalog: what can be exported.
         producer: makes the bytes of one attempt.
@@ -82,6 +84,7 @@ class ExportRunner:
         *,
         leases: LeaseRepository,
         turns: Turns,
+        figures: JobFigures,
         queue: ExportQueue,
         catalog: Catalog,
         producer: ExportProducer,
@@ -94,6 +97,7 @@ class ExportRunner:
     ) -> None:
         self._leases = leases
         self._turns = turns
+        self._figures = figures
         self._queue = queue
         self._catalog = catalog
         self._producer = producer
@@ -123,7 +127,9 @@ class ExportRunner:
         job, lease = claimed
         with structlog.contextvars.bound_contextvars(export_id=str(job.id), attempt=lease.attempt):
             log.info("export.started", type=job.export_type, format=job.format)
+            self._figures.claimed(job)
             outcome = await self._attempt(job, lease, asked_at)
+            self._figures.attempt_ended(job, outcome.value)
             log.info("export.attempt_ended", outcome=outcome.value)
         await self._announce_next()
         return outcome
@@ -289,6 +295,7 @@ class ExportRunner:
     ) -> Outcome:
         """Try again if that may help and attempts are left, else end in the dead-letter list."""
         failure = AttemptFailure.of(error)
+        self._figures.attempt_failed(job, failure)
         may_pass = not isinstance(error, PermanentError | RequestError)
         if may_pass and lease.attempt < job.max_attempts:
             delay = self._retries.delay_seconds(lease.attempt, job.max_attempts)

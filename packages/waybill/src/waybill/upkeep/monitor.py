@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Float, cast, func, select
+from sqlalchemy import BigInteger, Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.job import ExportStatus
 from waybill.jobs.reach import EVERYTHING, Reach
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
+from waybill.metrics import definitions as m
+from waybill.metrics.recording import record
+from waybill.notify.tables import notifications
 
 log = get_logger(__name__)
 
@@ -44,6 +48,12 @@ class MonitorFigures:
     """Files out of reach whose objects are not yet deleted."""
     in_fallback: int
     """Files that lie in the database, as object storage was away."""
+    fallback_bytes: int
+    """The bytes of those files."""
+    oldest_snapshot_seconds: float
+    """For how long the oldest attempt that runs has kept its snapshot of the source; 0 without."""
+    notifications_pending: int
+    """Notifications not yet delivered, of all tenants' exports within reach."""
 
 
 _HELP = {
@@ -56,6 +66,9 @@ _HELP = {
     "longest_silence_seconds": "How long ago the first of the ended leases ended.",
     "leftovers": "Files out of reach whose objects are not yet deleted.",
     "in_fallback": "Files that lie in the database, as object storage was away.",
+    "fallback_bytes": "The bytes of those files.",
+    "oldest_snapshot_seconds": "How long the oldest running attempt has kept its snapshot.",
+    "notifications_pending": "Notifications not yet delivered.",
 }
 
 
@@ -99,6 +112,16 @@ class ExportMonitor:
             age(jobs.c.lease_expires_at, is_silent).label("longest_silence_seconds"),
             count(has_leftover).label("leftovers"),
             count(in_fallback).label("in_fallback"),
+            select(cast(func.coalesce(func.sum(jobs.c.object_bytes), 0), BigInteger))
+            .where(in_fallback, is_within)
+            .scalar_subquery()
+            .label("fallback_bytes"),
+            age(jobs.c.started_at, is_running).label("oldest_snapshot_seconds"),
+            select(func.count())
+            .select_from(notifications.join(jobs, jobs.c.id == notifications.c.export_id))
+            .where(notifications.c.status == "pending", is_within)
+            .scalar_subquery()
+            .label("notifications_pending"),
         )
         async with self._engine.connect() as connection:
             return MonitorFigures(**(await connection.execute(statement)).mappings().one())
@@ -106,6 +129,7 @@ class ExportMonitor:
     async def watch(self) -> tuple[str, ...]:
         """Look once, and log an alert for each bound that is passed. Returns their names."""
         figures = await self.figures(EVERYTHING)
+        _record(figures)
         alerts = self.alerts(figures)
         log.info("monitor.figures", **{f.name: getattr(figures, f.name) for f in fields(figures)})
         for alert in alerts:
@@ -128,6 +152,28 @@ class ExportMonitor:
         if figures.longest_silence_seconds > self._bounds.running_seconds:
             alerts.append("running_without_heartbeat")
         return tuple(alerts)
+
+
+_GAUGES = {
+    "queued": m.QUEUED,
+    "due": m.DUE,
+    "running": m.RUNNING,
+    "dead_letters": m.DEAD_LETTERS,
+    "without_heartbeat": m.STUCK,
+    "oldest_due_seconds": m.OLDEST_DUE,
+    "longest_silence_seconds": m.LONGEST_SILENCE,
+    "leftovers": m.LEFTOVERS,
+    "in_fallback": m.FALLBACK_FILES,
+    "fallback_bytes": m.FALLBACK_BYTES,
+    "oldest_snapshot_seconds": m.OLDEST_SNAPSHOT,
+    "notifications_pending": m.NOTIFICATIONS_DUE,
+}
+
+
+def _record(figures: MonitorFigures) -> None:
+    for field in fields(figures):
+        record(_GAUGES[field.name], getattr(figures, field.name))
+    record(m.LOOKED_AT, time.time())
 
 
 def exposition(figures: MonitorFigures, *, set_aside: int | None = None) -> str:

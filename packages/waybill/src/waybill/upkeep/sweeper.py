@@ -18,6 +18,8 @@ from waybill.jobs.queue import ExportQueue
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.turns import Turns
 from waybill.log import get_logger
+from waybill.metrics.definitions import LEASES_LOST
+from waybill.metrics.recording import record
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption, StorageUndecided
@@ -93,6 +95,7 @@ class Sweeper:
         spared = await self._adopt_finished()
         released = await self._leases.release_expired(_LOST, self._retries, sparing=spared)
         for job in released:
+            record(LEASES_LOST)
             log.warning(
                 "export.worker_lost",
                 export_id=str(job.id),

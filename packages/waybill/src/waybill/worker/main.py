@@ -18,6 +18,9 @@ from waybill.errors import WorkerFailed
 from waybill.jobs.celery_app import create_celery, refuse_cluster
 from waybill.jobs.queue_name import wait_for_queue_name
 from waybill.log import get_logger
+from waybill.metrics.definitions import CONCURRENCY, FALLBACK_LIMIT
+from waybill.metrics.recording import record, use
+from waybill.metrics.serving import serve_family, serve_metrics
 from waybill.notify.notifications import Notifications
 from waybill.notify.thread import DeliveryThread
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
@@ -42,11 +45,18 @@ def run_worker(settings: Settings) -> None:
     runtime = ProcessRuntime(build)
     register_export_task(app, runtime, shutdown, termination)
 
+    metrics = serve_family(settings)
+    record(CONCURRENCY, settings.worker_concurrency)
+
     def on_shutdown(**_: Any) -> None:
         shutdown.set()
 
     def on_process_init(**_: Any) -> None:
         termination.install()
+        if metrics is not None:
+            family, server = metrics
+            server.forget()
+            use(family)
         # A child is made when another one ends, so nobody waits for this.
         runtime.run(lambda services: services.warm_up(with_queue=False))
         runtime.run(_release_dead_siblings)
@@ -115,7 +125,9 @@ def run_scheduler(settings: Settings) -> None:
     refuse_cluster(app)
     build = parts_factory(SchedulerParts, settings)
     runtime = ProcessRuntime(build)
-    register_sweeper_tasks(app, runtime, ProcessRuntime(build))
+    register_sweeper_tasks(app, runtime, ProcessRuntime(build), ProcessRuntime(build))
+    serve_metrics(settings)
+    record(FALLBACK_LIMIT, settings.fallback_total_bytes)
     schedule_sweeper(app, settings)
     signals.setup_logging.connect(_keep_our_logging, weak=False)
     # In a thread of their own: a slow receiver takes up to half a minute, a sweep may not.

@@ -17,7 +17,7 @@ from celery.beat import ScheduleEntry, Scheduler
 
 from waybill.config import Settings
 from waybill.log import get_logger
-from waybill.worker.tasks import CLEAN, MONITOR, STORAGE_TASKS, SWEEP, SWEEP_STORAGE
+from waybill.worker.tasks import CLEAN, MONITOR, PROBE, STORAGE_TASKS, SWEEP, SWEEP_STORAGE
 
 log = get_logger(__name__)
 
@@ -35,6 +35,7 @@ def schedule_sweeper(app: Celery, settings: Settings) -> None:
             # A share of a search each time, so that sweeps are not held up by a large bucket.
             ("sweep-storage", SWEEP_STORAGE, min(_STORAGE_SECONDS, settings.storage_sweep_seconds)),
             ("monitor", MONITOR, settings.monitor_seconds),
+            ("probe", PROBE, settings.monitor_seconds),
         )
     }
 
@@ -75,7 +76,7 @@ class InProcessScheduler(Scheduler):  # type: ignore[misc]
     producer = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._storage_lane = _Lane("storage-sweeps")
+        self._lanes = {task: _Lane(task) for task in STORAGE_TASKS}
         super().__init__(*args, **kwargs)
 
     def apply_async(
@@ -84,7 +85,7 @@ class InProcessScheduler(Scheduler):  # type: ignore[misc]
         """Run ``entry``'s task: here to its end, or in the lane of what waits for storage."""
         due = self.reserve(entry) if advance else entry
         task = self.app.tasks[due.task]
-        if due.task in STORAGE_TASKS:
-            self._storage_lane.put(task)
+        if due.task in self._lanes:
+            self._lanes[due.task].put(task)
         else:
             _run(task)

@@ -12,6 +12,7 @@ from waybill.bootstrap.worker import WorkerParts
 from waybill.jobs.queue import RUN_EXPORT
 from waybill.log import get_logger
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
+from waybill.worker.probe import probe_dependencies
 from waybill.worker.runtime import ProcessRuntime
 
 log = get_logger(__name__)
@@ -21,8 +22,10 @@ CLEAN = "sweeper.clean"
 SWEEP_STORAGE = "sweeper.sweep_storage"
 MONITOR = "sweeper.monitor"
 
-STORAGE_TASKS = frozenset({SWEEP_STORAGE})
-"""What waits for object storage: run apart from what must not wait."""
+PROBE = "sweeper.probe"
+
+STORAGE_TASKS = frozenset({SWEEP_STORAGE, PROBE})
+"""What waits for object storage: each run apart from what must not wait."""
 
 
 def register_export_task(
@@ -52,9 +55,10 @@ def register_sweeper_tasks(
     app: Celery,
     runtime: ProcessRuntime[SchedulerParts],
     storage_runtime: ProcessRuntime[SchedulerParts],
+    probe_runtime: ProcessRuntime[SchedulerParts],
 ) -> None:
-    """Let ``app`` sweep (the scheduler); ``storage_runtime`` is for ``STORAGE_TASKS`` alone, which
-    run in another thread."""
+    """Let ``app`` sweep (the scheduler); ``storage_runtime`` and ``probe_runtime`` are for
+    ``STORAGE_TASKS`` alone, which run in threads of their own."""
 
     @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
     def sweep() -> None:
@@ -67,6 +71,10 @@ def register_sweeper_tasks(
     @app.task(name=SWEEP_STORAGE)  # type: ignore[untyped-decorator]
     def sweep_storage() -> None:
         storage_runtime.run(lambda services: services.sweeper.sweep_storage())
+
+    @app.task(name=PROBE)  # type: ignore[untyped-decorator]
+    def probe() -> None:
+        probe_runtime.run(probe_dependencies)
 
     @app.task(name=MONITOR)  # type: ignore[untyped-decorator]
     def monitor() -> None:
