@@ -1,3 +1,35 @@
-"""waybill: asynchronous user-data export, with a manifest that proves the file whole."""
+"""waybill: asynchronous user-data export, with a manifest that proves the file whole.
+
+For applications that embed it: ``waybill.router``, ``waybill.app``, ``waybill.Principal``,
+``waybill.Settings``, ``waybill.Catalog``. They are imported when they are used, so that the client
+alone needs nothing of the service.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from waybill.catalog import Catalog
+    from waybill.config import Settings
+    from waybill.fastapi import app, router
+    from waybill.principal import Principal
+
+__all__ = ["Catalog", "Principal", "Settings", "__version__", "app", "router"]
 
 __version__ = "0.2.0"
+
+_HOME = {
+    "Catalog": "waybill.catalog",
+    "Principal": "waybill.principal",
+    "Settings": "waybill.config",
+    "app": "waybill.fastapi",
+    "router": "waybill.fastapi",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

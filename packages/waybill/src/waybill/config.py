@@ -98,8 +98,8 @@ class Settings(NotificationSettings, BaseSettings):
     """Names that requests may be addressed to (``export.example.com,*.internal``); ``*`` takes all.
     Others are answered with 421."""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
-    """Addresses and networks of proxies (``10.0.0.0/8,192.0.2.7``) whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are believed; nobody's by default."""
+    """Addresses and networks of proxies (``10.0.0.0/8,192.0.2.7``) whose ``X-Forwarded-For``,
+    ``X-Forwarded-Proto`` and ``X-Forwarded-Prefix`` are believed; nobody's by default."""
     docs: bool = False
     """Whether ``/docs``, a page to try the API out, is served. ``/openapi.json`` always is."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)

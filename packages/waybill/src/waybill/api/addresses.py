@@ -4,7 +4,9 @@ believed when they name another."""
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, MutableMapping, Sequence
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +16,8 @@ __all__ = ["ForwardedHeaders", "TrustedProxies", "address_key"]
 
 _SCHEMES = frozenset({"http", "https"})
 _MOST_HOPS = 20
+# Of one or more names; never "//", which would be another host.
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]{1,64}){1,16}")
 
 
 def address_key(host: str | None) -> str:
@@ -57,6 +61,9 @@ class TrustedProxies:
         (*_, scheme) = _values(scope, b"x-forwarded-proto") or [""]
         if scheme.lower() in _SCHEMES:
             changed["scheme"] = scheme.lower()
+        prefix = _values(scope, b"x-forwarded-prefix")
+        if len(prefix) == 1:
+            _prepend(changed, prefix[0].rstrip("/"))
         return changed
 
     def _client(self, forwarded: Sequence[str]) -> str | None:
@@ -84,6 +91,17 @@ class ForwardedHeaders:
         if scope["type"] == "http":
             scope = self._proxies.applied(scope)
         await self._app(scope, receive, send)
+
+
+def _prepend(scope: MutableMapping[str, Any], prefix: str) -> None:
+    """Let links begin with what a proxy took off the path, unless they do already."""
+    root, path = scope.get("root_path", ""), scope["path"]
+    if not _PREFIX.fullmatch(prefix) or f"{root}/".startswith(f"{prefix}/"):
+        return
+    scope["root_path"] = prefix + root
+    if path.startswith(root):  # as ASGI has it: the path with all that it is below
+        scope["path"] = prefix + path
+        scope["raw_path"] = prefix.encode() + scope.get("raw_path", path.encode())
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

@@ -31,6 +31,7 @@ from waybill.api.body_limit import BodyLimit
 from waybill.api.buckets import TokenBuckets
 from waybill.api.gate import Gate
 from waybill.api.known_query import require_known_query
+from waybill.api.own_app import HostInScope
 from waybill.api.rate_limit import RateLimiter
 from waybill.api.request_figures import RequestFigures
 from waybill.api.safe_headers import SafeHeaders
@@ -55,6 +56,10 @@ _TAGS = [
     {"name": "health", "description": "For load balancers."},
     {"name": "operations", "description": "For monitoring."},
 ]
+
+
+API_MODULES = (offer, quota, exports, stream, events, download, admin, audit)
+"""Whose routes are below ``/api``."""
 
 
 def create_app(services: ApiParts, *, authenticator: Authenticator | None = None) -> FastAPI:
@@ -101,6 +106,7 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
     app.state.watchers_of_address = Slots(settings.max_watchers_per_address)
     app.state.streams_of_person = Slots(settings.max_streams_per_person)
     # The last one added is met first.
+    app.add_middleware(HostInScope)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(
         Gate,
@@ -117,7 +123,7 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
     for module in (health, metrics):
         app.include_router(module.router)
     known_query = [Depends(require_known_query)]
-    for module in (offer, quota, exports, stream, events, download, admin, audit):
+    for module in API_MODULES:
         app.include_router(module.router, dependencies=known_query)
     if settings.docs:
         app.include_router(docs.router)

@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
+from waybill.api.own_app import app_of
 from waybill.audit.audit import bind_client
 from waybill.catalog.model import PERSONAL_DATA_SCOPE
 from waybill.config import Settings
@@ -97,7 +98,7 @@ async def _authenticated(
     known: Principal | None = getattr(request.state, "authenticated", None)
     if known is not None:
         return known
-    authenticator: Authenticator = request.app.state.authenticator
+    authenticator: Authenticator = app_of(request.scope).state.authenticator
     return await authenticator.authenticate(
         request, credentials.credentials if credentials else None
     )
@@ -111,13 +112,20 @@ async def current_principal(
 
 
 async def _remembered(
-    request: Request, principal: Annotated[Principal, Depends(current_principal)]
+    request: Request, principal: Annotated[Principal | None, Depends(current_principal)]
 ) -> Principal:
+    if principal is None:
+        raise AuthenticationRequired
+    if not isinstance(principal, Principal):
+        raise TypeError(
+            f"The sign-in of the application gave a {type(principal).__name__}. "
+            "It has to return a waybill.Principal, or None for nobody."
+        )
     # Outside what an application overrides: the audit trail needs both whoever decides.
     bind_client(request.client.host if request.client else None)
     request.state.principal = principal
     # Here, so that no route can be without it.
-    request.app.state.rate_limiter.take(principal, "poll")
+    app_of(request.scope).state.rate_limiter.take(principal, "poll")
     return principal
 
 

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waybill.api.auth import Authenticator, current_principal
+from waybill.api.own_app import app_of
 from waybill.api.problems import answer_of, problem
 from waybill.errors import RequestError
 
@@ -116,7 +117,7 @@ def _may_have_body(scope: Scope) -> bool:
 
 async def _refusal_of_strangers(scope: Scope) -> Response | None:
     """Authenticate by the request's head alone; what is found out is kept for the route."""
-    app = scope["app"]
+    app = app_of(scope)
     if current_principal in app.dependency_overrides:
         return None  # an application that embeds us decides in its own way, when the route runs
     request = Request(scope)

@@ -20,6 +20,7 @@ from fastapi.responses import StreamingResponse
 
 from waybill.api.addresses import address_key
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.own_app import app_of
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument
 from waybill.bootstrap.api import ApiParts
@@ -89,7 +90,7 @@ async def _watcher(
     request: Request,
     services: AppServices,
 ) -> AsyncIterator[Watcher]:
-    state = request.app.state
+    state = app_of(request.scope).state
     address = address_key(request.client.host if request.client else None)
     with (
         state.watchers_of_person.hold((principal.tenant, principal.subject)),

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.own_app import app_of
 
 
 async def require_known_query(request: Request, _principal: CurrentPrincipal) -> None:
@@ -37,6 +38,6 @@ async def require_known_query(request: Request, _principal: CurrentPrincipal) ->
 
 def _parameters(request: Request) -> list[str]:
     # The document is made once and kept by the application.
-    paths: dict[str, Any] = request.app.openapi()["paths"]
+    paths: dict[str, Any] = app_of(request.scope).openapi()["paths"]
     operation = paths[request.scope["route"].path_format][request.method.lower()]
     return [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]

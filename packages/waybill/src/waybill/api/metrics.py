@@ -7,6 +7,7 @@ import contextlib
 from fastapi import APIRouter, Request, Response
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.own_app import app_of
 from waybill.api.schemas import ProblemDocument
 from waybill.bootstrap.api import ApiParts
 from waybill.errors import QueueUnavailable
@@ -35,7 +36,7 @@ async def metrics(request: Request, principal: CurrentPrincipal) -> Response:
     """Return the figures of the jobs that you administer: of all tenants with the scope
     `exports:all-tenants`. They need the scope of administrators, as they tell how much a service is
     used; Prometheus sends a bearer token by `authorization: credentials_file`."""
-    services: ApiParts = request.app.state.services
+    services: ApiParts = app_of(request.scope).state.services
     within = services.access.reach(principal, Deed.ADMINISTER)
     set_aside: int | None = None
     if within.is_everything:  # the broker knows of no tenants

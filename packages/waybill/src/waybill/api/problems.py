@@ -17,6 +17,7 @@ from starlette.types import ExceptionHandler
 
 from waybill import errors
 from waybill.api.jwks import KeysUnavailable
+from waybill.api.own_app import app_of
 from waybill.api.refusals import record_refusal
 from waybill.api.safe_headers import SAFE_HEADERS
 from waybill.log import get_logger
@@ -183,7 +184,7 @@ async def _on_http_exception(request: Request, exc: HTTPException) -> JSONRespon
 def _methods(request: Request) -> set[str]:
     def is_served(method: str) -> bool:
         scope = {**request.scope, "method": method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+        return any(route.matches(scope)[0] is Match.FULL for route in app_of(request.scope).routes)
 
     return {method for method in METHODS if is_served(method)}
 

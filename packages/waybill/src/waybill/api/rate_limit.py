@@ -15,6 +15,7 @@ from fastapi import Request
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.buckets import TokenBuckets
+from waybill.api.own_app import app_of
 from waybill.principal import Principal
 
 Kind = Literal["poll", "request"]
@@ -45,7 +46,7 @@ def limited(kind: Kind) -> Callable[[Request, CurrentPrincipal], Awaitable[None]
     """Return the FastAPI dependency that takes a token of ``kind`` for the request."""
 
     async def take(request: Request, principal: CurrentPrincipal) -> None:
-        limiter: RateLimiter = request.app.state.rate_limiter
+        limiter: RateLimiter = app_of(request.scope).state.rate_limiter
         limiter.take(principal, kind)
 
     return take

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Request
 
 from waybill import errors
+from waybill.api.own_app import app_of
 from waybill.audit.audit import AuditAction, AuditLog, bind_client
 from waybill.audit.strangers import StrangerLog
 from waybill.principal import Principal
@@ -48,7 +49,7 @@ async def record_refusal(request: Request, error: errors.RequestError) -> None:
     """Record ``error`` if it is a refusal; where it is none, nothing happens."""
     if not isinstance(error, REFUSALS):
         return
-    audit: AuditLog = request.app.state.services.audit
+    audit: AuditLog = app_of(request.scope).state.services.audit
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None and "authorization" not in request.headers:
         return  # nobody claimed to be anybody: a browser or a crawler, not an attempt
@@ -57,7 +58,7 @@ async def record_refusal(request: Request, error: errors.RequestError) -> None:
     route = request.scope.get("route")
     action = ACTION_OF_ROUTE.get(getattr(route, "name", ""), AuditAction.READ)
     if principal is None:
-        strangers: StrangerLog = request.app.state.strangers
+        strangers: StrangerLog = app_of(request.scope).state.strangers
         await strangers.record(
             action,
             error.code,

@@ -6,14 +6,16 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.datastructures import URL
 
+from waybill.api.own_app import app_of
 from waybill.api.problem_examples import problem_examples
 from waybill.api.problems import MEDIA_TYPE
 from waybill.bootstrap.api import ApiParts
 
 
 def _services(request: Request) -> ApiParts:
-    services: ApiParts = request.app.state.services
+    services: ApiParts = app_of(request.scope).state.services
     return services
 
 
@@ -22,7 +24,9 @@ AppServices = Annotated[ApiParts, Depends(_services)]
 
 def api_base(request: Request, services: ApiParts) -> str:
     """Return the address of ``/api`` as clients see it, without a slash at its end."""
-    root = services.settings.public_url or str(request.base_url)
+    # Not ``request.base_url``, which leaves out where an application has mounted us.
+    here = {**request.scope, "path": request.scope.get("root_path", ""), "query_string": b""}
+    root = services.settings.public_url or str(URL(scope=here))
     return f"{root.rstrip('/')}/api"
 
 

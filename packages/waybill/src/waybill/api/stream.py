@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.client_gone import CLIENT_GONE, ClientGone, wait_until_gone
 from waybill.api.json_body import require_unambiguous_json
+from waybill.api.own_app import app_of
 from waybill.api.problems import AnswerBroken
 from waybill.api.rate_limit import limited
 from waybill.api.request_headers import quota_headers
@@ -142,7 +143,7 @@ async def _stream(
 ) -> Response:
     slot = contextlib.ExitStack()
     slot.enter_context(
-        request.app.state.streams_of_person.hold((principal.tenant, principal.subject))
+        app_of(request.scope).state.streams_of_person.hold((principal.tenant, principal.subject))
     )
     try:
         return await _open(request, principal, services, wanted, slot)
