@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any
 
 from waybill.errors import StorageCorrupted, StorageUnavailable
@@ -19,6 +20,16 @@ def check_echo(answer: dict[str, Any], checksum: str) -> bool:
     if echoed is not None and echoed != checksum:
         raise StorageCorrupted("S3 computed another SHA-256 than that of the bytes sent.")
     return echoed is not None
+
+
+def is_digest_of_parts(answer: dict[str, Any], parts_sha256: list[str]) -> bool:
+    """Return whether S3 names the checksum of the parts' checksums (its "composite" one), which
+    says that exactly these parts were joined in this order."""
+    composite, _, _ = str(answer.get("ChecksumSHA256") or "").partition("-")
+    if not composite or answer.get("ChecksumType", "COMPOSITE") != "COMPOSITE":
+        return False
+    digests = b"".join(bytes.fromhex(each) for each in parts_sha256)
+    return composite == as_base64(hashlib.sha256(digests).hexdigest())
 
 
 def is_encrypted_by_key(answer: dict[str, Any]) -> bool:

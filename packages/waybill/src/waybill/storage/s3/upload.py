@@ -20,11 +20,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from waybill.errors import RunError, StorageCorrupted, StorageUnavailable
 from waybill.storage.base import PartReceipt, StoredObject
-from waybill.storage.s3.answers import as_base64, check_echo, etag_of, is_encrypted_by_key
+from waybill.storage.s3.answers import (
+    as_base64,
+    check_echo,
+    etag_of,
+    is_digest_of_parts,
+    is_encrypted_by_key,
+)
 from waybill.storage.s3.client import S3Client
 from waybill.storage.s3.errors import status_of, translate, translated
 
 _SENDINGS = 3
+_READ_BYTES = 1024 * 1024
 _SMALLEST_PART_BYTES = 5 * 1024 * 1024
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 
@@ -43,6 +50,7 @@ class S3Upload:
         self._lock = threading.Lock()
         self._held: tuple[bytes, str] | None = None
         self._has_md5_etags = True
+        self._is_unproven = False  # whether storage said nothing of what it received
         self.key = key
         self.upload_id = ""
         self.is_complete = False
@@ -89,7 +97,7 @@ class S3Upload:
             except (ClientError, BotoCoreError, StorageUnavailable) as exc:
                 try:
                     # It may have been done all the same, as with a commit of parts.
-                    return self._find_committed(exc, len(data), md5)
+                    return self._find_committed(exc, [PartReceipt(1, len(data), sha256, md5)], md5)
                 except StorageCorrupted:
                     # Damaged on the way and refused, so it is sent again, but not for ever.
                     if sending == _SENDINGS:
@@ -97,13 +105,13 @@ class S3Upload:
                     continue
             break
         try:
-            is_proven = self._check_answer(answer, data, checksum)
+            if self._is_proven_by(answer, data, checksum):
+                return StoredObject(self.key, len(data), etag)
         except StorageCorrupted:
             self._client.delete(self.key)
             raise
-        if is_proven:
-            return StoredObject(self.key, len(data), etag)
-        return self._find_whole(len(data), {etag})
+        self._is_unproven = True
+        return self._find_whole([PartReceipt(1, len(data), sha256, md5)], {etag})
 
     # -- an object in parts ---------------------------------------------------------------------
 
@@ -115,17 +123,20 @@ class S3Upload:
                     answer = self._client.store_part(
                         self.key, self.upload_id, number, data, checksum
                     )
-                self._check_answer(answer, data, checksum)
+                is_proven = self._is_proven_by(answer, data, checksum)
             except StorageCorrupted:
                 # Damaged on the way, so it is sent again, but not for ever.
                 if sending == _SENDINGS:
                     raise
             else:
-                return PartReceipt(number, len(data), sha256, etag_of(answer))
+                # Damaged too, or a store whose ETags are something else: the committed bytes tell.
+                if is_proven or sending == _SENDINGS or not self._has_md5_etags:
+                    if not is_proven:
+                        self._is_unproven, self._has_md5_etags = True, False
+                    return PartReceipt(number, len(data), sha256, etag_of(answer))
         raise AssertionError("unreachable")
 
     def _join(self, parts: list[PartReceipt]) -> StoredObject:
-        expected_bytes = sum(part.bytes for part in parts)
         expected_etag = self._etag_of_parts(parts)
         try:
             answer = self._client.join_parts(self.key, self.upload_id, parts)
@@ -135,8 +146,10 @@ class S3Upload:
         except (ClientError, BotoCoreError, StorageUnavailable) as exc:
             # It may have been done all the same: the answer got lost, and a repetition by
             # botocore was then refused (NoSuchUpload, PreconditionFailed). The object tells.
-            return self._find_committed(exc, expected_bytes, expected_etag)
-        return self._find_whole(expected_bytes, {answered, expected_etag or answered})
+            return self._find_committed(exc, parts, expected_etag)
+        if is_digest_of_parts(answer, [part.sha256 for part in parts]):
+            expected_etag = answered
+        return self._find_whole(parts, {answered, expected_etag or answered})
 
     def _etag_of_parts(self, parts: list[PartReceipt]) -> str | None:
         if self.is_continued or not self._has_md5_etags:
@@ -148,35 +161,50 @@ class S3Upload:
 
     # -- proof ----------------------------------------------------------------------------------
 
-    def _check_answer(self, answer: dict[str, Any], data: bytes | bytearray, checksum: str) -> bool:
+    def _is_proven_by(self, answer: dict[str, Any], data: bytes | bytearray, checksum: str) -> bool:
         """Return whether the answer proves what was received; raise if it proves another thing."""
         if is_encrypted_by_key(answer):
             self._has_md5_etags = False  # then an ETag is a number without meaning
         if check_echo(answer, checksum):
             return True
+        # A server that ignores checksums: its ETag is the only word on what it received, and one
+        # that is no MD5 of it is no word against it either. Stores exist whose ETags look like one.
         if not self._has_md5_etags or not _MD5_ETAG.fullmatch(etag_of(answer)):
+            self._has_md5_etags = False
             return False
-        # A server that ignores checksums: its ETag is the only word on what it received.
-        if _md5(data) != etag_of(answer):
-            raise StorageCorrupted("S3's ETag of a part is not the MD5 of what was sent.")
-        return True
+        return _md5(data) == etag_of(answer)
 
-    def _find_whole(self, expected_bytes: int, etags: set[str]) -> StoredObject:
-        """Return the committed object as S3 describes it, or delete it if it is another."""
+    def _find_whole(self, parts: list[PartReceipt], etags: set[str]) -> StoredObject:
+        """Return the committed object as S3 describes it, or delete it if it is another.
+
+        Where its ETag is not the one to expect, or none of storage's answers was a proof, it is
+        read back, part by part: stores exist whose ETags are no MD5s.
+        """
+        expected_bytes = sum(part.bytes for part in parts)
         found = self._client.find(self.key)
         if found is None:
             raise StorageCorrupted("S3 reported a commit, but the object is not there.")
-        if found.bytes != expected_bytes or etags != {found.etag}:
-            if not self.is_shared:
-                self._client.delete(self.key)
-            raise StorageCorrupted(
-                f"S3 committed {found.bytes} bytes with ETag {found.etag} where {expected_bytes} "
-                f"bytes with ETag {' or '.join(sorted(etags))} were sent."
-            )
-        return found
+        if found.bytes == expected_bytes and (
+            (not self._is_unproven and etags == {found.etag}) or self._reads_back(parts)
+        ):
+            return found
+        if not self.is_shared:
+            self._client.delete(self.key)
+        raise StorageCorrupted(
+            f"S3 committed {found.bytes} bytes with ETag {found.etag} where {expected_bytes} "
+            f"bytes with ETag {' or '.join(sorted(etags))} were sent, and what it holds is not "
+            "what was sent."
+        )
+
+    def _reads_back(self, parts: list[PartReceipt]) -> bool:
+        """Return whether the object holds the bytes that were sent."""
+        with translated("read back what was committed"):
+            body = self._client.call("get_object", self.key)["Body"]
+            with body:
+                return all(_sha256_of(body, part.bytes) == part.sha256 for part in parts)
 
     def _find_committed(
-        self, error: Exception, expected_bytes: int, expected_etag: str | None
+        self, error: Exception, parts: list[PartReceipt], etag: str | None
     ) -> StoredObject:
         """Return the object if it was committed although ``error`` says it was not."""
         is_refusal = isinstance(error, ClientError) and status_of(error) == 403
@@ -187,11 +215,21 @@ class S3Upload:
             # Without the right to list, S3 answers 403 for what is not there: it does not tell, and
             # the first error says more.
             raise failure from error
-        if found is None or found.bytes != expected_bytes:
+        if found is None or found.bytes != sum(part.bytes for part in parts):
             raise failure from error
-        if expected_etag is not None and found.etag != expected_etag:
-            raise failure from error
-        return found
+        # An ETag that is a proof says all; where it is none, what stands there says it.
+        if (found.etag == etag and not self._is_unproven) or self._reads_back(parts):
+            return found
+        raise failure from error
+
+
+def _sha256_of(body: Any, size: int) -> str:
+    """Read ``size`` bytes and return their digest in hex."""
+    digest = hashlib.sha256()
+    while size and (chunk := body.read(min(size, _READ_BYTES))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest()
 
 
 def _md5(data: bytes | bytearray) -> str:
