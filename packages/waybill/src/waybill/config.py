@@ -79,6 +79,10 @@ class Settings(NotificationSettings, BaseSettings):
     """The encryption to ask for with each object, where a bucket's policy demands that it is."""
     s3_kms_key_id: str | None = None
     """The key of ``aws:kms``; the bucket's own when unset."""
+    s3_checksums: Literal["auto", "always", "never"] = "auto"
+    """Whether SHA-256 goes along as ``x-amz-checksum-sha256`` for storage to compare: until it says
+    that it does not know that (``auto``), ``always`` or ``never``. Without, parts are proven by
+    their ETags, or by reading the file back."""
     s3_prefix: str = "exports"
     """Where keys begin: nothing outside it is ever listed or deleted."""
     storage: str = "s3"

@@ -90,8 +90,11 @@ class ResultCleanup:
         for name in sorted(self._storages, key=lambda name: name != job.storage):
             storage = self._storages[name]
             try:
-                await asyncio.to_thread(storage.delete, manifest_key(job.object_key))
-                await asyncio.to_thread(storage.delete, job.object_key)
+                try:
+                    await asyncio.to_thread(storage.delete, job.object_key)
+                finally:
+                    # Both are asked for, whatever becomes of one: a bucket may keep versions.
+                    await asyncio.to_thread(storage.delete, manifest_key(job.object_key))
                 if await asyncio.to_thread(storage.modified_at, job.object_key) is not None:
                     # It said yes and has it still: the row keeps the key until it is gone.
                     log.warning("export.object_still_there", export_id=str(job.id), storage=name)

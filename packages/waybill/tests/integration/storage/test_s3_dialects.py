@@ -7,13 +7,17 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import botocore.auth
 import httpx
 import pytest
 from botocore.awsrequest import AWSResponse
 
 from waybill.errors import StorageRejected, StorageUnavailable
+from waybill.storage.s3 import signing
 from waybill.storage.s3.storage import S3Storage
 
 PART = os.urandom(5 * 1024 * 1024)
@@ -28,21 +32,29 @@ def send(storage: S3Storage, data: bytes) -> Any:
 
 
 class _Body:
+    def __init__(self, content: bytes = b"") -> None:
+        self.content = content
+
     def stream(self, **_: object) -> list[bytes]:
-        return []
+        return [self.content]
 
 
 def answer(
-    storage: S3Storage, operation: str, status: int, when: Callable[[Any], bool] = lambda _: True
+    storage: S3Storage,
+    operation: str,
+    status: int,
+    when: Callable[[Any], bool] = lambda _: True,
+    code: str = "",
 ) -> list[Any]:
-    """Have an operation answered by ``status`` alone, and return the requests that were."""
+    """Have an operation answered by ``status`` and a code, and return the requests that were."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode() if code else b""
     answered: list[Any] = []
 
     def before_send(request: Any, **_: object) -> AWSResponse | None:
         if not when(request):
             return None
         answered.append(request)
-        return AWSResponse(request.url, status, {}, _Body())
+        return AWSResponse(request.url, status, {}, _Body(body))
 
     storage.client.boto3.meta.events.register(f"before-send.s3.{operation}", before_send)
     return answered
@@ -64,6 +76,119 @@ def test_store_without_conditional_writes_is_looked_at_first(
         send(storage, data[:-1])  # there is one of this name
     assert b"".join(storage.read("file")) == data
     assert sum(map(len, refused)) == 1  # not asked again
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (400, "InvalidRequest")])
+def test_store_that_refuses_checksums_is_asked_without(
+    storage: S3Storage, data: bytes, status: int, code: str
+) -> None:
+    def has_checksum(request: Any) -> bool:
+        return any(name.lower().startswith("x-amz-checksum") for name in request.headers)
+
+    refused = [
+        answer(storage, operation, status, has_checksum, code)
+        for operation in ("PutObject", "CreateMultipartUpload", "UploadPart")
+    ]
+
+    assert send(storage, data).bytes == len(data)
+    storage.put("manifest", SMALL, content_type="application/json")
+    assert b"".join(storage.read("file")) == data
+    # Found out once; 501 may be about the condition that goes along.
+    assert sum(map(len, refused)) == (2 if status == 501 and data is SMALL else 1)
+    storage.delete("file")
+
+    told = S3Storage(dataclasses.replace(storage.options, checksums="always"))
+    answer(told, "PutObject", status, has_checksum, code)
+    answer(told, "CreateMultipartUpload", status, has_checksum, code)
+    with pytest.raises((StorageRejected, StorageUnavailable), match=code):
+        send(told, data)
+
+    never = S3Storage(dataclasses.replace(storage.options, checksums="never"))
+    sent = [
+        answer(never, operation, status, has_checksum, code)
+        for operation in ("PutObject", "CreateMultipartUpload", "UploadPart")
+    ]
+    assert send(never, data).bytes == len(data)
+    assert sum(map(len, sent)) == 0
+
+
+def test_refusal_for_another_reason_is_told_and_checksums_go_on(storage: S3Storage) -> None:
+    refused = answer(storage, "PutObject", 400, code="InvalidRequest")
+
+    with pytest.raises(StorageRejected, match="InvalidRequest"):
+        send(storage, SMALL)
+
+    assert len(refused) == 2
+    with pytest.raises(StorageRejected):
+        send(storage, SMALL)
+    assert "x-amz-checksum-sha256" in refused[2].headers
+
+
+@pytest.fixture
+def versioned(storage: S3Storage) -> S3Storage:
+    """A bucket of its own that keeps versions."""
+    bucket = f"versions-{os.urandom(4).hex()}"
+    boto3 = storage.client.boto3
+    boto3.create_bucket(Bucket=bucket)
+    boto3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return S3Storage(dataclasses.replace(storage.options, bucket=bucket))
+
+
+def versions(storage: S3Storage) -> list[str]:
+    client = S3Storage(storage.options).client
+    found = client.boto3.list_object_versions(Bucket=client.bucket)
+    kept = [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]
+    return [each["Key"].removeprefix(client.prefix) for each in kept]
+
+
+def test_deleting_leaves_no_version(versioned: S3Storage) -> None:
+    send(versioned, SMALL)
+    versioned.put("file", b"another version", content_type="text/csv")
+    versioned.put("file.manifest.json", b"of another key", content_type="application/json")
+    assert len(versions(versioned)) == 3
+
+    versioned.delete("file")
+
+    assert versions(versioned) == ["file.manifest.json"]
+    versioned.delete("file")  # once more, which makes no marker
+    assert versions(versioned) == ["file.manifest.json"]
+
+
+def test_versions_that_stay_are_told(versioned: S3Storage) -> None:
+    send(versioned, SMALL)
+    answer(versioned, "ListObjectVersions", 403, code="AccessDenied")
+
+    for _ in range(2):
+        with pytest.raises(StorageRejected, match="s3:DeleteObjectVersion"):
+            versioned.delete("file")
+
+    assert versioned.find("file") is None
+    # Repeated by every sweep, it does not pile up markers.
+    assert len(versions(versioned)) == 2
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+def test_clock_that_differs_from_storages_costs_nothing(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + ahead
+
+    monkeypatch.setattr(
+        botocore.auth, "get_current_datetime", lambda: Clock.now(UTC).replace(tzinfo=None)
+    )
+    monkeypatch.setattr(signing, "datetime", Clock)
+
+    send(storage, PART)
+    link = storage.presign("file", expires_seconds=30, filename="f.csv", content_type="text/csv")
+
+    assert link is not None
+    assert httpx.get(link).content == PART
+    dated = datetime.strptime(parse_qs(urlsplit(link).query)["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+    assert abs(dated - datetime.now(UTC)) < timedelta(minutes=10)
 
 
 @BOTH_WAYS

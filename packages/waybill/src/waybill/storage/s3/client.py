@@ -1,4 +1,4 @@
-"""boto3's client for one bucket: how it is made, how it signs, and the calls of an upload.
+"""boto3's client for one bucket: how it is made, and the calls of an upload.
 
 It adds the prefix to every key, so that no caller can reach outside of it. Every process makes its
 own client at first use. Answers and errors are boto3's; ``errors.translated`` translates them.
@@ -6,26 +6,33 @@ own client at first use. Answers and errors are boto3's; ``errors.translated`` t
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 import boto3
-import botocore.auth
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from waybill.errors import StorageRejected
 from waybill.storage.base import PartReceipt, StoredObject
+from waybill.storage.s3 import signing
 from waybill.storage.s3.answers import as_base64, etag_of
-from waybill.storage.s3.errors import MISSING_CODES, code_of, status_of, translated
+from waybill.storage.s3.errors import (
+    MISSING_CODES,
+    VERSIONS_STAY,
+    code_of,
+    is_unknown,
+    status_of,
+    translated,
+)
+from waybill.storage.s3.signing import StorageClock
 
-_CHECKSUM_HEADER = "x-amz-checksum-sha256"
-_SIGNER = "waybill-s3v4"
+_FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 
 
@@ -48,6 +55,8 @@ class S3Options:
     """Where links lead, if not to ``endpoint_url``."""
     encryption: Literal["AES256", "aws:kms"] | None = None
     kms_key_id: str | None = field(default=None, repr=False)
+    checksums: Literal["auto", "always", "never"] = "auto"
+    """Whether SHA-256 goes along as ``x-amz-checksum-*``; ``auto``: until they are refused."""
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 60.0
 
@@ -65,9 +74,12 @@ class S3Client:
         self._signer: Any = None
         self._signer_pid = 0
         self._takes_conditions = True
+        self._takes_checksums = options.checksums != "never"
+        self._keeps_versions = False
+        self._clock = StorageClock()
 
     @property
-    def encryption(self) -> dict[str, str]:
+    def encryption(self) -> dict[str, Any]:
         """The arguments of what creates an object by which its encryption is asked for."""
         if self.options.encryption is None:
             return {}
@@ -86,14 +98,21 @@ class S3Client:
         if self._signer is None or self._signer_pid != os.getpid():
             options = dataclasses.replace(self.options, endpoint_url=public)
             with self._lock:
-                self._signer, self._signer_pid = _create_client(options), os.getpid()
+                self._signer = _create_client(options, self._clock)
+                self._signer_pid = os.getpid()
         return self._signer
 
     def call(self, operation: str, key: str, **arguments: Any) -> Any:
         """Call one of boto3's operations on an object."""
-        return getattr(self.boto3, operation)(
-            Bucket=self.bucket, Key=self.prefix + key, **arguments
-        )
+        call = getattr(self.boto3, operation)
+        offset = self._clock.offset
+        try:
+            return call(Bucket=self.bucket, Key=self.prefix + key, **arguments)
+        except ClientError as exc:
+            # The answer said what time it is there, and the next request is dated by that.
+            if status_of(exc) != _FORBIDDEN or self._clock.offset == offset:
+                raise
+        return call(Bucket=self.bucket, Key=self.prefix + key, **arguments)
 
     def pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
         """Yield the pages of one of boto3's listings, below our prefix."""
@@ -102,25 +121,33 @@ class S3Client:
 
     def begin_upload(self, key: str, content_type: str) -> str:
         """Begin a multipart upload and return its id."""
+
+        def arguments(takes_checksums: bool) -> dict[str, Any]:
+            # AWS takes checksums of parts only when the upload was begun with one.
+            return {"ChecksumAlgorithm": "SHA256"} if takes_checksums else {}
+
         with translated("begin an upload"):
-            answer = self.call(
+            answer = self._call_in_dialect(
                 "create_multipart_upload",
                 key,
+                arguments,
                 ContentType=content_type,
                 **self.encryption,
-                # AWS takes checksums of parts only when the upload was begun with one.
-                ChecksumAlgorithm="SHA256",
             )
         return str(answer["UploadId"])
 
-    def put_new(self, key: str, data: bytes, checksum: str, content_type: str) -> dict[str, Any]:
-        """Store an object where there is none yet."""
-        return self._call_for_new(
+    def put(
+        self, key: str, data: bytes, checksum: str, content_type: str, *, is_new: bool
+    ) -> dict[str, Any]:
+        """Store an object in one request; where ``is_new``, only if there is none yet.
+        ``checksum`` is the SHA-256 in base64."""
+        return self._call_in_dialect(
             "put_object",
             key,
+            lambda takes_checksums: {"ChecksumSHA256": checksum} if takes_checksums else {},
+            is_new=is_new,
             Body=data,
             ContentType=content_type,
-            ChecksumSHA256=checksum,
             **self.encryption,
         )
 
@@ -128,57 +155,81 @@ class S3Client:
         self, key: str, upload_id: str, number: int, data: bytes | bytearray, checksum: str
     ) -> dict[str, Any]:
         """Send one part. ``checksum`` is the SHA-256 in base64."""
-        answer: dict[str, Any] = self.call(
+        return self._call_in_dialect(
             "upload_part",
             key,
+            lambda takes_checksums: {"ChecksumSHA256": checksum} if takes_checksums else {},
             UploadId=upload_id,
             PartNumber=number,
             Body=data,
-            ChecksumSHA256=checksum,
         )
-        return answer
 
     def join_parts(self, key: str, upload_id: str, parts: list[PartReceipt]) -> dict[str, Any]:
         """Ask S3 to commit the parts."""
-        listed = [
-            {
-                "PartNumber": part.number,
-                "ETag": f'"{part.etag}"',
-                # Required of an upload that was begun with checksums.
-                "ChecksumSHA256": as_base64(part.sha256),
-            }
-            for part in parts
-        ]
-        return self._call_for_new(
-            "complete_multipart_upload",
-            key,
-            UploadId=upload_id,
-            MultipartUpload={"Parts": listed},
+
+        def arguments(takes_checksums: bool) -> dict[str, Any]:
+            listed = [
+                {
+                    "PartNumber": part.number,
+                    "ETag": f'"{part.etag}"',
+                    # Required of an upload that was begun with checksums.
+                    **({"ChecksumSHA256": as_base64(part.sha256)} if takes_checksums else {}),
+                }
+                for part in parts
+            ]
+            return {"MultipartUpload": {"Parts": listed}}
+
+        return self._call_in_dialect(
+            "complete_multipart_upload", key, arguments, is_new=True, UploadId=upload_id
         )
 
-    def _call_for_new(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
-        """Call what makes an object where there is none: a key belongs to one attempt, so whatever
-        already stands there is not to be replaced."""
-        if self._takes_conditions:
+    def _call_in_dialect(
+        self,
+        operation: str,
+        key: str,
+        by_checksums: Callable[[bool], dict[str, Any]],
+        *,
+        is_new: bool = False,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Call what writes, without what this store turns out not to know.
+
+        ``is_new``: a key belongs to one attempt, so whatever already stands there is not to be
+        replaced. ``by_checksums`` gives the arguments with checksums, and without them.
+        """
+        while True:
+            takes_checksums = self._takes_checksums
+            takes_conditions = is_new and self._takes_conditions
+            if is_new and not takes_conditions and self.find(key) is not None:
+                # Keys are drawn at random, so that looking first is all that can be done, and
+                # enough.
+                raise _already_there(operation)
+            condition = {"IfNoneMatch": "*"} if takes_conditions else {}
             try:
-                answer: dict[str, Any] = self.call(operation, key, IfNoneMatch="*", **arguments)
+                answer: dict[str, Any] = self.call(
+                    operation, key, **by_checksums(takes_checksums), **condition, **arguments
+                )
             except ClientError as exc:
-                if status_of(exc) != _NOT_IMPLEMENTED:
+                if takes_conditions and status_of(exc) == _NOT_IMPLEMENTED:
+                    self._takes_conditions = False
+                elif takes_checksums and self.options.checksums == "auto" and is_unknown(exc):
+                    return self._call_without_checksums(
+                        exc, operation, key, condition | {**by_checksums(False), **arguments}
+                    )
+                else:
                     raise
-                self._takes_conditions = False
             else:
                 return answer
-        # Keys are drawn at random, so that looking first is all that can be done, and enough.
-        if self.find(key) is not None:
-            raise ClientError(
-                {
-                    "Error": {"Code": "PreconditionFailed", "Message": "There is one."},
-                    "ResponseMetadata": {"HTTPStatusCode": 412},
-                },
-                operation,
-            )
-        made: dict[str, Any] = self.call(operation, key, **arguments)
-        return made
+
+    def _call_without_checksums(
+        self, refusal: ClientError, operation: str, key: str, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self.call(operation, key, **arguments)
+        except ClientError:
+            raise refusal from None  # it was about something else
+        self._takes_checksums = False
+        return answer
 
     def find(self, key: str) -> StoredObject | None:
         with translated("look for an object"):
@@ -205,15 +256,32 @@ class S3Client:
         return found
 
     def delete(self, key: str) -> None:
+        """Delete an object, and whatever versions of it a bucket keeps.
+
+        Raises:
+            StorageRejected: versions stay, since these credentials may not delete them.
+        """
         with translated("delete an object"):
+            if not self._keeps_versions or self.find(key) is not None:
+                try:
+                    answer = self.call("delete_object", key)
+                except ClientError as exc:
+                    if code_of(exc) not in MISSING_CODES:
+                        raise
+                    return
+                # Of a bucket that keeps versions, or kept them once: nothing was deleted.
+                self._keeps_versions |= bool(answer.get("DeleteMarker") or answer.get("VersionId"))
+            if not self._keeps_versions:
+                return
             try:
-                self.call(
-                    "delete_object",
-                    key,
-                )
+                for page in self.pages("list_object_versions", key):
+                    for version in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
+                        if version["Key"] == self.prefix + key:
+                            self.call("delete_object", key, VersionId=version["VersionId"])
             except ClientError as exc:
-                if code_of(exc) not in MISSING_CODES:
-                    raise
+                if status_of(exc) == _FORBIDDEN:
+                    raise StorageRejected(VERSIONS_STAY) from exc
+                raise
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         with translated("abort an upload"):
@@ -229,23 +297,22 @@ class S3Client:
         if self._client is None or self._client_pid != os.getpid():
             with self._lock:
                 if self._client is None or self._client_pid != os.getpid():
-                    self._client = _create_client(self.options)
+                    self._client = _create_client(self.options, self._clock)
                     self._client_pid = os.getpid()
         return self._client
 
 
-class _PrehashedS3Auth(botocore.auth.S3SigV4Auth):  # type: ignore[misc]
-    """SigV4 that takes the payload's hash from the checksum header instead of hashing again."""
+def _already_there(operation: str) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": "PreconditionFailed", "Message": "There is one."},
+            "ResponseMetadata": {"HTTPStatusCode": 412},
+        },
+        operation,
+    )
 
-    def payload(self, request: Any) -> str:
-        checksum = request.headers.get(_CHECKSUM_HEADER)
-        if checksum is None:
-            inherited: str = super().payload(request)
-            return inherited
-        return base64.b64decode(checksum).hex()
 
-
-def _create_client(options: S3Options) -> Any:
+def _create_client(options: S3Options, clock: StorageClock) -> Any:
     is_custom = options.endpoint_url is not None
     addressing = options.addressing or ("path" if is_custom else "auto")
     client = boto3.session.Session().client(
@@ -268,10 +335,7 @@ def _create_client(options: S3Options) -> Any:
             user_agent_appid="waybill",
         ),
     )
-    # The name is ours alone, so no other client in the process signs differently for it.
-    botocore.auth.AUTH_TYPE_MAPS[_SIGNER] = _PrehashedS3Auth
-    for operation in ("UploadPart", "PutObject"):
-        client.meta.events.register(f"choose-signer.s3.{operation}", _choose_signer)
+    signing.install(client, clock)
     client.meta.events.register("before-call.s3.UploadPart", _name_part_type)
     return client
 
@@ -281,8 +345,3 @@ def _name_part_type(params: dict[str, Any], **_: object) -> None:
     # upload begins, and AWS ignores this one. SeaweedFS, left to guess, finds text in a part and
     # gzips it, at a third of its CPU time (ADR-0008); and so it does for application/octet-stream.
     params["headers"]["Content-Type"] = "binary/octet-stream"
-
-
-def _choose_signer(signature_version: str, **_: object) -> str | None:
-    # Others (SigV4A, S3 Express) sign in their own way and are left alone.
-    return _SIGNER if signature_version == "s3v4" else None

@@ -8,6 +8,7 @@ where nothing stands.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from waybill.errors import StorageUnavailable
 from waybill.storage.base import HeldPart, StoredObject
+from waybill.storage.s3.answers import as_base64, check_echo, etag_of
 from waybill.storage.s3.client import S3Client
 from waybill.storage.s3.errors import MISSING_CODES, code_of, translated
 from waybill.storage.s3.upload import S3Upload, begin_upload
@@ -72,9 +74,9 @@ class S3Continuation:
         """
         with translated("store an object"):
             try:
-                answer = self._client.call(
-                    "put_object", key, Body=data, ContentType=content_type, IfNoneMatch="*"
-                )
+                checksum = as_base64(hashlib.sha256(data).hexdigest())
+                answer = self._client.put(key, data, checksum, content_type, is_new=True)
+                check_echo(answer, checksum)
             except ClientError as exc:
                 if code_of(exc) not in _TAKEN_CODES:
                     raise
@@ -86,4 +88,4 @@ class S3Continuation:
                 if found is None:
                     raise StorageUnavailable("The manifest was there and is gone.") from exc
                 return found
-        return StoredObject(key, len(data), str(answer["ETag"]).strip('"'))
+        return StoredObject(key, len(data), etag_of(answer))

@@ -32,6 +32,15 @@ _PASSING_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
+# What stores answer to headers and arguments that they do not know.
+_UNKNOWN_CODES = frozenset(
+    {"NotImplemented", "InvalidRequest", "InvalidArgument", "UnsupportedArgument", "MalformedXML"}
+)
+VERSIONS_STAY = (
+    "The bucket keeps versions, and these credentials may not delete them: what was deleted can "
+    "still be read by whoever may read versions. Allow s3:ListBucketVersions and "
+    "s3:DeleteObjectVersion, or use a bucket without versions."
+)
 _REMEDIES = {
     "AccessDenied": "Allow the credentials s3:PutObject, GetObject, DeleteObject, ListBucket, "
     "AbortMultipartUpload and ListBucketMultipartUploads.",
@@ -54,6 +63,11 @@ def code_of(error: vendor.ClientError) -> str:
 def status_of(error: vendor.ClientError) -> int:
     metadata: dict[str, Any] = error.response.get("ResponseMetadata", {})
     return int(metadata.get("HTTPStatusCode", 0))
+
+
+def is_unknown(error: vendor.ClientError) -> bool:
+    """Return whether a store may have refused a request for something it does not know."""
+    return status_of(error) == 501 or (status_of(error) == 400 and code_of(error) in _UNKNOWN_CODES)
 
 
 def translate(error: Exception, action: str) -> RunError:

@@ -71,6 +71,7 @@ class S3Storage:
                 ),
                 encryption=settings.s3_encryption,
                 kms_key_id=settings.s3_kms_key_id,
+                checksums=settings.s3_checksums,
             )
         )
 
@@ -80,14 +81,7 @@ class S3Storage:
     def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         with translated("store an object"):
-            answer = self.client.call(
-                "put_object",
-                key,
-                Body=data,
-                ContentType=content_type,
-                ChecksumSHA256=checksum,
-                **self.client.encryption,
-            )
+            answer = self.client.put(key, data, checksum, content_type, is_new=False)
         check_echo(answer, checksum)
         return StoredObject(key, len(data), etag_of(answer))
 

@@ -92,7 +92,7 @@ class S3Upload:
         checksum = as_base64(sha256)
         for sending in range(1, _SENDINGS + 1):
             try:
-                answer = self._client.put_new(self.key, data, checksum, self._content_type)
+                answer = self._client.put(self.key, data, checksum, self._content_type, is_new=True)
                 etag = etag_of(answer)
             except (ClientError, BotoCoreError, StorageUnavailable) as exc:
                 try:
