@@ -17,7 +17,7 @@ EXAMPLES ?= 100
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos hostile whole mutants lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos hostile whole museum mutants lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ hostile: $(VENV)/.dev ## Export random hostile schemas in every format (EXAMPLES
 
 whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=1), and hold each file against what was committed
 	$(BIN)/python -m waybill.local.faults.whole --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+museum: $(VENV)/.dev ## Replay public complaints about exports, on real servers, a line each (docs/museum.md)
+	$(BIN)/python -m packages.waybill.tests.museum
 
 mutants: $(VENV)/.dev ## Change promises' code in one place at a time and see the tests notice (ARGS="quota --minutes 10")
 	PYTHONPATH=benchmarks $(BIN)/python -m mutants $(ARGS)

@@ -1,0 +1,1 @@
+"""Public complaints about exports, replayed on waybill."""
