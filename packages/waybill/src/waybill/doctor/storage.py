@@ -163,7 +163,7 @@ class _S3Examination:
 
     def _put(self) -> Any:
         checksum = base64.b64encode(hashlib.sha256(_SMALL).digest()).decode()
-        return self._client.put_new(self._key, _SMALL, checksum, "text/plain")
+        return self._client.put(self._key, _SMALL, checksum, "text/plain", is_new=True)
 
     def _link(self) -> Iterator[Finding]:
         """Follow a link as a client would, from here."""
