@@ -14,10 +14,10 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from waybill.api.health import check
 from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.config import Settings
+from waybill.doctor.readiness import readiness
 from waybill.errors import ConfigurationError
 from waybill.jobs.changes import ExportChanges
 from waybill.local.faults.poolers import pgbouncer
@@ -68,7 +68,7 @@ async def test_pooler_by_transaction_is_enough_for_everything(
         await asyncio.gather(*(look() for _ in range(6)))
         lease = await claimed(services.leases, jobs[1])
         assert lease.attempt == 1
-        assert (await check(services))["database"] == "ok"
+        assert (await readiness(services)).checks["database"] == "ok"
     storage = DatabaseStorage(DatabaseOptions(pooled))
     storage.put("a/b", b"bytes", content_type="text/csv")
     assert b"".join(storage.read("a/b")) == b"bytes"
@@ -130,7 +130,7 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_found(
     there = at(settings, several)
     migrate(there)
     async with Services(there, catalog=catalog) as services:
-        assert (await check(services))["database"] == "ok"
+        assert (await readiness(services)).checks["database"] == "ok"
 
 
 async def test_options_of_the_url_hold_for_service_and_migrations(
@@ -148,7 +148,7 @@ async def test_options_of_the_url_hold_for_service_and_migrations(
                     name: (await connection.execute(text(f"SHOW {name}"))).scalar_one()
                     for name in ("search_path", "statement_timeout", "lock_timeout")
                 }
-            assert (await check(services))["database"] == "ok"
+            assert (await readiness(services)).checks["database"] == "ok"
         with psycopg.connect(dsn) as connection:
             found = connection.execute("SELECT to_regclass('theirs.export_jobs')::text").fetchone()
     assert shown == {"search_path": "theirs", "statement_timeout": "9s", "lock_timeout": "5s"}
