@@ -110,12 +110,12 @@ def _made_by_others(module: PythonModule, scope: ast.ClassDef, seen: set[str]) -
 
 def _validated(scope: ast.ClassDef, name: str) -> Iterator[Way]:
     """Pydantic's validators see defaults only when told to; those of a model see them all."""
-    told = {
-        word
+    is_told = any(
+        (isinstance(node, ast.keyword) and node.arg in ("validate_default", "always"))
+        # As a key of a dictionary; "always" is a word that settings know for other things.
+        or (isinstance(node, ast.Constant) and node.value == "validate_default")
         for node in ast.walk(scope)
-        for word in (getattr(node, "arg", None), getattr(node, "value", None))
-        if isinstance(word, str)
-    }
+    )
     for item in scope.body:
         for decorator in getattr(item, "decorator_list", []):
             call = decorator if isinstance(decorator, ast.Call) else None
@@ -123,7 +123,7 @@ def _validated(scope: ast.ClassDef, name: str) -> Iterator[Way]:
             if kind not in _VALIDATORS:
                 continue
             fields = {a.value for a in (call.args if call else []) if isinstance(a, ast.Constant)}
-            if fields & {name, "*"} and told & {"validate_default", "always"}:
+            if fields & {name, "*"} and is_told:
                 yield Way(item.lineno, f"a validator may replace {name}")
     for node in ast.walk(scope):
         if (

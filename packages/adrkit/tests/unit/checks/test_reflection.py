@@ -80,6 +80,8 @@ def test_attribute_that_others_may_make_is_an_error(
         ("C.x", "class C(C):\n    x = 3\n"),
         ("C.x", "class C(BaseModel):\n    x: int = 3\n"
                 "    @field_validator('x')\n    def f(cls, v): return v\n"),
+        ("C.x", "class C(BaseModel):\n    x: int = 3\n    y: str = 'always'\n"
+                "    @field_validator('x')\n    def f(cls, v): return v\n"),
         ("C.x", "class C(BaseSettings):\n    x: int = 3\n"),
     ],
 )  # fmt: skip
