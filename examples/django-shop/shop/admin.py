@@ -24,7 +24,7 @@ class CustomerAdmin(ExportMixin, admin.ModelAdmin):  # waybill
 class OrderAdmin(ExportMixin, admin.ModelAdmin):  # waybill
     list_display = ("id", "customer", "status", "total")
     list_filter = ("status", "customer__country")
-    search_fields = ("customer__name", "products__name")
+    search_fields = ("products__name",)
     list_select_related = ("customer",)
 
     def get_queryset(self, request):

@@ -13,12 +13,12 @@ from typing import Any, Literal, get_args
 from psycopg import sql
 
 from waybill.catalog import Column, ExportType
-from waybill.catalog.comparisons import Comparisons
+from waybill.catalog.comparisons import BUILTIN, Comparisons
 from waybill.catalog.filters import STORED_AS, filters_json, read_filters, read_timestamptz
 from waybill.catalog.scope import Parameter
 from waybill.catalog.selection import OPTION, Selection
 from waybill.catalog.where import where_clause
-from waybill.errors import InvalidOption, UnknownFilter, ValuesForgotten
+from waybill.errors import InvalidOption, SourceRejected, UnknownFilter, ValuesForgotten
 from waybill.formats import get_encoder, read_options
 from waybill.formats.formula_guard import needs_guard
 from waybill.formats.plan import FormatOptions
@@ -145,11 +145,14 @@ class ExportRequest:
 
         Raises:
             UnknownFilter, InvalidFilter, InvalidOption: the catalog has changed since.
+            SourceRejected: the source would compare otherwise than the program did.
             ValuesForgotten: no condition is left, and no condition means every row.
         """
         if self.is_forgotten:
             raise ValuesForgotten
         since = self._since(export_type)
+        if self.selection is not None:
+            _check_compared(self.selection, export_type, comparisons or {})
         return where_clause(
             scope=export_type.scope,
             principal=principal,
@@ -253,6 +256,27 @@ class ExportRequest:
             raise InvalidOption(
                 "since", 'give a time with its offset, like "2026-05-01T12:00:00Z"'
             ) from exc
+
+
+def _check_compared(
+    chosen: Selection, export_type: ExportType, comparisons: Mapping[str, Comparisons]
+) -> None:
+    """Make sure that the columns a program's query compares are compared as in the program: it
+    writes ``=``, and where that lies in an extension's schema, that schema has to be searched.
+
+    Raises:
+        SourceRejected: it is not, or a cast that somebody made would decide.
+    """
+    searched = {"pg_catalog", *export_type.search_path}
+    for name in chosen.compares:
+        compared = comparisons.get(name, BUILTIN)
+        compared.operator("=")
+        schema = compared.operators["="][0]
+        if schema not in searched:
+            raise SourceRejected(
+                f"Rows of {export_type.name!r} are chosen by {name!r}, whose type compares as an "
+                f"extension says. Name its schema in search_path: {schema!r}."
+            )
 
 
 def rows_of(export_type: ExportType) -> str | None:

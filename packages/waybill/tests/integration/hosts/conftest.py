@@ -16,6 +16,7 @@ import pytest
 
 from waybill.bootstrap.everything import Services
 from waybill.config import Settings, load_settings
+from waybill.jobs.attempts import ExportAttempt
 from waybill.jobs.job import ExportJob
 from waybill.local.service_stack import settings_of
 from waybill.local.stack import LocalStack
@@ -103,6 +104,10 @@ class Project:
                 return outcome, job, data
 
         return asyncio.run(work())
+
+    def attempts(self, export_id: UUID) -> list[ExportAttempt]:
+        """Return an export's attempts, as its operators see them."""
+        return list(self.host.run(self.host.parts.repository.attempts_of(export_id)))
 
 
 @pytest.fixture

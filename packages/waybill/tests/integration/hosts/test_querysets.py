@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -224,6 +225,18 @@ def test_column_of_another_type_than_postgresqls_own_is_refused(shop: str) -> No
         people.select_rows("odd_person", Person.objects.filter(email="Ann"))
     told = Catalog.from_django(Export(Person, options={"search_path": ("extensions",)}))
     assert told.select_rows("odd_person", Person.objects.filter(email="Ann")) is not None
+
+
+def test_column_that_the_source_compares_otherwise_is_refused_when_it_is_read(shop: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA extensions")
+        cursor.execute("CREATE EXTENSION citext SCHEMA extensions")
+        cursor.execute("ALTER TABLE shop_order ALTER status TYPE extensions.citext")
+    request = stored(catalog.select_rows("orders", O.filter(status="PAID")))
+    with pytest.raises(SourceRejected, match="search_path: 'extensions'"):
+        keys(shop, request)
+    searched = Catalog([replace(catalog["orders"], search_path=("extensions",))])
+    assert len(keys(shop, request, types=searched)) == ORDERS / 3
 
 
 def test_models_are_read_as_they_are() -> None:
