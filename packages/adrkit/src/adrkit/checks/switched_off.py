@@ -17,7 +17,8 @@ _SKIPPING_CALLS = {"pytest.skip", "pytest.xfail", "self.skipTest", "cls.skipTest
 _SKIPPING_ERRORS = {"unittest.SkipTest", "unittest.case.SkipTest", "pytest.skip.Exception",
                     "pytest.xfail.Exception"}  # fmt: skip
 _SETUPS = {"setUp", "setUpClass", "asyncSetUp", "setup_method", "setup_class", "setup",
-           "setup_module", "setUpModule", "setup_function"}  # fmt: skip
+           "setup_module", "setUpModule", "setup_function",
+           "pytest_runtest_setup", "pytest_runtest_call"}  # fmt: skip
 _MARKING = {"pytestmark.append", "pytestmark.extend"}
 _SKIP_MARKS = {"pytest.mark.skip", "pytest.mark.xfail", "unittest.skip", "unittest.expectedFailure"}
 _EXITS = {"sys.exit", "exit", "quit", "os._exit", "os.abort"}
@@ -182,7 +183,7 @@ def why_switched_off(module: PythonModule, names: Sequence[str]) -> str:
             return f"stands in a file that {reason}"
     if reason := tests.skips(tree.body) or _ends(tests, tree.body):
         return f"stands in a file that {reason}"
-    if _says_no_test(tree.body) or (reason := _setups(tests, tree.body)):
+    if _says_no_test(tree.body) or (reason := setups_of(tests, tree.body)):
         return f"stands in a file that {reason or 'says __test__ = False'}"
     for depth in range(1, len(names)):
         owner = module.class_of(".".join(names[:depth]))
@@ -218,7 +219,7 @@ def _of_class(tests: TestModule, node: ast.ClassDef, depth: int = 0) -> str:
     built = any(isinstance(n, _Function) and n.name in ("__init__", "__new__") for n in node.body)
     if built and not any("TestCase" in tests.full_name(base) for base in node.bases):
         return "has a constructor, so that pytest does not collect it"
-    if reason := _setups(tests, node.body):
+    if reason := setups_of(tests, node.body):
         return reason
     if _is_switched_off_later(tests.module.tree, [node.name, "-"]):
         return "has __test__ set to False"
@@ -232,7 +233,7 @@ def _of_class(tests: TestModule, node: ast.ClassDef, depth: int = 0) -> str:
     return ""
 
 
-def _setups(tests: TestModule, body: Sequence[ast.stmt]) -> str:
+def setups_of(tests: TestModule, body: Sequence[ast.stmt]) -> str:
     """A setup or automatic fixture that always skips."""
     for node in body:
         if not isinstance(node, _Function):

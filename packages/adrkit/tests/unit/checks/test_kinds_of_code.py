@@ -178,7 +178,7 @@ LOOP = LOOP
 UNKNOWN = nothing_of_ours
 DOUBLE0 = "xxxxxxxxxxxxxxxx"
 DOUBLE1 = DOUBLE0 + DOUBLE0
-class Settings(BaseSettings):
+class Settings(BaseModel):
     retries: int = Field(RETRIES, ge=1)
     named: int = Field(default=4)
     listed: list = field(default_factory=list)
@@ -247,17 +247,18 @@ def test_setting_that_would_double_without_end_is_refused(check: Checked, write:
 TESTS = """
 import pytest
 @pytest.mark.parametrize("x", [1])
-def test_one(x): ...
+def test_one(x): assert x
 @pytest.mark.faults
 class TestKill:
+    @pytest.mark.asyncio
     @pytest.mark.slow(reason="x")
-    async def test_worker(self): ...
+    async def test_worker(self): assert await kill()
 @pytest.mark.skip(reason="flaky")
 def test_off(): ...
 @pytest.mark.xfail
 def test_hopeless(): ...
 @pytest.mark.xfail(sys.platform == "win32", reason="on this platform")
-def test_conditional(): ...
+def test_conditional(): assert f()
 helper = 1
 """
 

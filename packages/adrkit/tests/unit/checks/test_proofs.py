@@ -294,7 +294,7 @@ RUNS = {
     "xfail under a condition": f"import pytest\n@pytest.mark.xfail(windows, reason='x')\n{_TEST}",
     "skip under a condition":
         f"import pytest\ndef test_x():\n    if a:\n        pytest.skip('')\n{_BODY}",
-    "importorskip": f"import pytest\npytest.importorskip('numpy')\n{_TEST}",
+    "importorskip of what ships": f"import pytest\npytest.importorskip('sqlite3')\n{_TEST}",
     "return at the end": f"def test_x():\n{_BODY}    return\n",
     "another's skip": f"import pytest\n@pytest.mark.skip\ndef test_y():\n    pass\n{_TEST}",
     "own skip function": f"def skip(x):\n    return x\n@skip\n{_TEST}",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from adrkit.checks.certainty import doubts_of
 from adrkit.checks.context import CheckContext
+from adrkit.checks.environment import is_from_environment
 from adrkit.checks.kinds.comparison import compared
 from adrkit.checks.literals import value_of
 from adrkit.checks.operators import ABSENT, Operator, shown
@@ -22,16 +23,18 @@ class SettingCheck:
     Defaults written as ``Field(3, ge=1)`` or ``field(default=3)`` are 3; names are followed within
     the file. The value must be certain: another binding of the name, a condition around it,
     ``del``, ``global``, a star import behind it, ``setattr``, ``globals()`` or a change in place is
-    an error.
+    an error. So are fields of pydantic's ``BaseSettings``, which the environment sets, unless the
+    check says ``default = true``: then it is about what holds where nothing is set.
     """
 
     file: str
     attribute: str
     operator: Operator
     value: Any
+    default: bool = False
 
     kind: ClassVar[str] = "setting"
-    location_keys: ClassVar[frozenset[str]] = frozenset({"file", "attribute"})
+    location_keys: ClassVar[frozenset[str]] = frozenset({"file", "attribute", "default"})
 
     @classmethod
     def read(cls, table: CheckTable) -> Self:
@@ -40,7 +43,7 @@ class SettingCheck:
             raise table.problem(
                 f"{attribute!r} is no name like `LIMIT` or `Class.limit`", "attribute"
             )
-        return cls(file, attribute, *table.operator())
+        return cls(file, attribute, *table.operator(), table.flag("default"))
 
     @property
     def title(self) -> str:
@@ -71,6 +74,12 @@ class SettingCheck:
             value, line = value_of(module, self.attribute)
         except MissingEvidence as error:
             raise MissingEvidence(str(error), error.evidence or Evidence(self.file)) from error
+        if not self.default and is_from_environment(context, module, self.attribute):
+            raise CannotEvaluate(
+                f"the environment may set {self.attribute}, whatever the file says; for what holds "
+                "where nothing is set, say `default = true`",
+                Evidence(self.file, line),
+            )
         return compared(
             context, self.operator, value, self.value, self.attribute, Evidence(self.file, line)
         )

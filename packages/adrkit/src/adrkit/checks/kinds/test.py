@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from adrkit.checks.certainty import bindings_of
+from adrkit.checks.collected import why_not_run
 from adrkit.checks.context import CheckContext
+from adrkit.checks.hollow import why_hollow
 from adrkit.checks.kinds.symbol import ELSEWHERE
 from adrkit.checks.python_module import PythonModule
 from adrkit.checks.switched_off import TestModule, why_switched_off
@@ -29,7 +31,10 @@ class TestCheck:
 
     ``marker``: the test, its class or its file must carry this marker. A test that is skipped or
     expected to fail without a condition, that says ``__test__ = False`` or begins with a
-    ``return`` proves nothing: violated. One whose name is bound again is an error.
+    ``return`` proves nothing: violated. So does one that does nothing, swallows what it asserts
+    or is ``async`` without a plugin that runs it, also where a mark of another file or
+    ``conftest.py`` is the reason. One whose name is bound again, or that ``importorskip`` may
+    skip, is an error.
     """
 
     __test__ = False  # not itself a test class, whatever pytest thinks of its name
@@ -70,7 +75,12 @@ class TestCheck:
             raise CannotEvaluate(
                 f"{self.title} is no test: pytest collects names that begin with test", where
             )
-        if reason := why_switched_off(module, self.names):
+        reason = (
+            why_switched_off(module, self.names)
+            or why_hollow(TestModule(module), node)
+            or why_not_run(context, module, self.names, node)
+        )
+        if reason:
             return violated(f"{self.title} {reason} and proves nothing", where)
         if self.marker and self.marker not in self._marks(module, node):
             return violated(f"{self.title} does not carry the marker {self.marker}", where)
