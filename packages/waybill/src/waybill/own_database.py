@@ -3,7 +3,8 @@
 A pooler that lends a server's connection per transaction refuses what is said at the start of a
 connection (``options``), gives what is set for a session to other clients, and knows nothing of
 statements that were prepared on another connection. So nothing of ours lasts longer than a
-transaction: bounds and the search path are ``SET LOCAL``, and nothing is prepared.
+transaction: bounds and the search path are ``SET LOCAL``, and nothing is prepared; but where the
+server itself has accepted the connection (``bootstrap.own_engine``).
 
 All that is ours lies in one schema, so that it can live in a database that others have too: what
 begins a transaction says where its names are found, and what runs outside one is qualified.
@@ -121,11 +122,24 @@ def schema_of(dsn: str) -> str | None:
         return None
 
 
-def opening(dsn: str, schema: str, *, statement_timeout_ms: int, lock_timeout_ms: int) -> str:
-    """Return what begins a transaction: where names are found, and ``bounds``."""
-    limits = bounds(dsn, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
+def opening(
+    dsn: str,
+    schema: str,
+    *,
+    statement_timeout_ms: int,
+    lock_timeout_ms: int,
+    is_local: bool = True,
+) -> str:
+    """Return what begins a transaction (or, unless ``is_local``, a session): where names are found,
+    and ``bounds``."""
+    limits = bounds(
+        dsn,
+        statement_timeout_ms=statement_timeout_ms,
+        lock_timeout_ms=lock_timeout_ms,
+        is_local=is_local,
+    )
     # pg_temp is named so that it is searched last; pg_catalog is first unless it is named.
-    path = f"SET LOCAL search_path = {check_schema(schema)}, pg_temp"
+    path = f"SET {_scope(is_local)} search_path = {check_schema(schema)}, pg_temp"
     if _SEARCH_PATH.search(_options(dsn)) and schema == schema_of(dsn):
         return limits  # the URL says so already
     return f"{path}; {limits}" if limits else path
@@ -135,11 +149,17 @@ def _options(dsn: str) -> str:
     return str(conninfo_to_dict(dsn).get("options") or "")
 
 
-def bounds(dsn: str, *, statement_timeout_ms: int, lock_timeout_ms: int) -> str:
-    """Return what begins a transaction: bounds for its statements, unless the URL's ``options`` set
-    them."""
-    theirs = _options(dsn)
+def _scope(is_local: bool) -> str:
+    return "LOCAL" if is_local else "SESSION"
+
+
+def bounds(
+    dsn: str, *, statement_timeout_ms: int, lock_timeout_ms: int, is_local: bool = True
+) -> str:
+    """Return what begins a transaction (or, unless ``is_local``, a session): bounds for its
+    statements, unless the URL's ``options`` set them."""
+    theirs, scope = _options(dsn), _scope(is_local)
     values = {"statement_timeout": statement_timeout_ms, "lock_timeout": lock_timeout_ms}
     return "; ".join(
-        f"SET LOCAL {name} = {value:d}" for name, value in values.items() if name not in theirs
+        f"SET {scope} {name} = {value:d}" for name, value in values.items() if name not in theirs
     )

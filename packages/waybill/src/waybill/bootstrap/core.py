@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import Self
 
 from celery import Celery
-from sqlalchemy import Connection, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import text
 
 from waybill.audit.audit import AuditLog
+from waybill.bootstrap.own_engine import create_engine
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.jobs.broker import read_address
@@ -20,7 +20,6 @@ from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
 from waybill.notify.notifications import build_outbox
-from waybill.own_database import connection_arguments, opening
 
 
 class CoreParts:
@@ -73,31 +72,3 @@ class CoreParts:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def create_engine(settings: Settings) -> AsyncEngine:
-    """Return the engine of waybill's own database."""
-    engine = create_async_engine(
-        # What SQLAlchemy reads of a URL is less than libpq does: several hosts, for one.
-        "postgresql+psycopg://",
-        pool_size=10,
-        max_overflow=10,
-        # A restart of the database must not fail the first request after it.
-        pool_pre_ping=True,
-        connect_args=connection_arguments(settings.database_dsn, application_name="waybill"),
-    )
-    # Our own statements are small; one that waits is a fault to see, not to sit out.
-    begin = opening(
-        settings.database_dsn,
-        settings.own_schema,
-        statement_timeout_ms=15_000,
-        lock_timeout_ms=5_000,
-    )
-
-    def prepare(connection: Connection) -> None:
-        # Without a transaction nothing would last; what is said there names its schema.
-        if begin and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql(begin)
-
-    event.listen(engine.sync_engine, "begin", prepare)
-    return engine

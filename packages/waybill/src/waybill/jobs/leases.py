@@ -25,6 +25,7 @@ from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
 from waybill.jobs.rows import (
     JOB_COLUMNS,
     JobListener,
+    alone,
     attempt_of,
     change,
     end_attempt,
@@ -78,6 +79,7 @@ class LeaseRepository:
         turns: Turns | None = None,
     ) -> None:
         self._engine = engine
+        self._alone = alone(engine)
         self._listeners = listeners
         self._turns = turns or Turns(engine)
 
@@ -142,7 +144,7 @@ class LeaseRepository:
         statement = _held(lease).values(
             lease_expires_at=func.now() + seconds(lease_seconds), **_figures(progress)
         )
-        async with self._engine.begin() as connection:
+        async with self._alone.begin() as connection:
             return (await connection.execute(statement)).rowcount > 0
 
     # -- the ends of an attempt -------------------------------------------------------------------

@@ -38,6 +38,7 @@ from waybill.jobs.reach import Reach
 from waybill.jobs.rows import (
     JOB_COLUMNS,
     JobListener,
+    alone,
     attempt_of,
     change,
     end_attempt,
@@ -80,6 +81,7 @@ class ExportRepository:
 
     def __init__(self, engine: AsyncEngine, *, listeners: Sequence[JobListener] = ()) -> None:
         self._engine = engine
+        self._alone = alone(engine)
         self._listeners = listeners
 
     @property
@@ -118,14 +120,14 @@ class ExportRepository:
 
     async def find(self, export_id: UUID) -> ExportJob | None:
         """Return the job, or ``None``."""
-        async with self._engine.connect() as connection:
+        async with self._alone.connect() as connection:
             result = await connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == export_id))
             row = result.mappings().one_or_none()
             return None if row is None else job_of(row)
 
     async def find_manifest(self, export_id: UUID) -> dict[str, Any] | None:
         """Return the manifest of a job that has, or had, a file."""
-        async with self._engine.connect() as connection:
+        async with self._alone.connect() as connection:
             found: dict[str, Any] | None = await connection.scalar(
                 select(jobs.c.manifest).where(jobs.c.id == export_id)
             )
@@ -134,7 +136,7 @@ class ExportRepository:
     async def find_many(self, export_ids: Collection[UUID]) -> Mapping[UUID, ExportJob]:
         """Return the jobs by id, in one statement; those that do not exist are missing."""
         statement = select(*JOB_COLUMNS).where(jobs.c.id.in_(export_ids))
-        async with self._engine.connect() as connection:
+        async with self._alone.connect() as connection:
             found = [job_of(row) for row in (await connection.execute(statement)).mappings()]
         return {job.id: job for job in found}
 
@@ -365,7 +367,7 @@ class ExportRepository:
             return (await connection.execute(statement)).rowcount
 
     async def _execute(self, statement: Update) -> bool:
-        async with self._engine.begin() as connection:
+        async with self._alone.begin() as connection:
             return (await connection.execute(statement)).rowcount > 0
 
 

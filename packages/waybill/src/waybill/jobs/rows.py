@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from sqlalchemy import Update, func, null, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, Cause, ExportAttempt
 from waybill.jobs.job import ExportJob, ExportStatus, sources_of
 from waybill.jobs.tables import export_attempts as attempts
 from waybill.jobs.tables import export_jobs as jobs
+
+COMMITS_ALONE: Final = "waybill_commits_alone"
+"""Option of statements that must be over when they are answered, pooler or not: no frame at all."""
 
 JOB_COLUMNS = [jobs.c[field.name] for field in fields(ExportJob)]
 
@@ -58,6 +61,12 @@ def move(target: ExportStatus) -> Update:
             updated_at=func.now(),
         )
     )
+
+
+def alone(engine: AsyncEngine) -> AsyncEngine:
+    """Return an engine for transactions of one statement, which needs no frame around it.
+    ``begin`` one that writes, ``connect`` for one that reads: behind a pooler there is a frame."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 async def change(connection: AsyncConnection, statement: Update) -> ExportJob | None:

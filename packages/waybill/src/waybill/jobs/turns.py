@@ -38,7 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.catalog import Catalog
 from waybill.jobs.job import ExportJob
-from waybill.jobs.rows import JOB_COLUMNS, job_of, seconds
+from waybill.jobs.rows import COMMITS_ALONE, JOB_COLUMNS, alone, job_of, seconds
 from waybill.own_database import SCHEMA
 
 _REMEMBERED: Final = timedelta(hours=1)
@@ -110,7 +110,7 @@ class Turns:
         *,
         schema: str = SCHEMA,
     ) -> None:
-        self._engine = engine
+        self._engine = alone(engine).execution_options(**{COMMITS_ALONE: True})
         self.limits = limits or RunningLimits()
         functions = getattr(func, schema)
         claimed = functions.claim_fairest_export(*_CLAIM_OF, *_LIMITS).table_valued(
@@ -176,4 +176,4 @@ class Turns:
             await connection.execute(self._tidy)
 
     def _autocommit(self) -> AsyncConnection:
-        return self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        return self._engine.connect()

@@ -111,6 +111,8 @@ class NotificationOutbox:
             for endpoint in self._subscriptions.endpoints
             if event in endpoint.events
         ]
+        if not statements:
+            return False
         return await self._guarded(connection, statements, job.id)
 
     # -- in the scheduler -------------------------------------------------------------------------
