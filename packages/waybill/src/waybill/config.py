@@ -9,6 +9,7 @@ import ipaddress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -106,6 +107,18 @@ class Settings(NotificationSettings, BaseSettings):
     ``X-Forwarded-Proto`` and ``X-Forwarded-Prefix`` are believed; nobody's by default."""
     docs: bool = False
     """Whether ``/docs``, a page to try the API out, is served. ``/openapi.json`` always is."""
+    sign_in_url: HttpUrl | None = None
+    """Where your application signs people in: the pages lead there, with ``?next=`` and the page
+    that was wanted, for the portal link to name."""
+    portal_link_seconds: float = Field(300.0, gt=0, le=86_400)
+    """How long a portal link may wait for the person it signs in; it opens the pages once."""
+    session_hours: float = Field(8.0, gt=0, le=720)
+    """How long a session of the pages lasts, whatever is done in it."""
+    session_idle_minutes: float = Field(60.0, gt=0)
+    """How long it lasts when nothing is done in it."""
+    element_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of pages (``https://app.example.com``) that may use ``<waybill-export>`` and call the
+    API from a browser, with a token of their own; no others may."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """A longer request is refused with 413."""
     head_seconds: float = Field(10.0, gt=0)
@@ -280,7 +293,7 @@ class Settings(NotificationSettings, BaseSettings):
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", "element_origins", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -291,6 +304,15 @@ class Settings(NotificationSettings, BaseSettings):
     @classmethod
     def _check_schema(cls, value: str | None) -> str | None:
         return None if value is None else check_schema(value)
+
+    @field_validator("element_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            parts = urlsplit(each)
+            if parts.scheme not in {"http", "https"} or each != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError("give origins like https://app.example.com, without a path")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

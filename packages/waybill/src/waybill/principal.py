@@ -15,6 +15,8 @@ ADMIN: Final = "exports:admin"
 """Administers the own tenant; where nobody has a tenant, everything."""
 ALL_TENANTS: Final = "exports:all-tenants"
 """Widens ``ADMIN`` to every tenant. Alone it opens nothing."""
+PORTAL: Final = "exports:portal"
+"""Makes links that sign one person in to the pages, with no more rights than the maker has."""
 
 # OpenID Connect Core, section 2: ``sub`` has at most 255 characters.
 MAX_IDENTIFIER_CHARACTERS: Final = 255

@@ -25,7 +25,7 @@ PARTS: dict[type[CoreParts], set[str]] = {
     ApiParts: PROCESS
     | KEEPING
     | {"access", "administration", "changes", "dead_letters", "delivery", "exports", "quotas"}
-    | {"source", "streams"},
+    | {"operations", "portal_links", "sessions", "source", "streams"},
     WorkerParts: PROCESS | {"adoption", "runner", "source"},
     SchedulerParts: PROCESS | KEEPING | {"adoption", "mover", "orphans", "sweeper"},
     DeliveryParts: CORE | {"notifications"},

@@ -22,7 +22,7 @@ from waybill.audit.audit import bind_client
 from waybill.catalog.model import PERSONAL_DATA_SCOPE
 from waybill.config import Settings
 from waybill.errors import AuthenticationRequired, ConfigurationError
-from waybill.principal import ADMIN, ALL_TENANTS, READ, REQUEST, Principal
+from waybill.principal import ADMIN, ALL_TENANTS, PORTAL, READ, REQUEST, Principal
 
 # auto_error off: a missing header is answered by our own problem, not by a bare 403.
 _bearer = HTTPBearer(
@@ -62,7 +62,7 @@ class DevelopmentTokenAuthenticator:
             raise AuthenticationRequired("the bearer token is not valid")
         return Principal(
             self._subject,
-            scopes=frozenset({REQUEST, READ, ADMIN, ALL_TENANTS, PERSONAL_DATA_SCOPE}),
+            scopes=frozenset({REQUEST, READ, ADMIN, ALL_TENANTS, PORTAL, PERSONAL_DATA_SCOPE}),
             authenticated_at=datetime.now(UTC),
         )
 

@@ -6,8 +6,10 @@ import contextlib
 import errno
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from waybill.api.addresses import TrustedProxies
 from waybill.api.app import create_app
@@ -24,8 +26,14 @@ log = get_logger(__name__)
 _OPEN_FILES = 65_536
 
 
-def serve(settings: Settings, *, host: str, port: int) -> None:
-    """Serve until told to stop.
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    extend: Callable[[FastAPI], None] | None = None,
+) -> None:
+    """Serve until told to stop; ``extend`` adds to the application before it starts.
 
     Raises:
         ConfigurationError: the address cannot be listened on, or the settings do not hold.
@@ -33,6 +41,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     services = ApiParts(settings)
     refuse_cluster(create_celery(settings))
     app = create_app(services)
+    if extend is not None:
+        extend(app)
     _allow_many_connections()
     listener = _listen(host, port)
     serve_metrics(settings)

@@ -56,6 +56,10 @@ class AuditAction(StrEnum):
     REPLAYED = "replayed"
     AUDITED = "audited"
     """Read the trail itself."""
+    LINKED = "linked"
+    """Made a link that signs somebody in."""
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
 
 
 class AuditOutcome(StrEnum):

@@ -12,12 +12,15 @@ from waybill.jobs.dead_letters import DeadLetters
 from waybill.requests.access import Access
 from waybill.requests.admin import ExportAdministration
 from waybill.requests.dry_runs import FairPlaces
+from waybill.requests.overview import OperationsView
 from waybill.requests.preview import ExportPreviewer
 from waybill.requests.quota import QuotaPolicy
 from waybill.requests.service import ExportService
 from waybill.requests.source_columns import SourceColumns
 from waybill.results.delivery import DownloadPolicy, ResultDelivery
 from waybill.run.streams import ExportStreams
+from waybill.sessions.portal_links import PortalLinks
+from waybill.sessions.sessions import Sessions
 
 
 class ApiParts(ProcessParts):
@@ -113,6 +116,23 @@ class ApiParts(ProcessParts):
             repository=self.repository,
             dead_letters=self.dead_letters,
             audit=self.audit,
+        )
+
+    @cached_property
+    def operations(self) -> OperationsView:
+        return OperationsView(self.engine, lease_seconds=self.settings.lease_seconds)
+
+    @cached_property
+    def portal_links(self) -> PortalLinks:
+        return PortalLinks(self.engine, seconds=self.settings.portal_link_seconds)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        settings = self.settings
+        return Sessions(
+            self.engine,
+            seconds=settings.session_hours * 3600,
+            idle_seconds=settings.session_idle_minutes * 60,
         )
 
     async def close(self) -> None:

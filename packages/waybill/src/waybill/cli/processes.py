@@ -45,7 +45,12 @@ def api(
     from waybill.api.serve import serve
 
     settings = settings_to_start(**_metrics(metrics_port))
-    serve(settings, host=host, port=port)
+    if settings.pages:
+        from waybill.web.pages import install
+
+        serve(settings, host=host, port=port, extend=install)
+    else:
+        serve(settings, host=host, port=port)
 
 
 def worker(

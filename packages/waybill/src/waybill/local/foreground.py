@@ -8,6 +8,7 @@ from rich.console import Console
 
 from waybill.catalog import load
 from waybill.errors import ConfigurationError
+from waybill.local.accounts import ACCOUNTS, portal_link
 from waybill.local.demo import make_users, write_sample_catalog
 from waybill.local.service_stack import RunningService, running_service
 from waybill.local.signals import orderly_exit
@@ -70,6 +71,10 @@ def _print_welcome(service: RunningService, catalog: str, console: Console) -> N
         f"  curl -i -X POST {here.url}/api/{first}/export \\",
         f"    -H 'Authorization: Bearer {here.token}' \\",
         "    -H 'Content-Type: application/json' -d '{\"format\": \"csv\"}'",
+        "",
+        "or in a browser, by a link that signs you in once:",
+        "",
+        *(f"  {each.role:<14} {portal_link(here, each)}" for each in ACCOUNTS),
         "",
         f"Logs: {service.stack.log_dir}. Ctrl-C stops everything.",
     ):

@@ -26,6 +26,9 @@ _GENEROUS = {
     "WAYBILL_MAX_WATCHERS_PER_ADDRESS": "5000",
     "WAYBILL_MAX_STREAMS_PER_PERSON": "4",
     "WAYBILL_DOCS": "true",
+    "WAYBILL_PAGES": "true",
+    # Printed once, and clicked when there is time.
+    "WAYBILL_PORTAL_LINK_SECONDS": "86400",
 }
 _TOKEN_FILE = "development-token"  # noqa: S105 - a file's name
 

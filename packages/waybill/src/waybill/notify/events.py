@@ -50,13 +50,15 @@ class ExportLinks:
 
     Args:
         public_url: the address clients see, like ``https://exports.example.com``.
-        page_path: the page a person opens, with ``{export_id}``.
+        page_path: the page a person opens, with ``{export_id}``; ``None`` when there is none.
     """
 
     public_url: str
-    page_path: str = "/exports/{export_id}"
+    page_path: str | None = None
 
-    def page(self, export_id: UUID) -> str:
+    def page(self, export_id: UUID) -> str | None:
+        if self.page_path is None:
+            return None
         return self._base + self.page_path.format(export_id=export_id)
 
     def api(self, export_id: UUID) -> str:
@@ -89,8 +91,11 @@ def event_payload(
         "status": job.status.value,
         "created_at": _instant(job.created_at),
         "finished_at": _instant(job.finished_at),
-        "links": {"self": api, "page": links.page(job.id)},
+        "links": {"self": api},
     }
+    page = links.page(job.id)
+    if page is not None:
+        data["links"]["page"] = page
     if job.status is ExportStatus.COMPLETED:
         data |= {
             "rows": job.rows_done,

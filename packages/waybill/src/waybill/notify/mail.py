@@ -18,6 +18,9 @@ from typing import Any
 
 from waybill.notify.events import EventType
 
+_FETCH = (
+    "Download it in the application where you requested it, or with a program that has your token."
+)
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -30,6 +33,8 @@ class MailContent:
     facts: tuple[tuple[str, str], ...]
     link: str
     link_text: str
+    """What the link is for. It is printed and not clicked where there is no page to open."""
+    is_page: bool
 
 
 def compose(
@@ -92,8 +97,20 @@ def mail_content(event: EventType, data: Mapping[str, Any]) -> MailContent:
             subject = f"Your export of {name} was cancelled"
             says = "The export you requested was cancelled. No file was made."
             link_text = "Open the export"
-    paragraphs = (says, "You will be asked to sign in; the link alone gives nobody the file.")
-    return MailContent(subject, paragraphs, tuple(facts), data["links"]["page"], link_text)
+    page = data["links"].get("page")
+    if page is not None:
+        paragraphs = (says, "You will be asked to sign in; the link alone gives nobody the file.")
+        return MailContent(subject, paragraphs, tuple(facts), page, link_text, is_page=True)
+    # A link to the API would greet a browser with an error: it wants a token.
+    if event in {EventType.COMPLETED, EventType.EXPIRING}:
+        how = f"{_FETCH} There is no page to open in a browser."
+        link_text = "To download it from a command line"
+        address = f"waybill download {data['id']}"
+    else:
+        how = "There is no page to open in a browser."
+        link_text = "To look at it from a command line"
+        address = f"waybill status {data['id']}"
+    return MailContent(subject, (says, how), tuple(facts), address, link_text, is_page=False)
 
 
 def _text(content: MailContent) -> str:
@@ -116,7 +133,7 @@ def _html(content: MailContent) -> str:
 <body>
 <h1>{escape(content.subject)}</h1>
 {first}
-<p><a href="{escape(content.link)}">{escape(content.link_text)}</a></p>
+{_link_html(content)}
 {"".join(rest)}
 <table cellpadding="4">
 {facts}
@@ -124,6 +141,12 @@ def _html(content: MailContent) -> str:
 </body>
 </html>
 """
+
+
+def _link_html(content: MailContent) -> str:
+    if content.is_page:
+        return f'<p><a href="{escape(content.link)}">{escape(content.link_text)}</a></p>'
+    return f"<p>{escape(content.link_text)}: <code>{escape(content.link)}</code></p>"
 
 
 def _one_line(text: str) -> str:

@@ -46,7 +46,7 @@ def build_outbox(
             mail_events=frozenset(settings.mail_events) if settings.smtp_options() else frozenset(),
             endpoints=tuple(webhook.endpoint() for webhook in settings.webhooks),
         ),
-        links=ExportLinks(settings.public_url, settings.notify_page),
+        links=ExportLinks(settings.public_url, settings.page_path),
         clock=clock,
         expiring_notice=timedelta(hours=settings.notify_expiring_hours),
     )

@@ -64,8 +64,13 @@ class NotificationSettings(BaseModel):
     public_url: str = ""
     """The address clients see, used in links. The API takes it from the request when it is empty;
     notifications have no request, so they need it set."""
-    notify_page: str = "/exports/{export_id}"
-    """The page a mail links to, below ``public_url``; it asks for signing in."""
+    pages: bool = False
+    """Whether the pages for people are served beside the API: requests, progress, history, and the
+    queue for administrators. Mails link to them then."""
+    notify_page: str | None = None
+    """The page a mail links to, below ``public_url``: one of your own, like
+    ``/exports/{export_id}``, that asks for signing in. When unset, waybill's own page with
+    ``pages``, and otherwise none: mails say in words how to get the file."""
 
     # -- e-mail -----------------------------------------------------------------------------------
     smtp_host: str | None = None
@@ -146,7 +151,9 @@ class NotificationSettings(BaseModel):
 
     @field_validator("notify_page")
     @classmethod
-    def _check_page(cls, value: str) -> str:
+    def _check_page(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not value.startswith("/") or value.replace("{export_id}", "", 1).count("{"):
             raise ValueError("give a path like /exports/{export_id}")
         return value
@@ -197,6 +204,11 @@ class NotificationSettings(BaseModel):
                 raise ValueError(f"the URL of webhook {webhook.name!r}: {exc.reason}") from exc
 
     # -- what the parts are built from ------------------------------------------------------------
+
+    @property
+    def page_path(self) -> str | None:
+        """The page that mails link to; ``None`` when there is none."""
+        return self.notify_page or ("/exports/{export_id}" if self.pages else None)
 
     def egress_policy(self) -> EgressPolicy:
         """Return where webhooks may go."""

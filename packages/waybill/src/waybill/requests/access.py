@@ -23,6 +23,7 @@ from waybill.clock import Clock
 from waybill.errors import (
     ExportNotFound,
     FileDenied,
+    InvalidOption,
     PermissionDenied,
     PersonalDataDenied,
     RecentLoginRequired,
@@ -33,7 +34,7 @@ from waybill.errors import (
 from waybill.jobs.job import ExportJob
 from waybill.jobs.reach import EVERYTHING, Reach
 from waybill.log import get_logger
-from waybill.principal import ADMIN, ALL_TENANTS, READ, REQUEST, Principal
+from waybill.principal import ADMIN, ALL_TENANTS, PORTAL, READ, REQUEST, Principal
 from waybill.requests.request import ExportRequest, rows_of
 
 log = get_logger(__name__)
@@ -113,6 +114,29 @@ class Access:
         if job is None or not reach.includes(job):
             raise ExportNotFound(str(export_id))
         return job
+
+    def administers(self, principal: Principal) -> bool:
+        """Whether there are others' jobs that the principal may see to."""
+        return principal.may(_SCOPE_OF[Deed.ADMINISTER])
+
+    def check_link(self, principal: Principal, person: Principal) -> None:
+        """Make sure that the principal may make a link that signs ``person`` in.
+
+        Raises:
+            PermissionDenied: they may make none, or not for that tenant, or the person would get
+                what the maker has not.
+            InvalidOption: the person would get a role that the maker has not, or the right to make
+                links.
+        """
+        require(principal, PORTAL)
+        if person.tenant != principal.tenant:
+            require(principal, ALL_TENANTS)
+        if PORTAL in person.scopes:
+            raise InvalidOption("scopes", "who comes by a link makes none")
+        for scope in sorted(person.scopes):
+            require(principal, scope)
+        if person.roles - principal.roles:
+            raise InvalidOption("roles", "give only roles that the maker of the link has")
 
     # -- files ------------------------------------------------------------------------------------
 

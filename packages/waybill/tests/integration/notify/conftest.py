@@ -170,6 +170,7 @@ def build(engine: AsyncEngine, clock: Clock) -> Callable[..., Notifications]:
     def build(**settings: Any) -> Notifications:
         defaults = {
             "public_url": "https://exports.example.com",
+            "pages": True,
             "webhook_allow_http": True,
             "webhook_allow_private_networks": True,
             "webhook_timeout_seconds": 5,

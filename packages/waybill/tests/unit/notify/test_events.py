@@ -29,7 +29,7 @@ JOB = ExportJob(
     sha256="ab" * 32,
     file_name="users-20261124-6f1f3c1e.csv",
 )
-LINKS = ExportLinks("https://exports.example.com/")
+LINKS = ExportLinks("https://exports.example.com/", "/exports/{export_id}")
 
 
 def test_completed_payload_names_the_file_and_how_to_get_it() -> None:

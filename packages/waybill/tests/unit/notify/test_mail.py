@@ -71,6 +71,20 @@ class _Page(HTMLParser):
 
 
 @pytest.mark.parametrize("event", EventType)
+def test_mail_without_a_page_says_how_to_get_the_file_and_links_nowhere(event: EventType) -> None:
+    message = _sent(event, links={"self": "https://exports.example.com/api/exports/6f1f"})
+    text, page = _part(message, "plain"), _Page(_part(message, "html"))
+    assert [tag for tag, _ in page.tags if tag == "a"] == []
+    assert "http" not in text
+    assert "sign in" not in text
+    has_file = event in {EventType.COMPLETED, EventType.EXPIRING}
+    assert f"waybill {'download' if has_file else 'status'} 6f1f" in text
+    assert "There is no page to open in a browser." in page.text
+    for line in text.replace(":\n", "\n").replace(": ", "\n").splitlines():
+        assert line in page.text
+
+
+@pytest.mark.parametrize("event", EventType)
 def test_every_mail_says_the_same_in_text_and_html(event: EventType) -> None:
     message = _sent(event)
     assert message.get_content_type() == "multipart/alternative"

@@ -124,3 +124,10 @@ def test_secrets_do_not_print() -> None:
     assert SECRET not in shown
     assert "t0ken" not in shown
     assert "secretsecret" not in shown
+
+
+def test_mails_link_to_a_page_that_there_is() -> None:
+    assert NotificationSettings().page_path is None
+    assert NotificationSettings(pages=True).page_path == "/exports/{export_id}"
+    own = NotificationSettings(notify_page="/files/{export_id}")
+    assert own.page_path == "/files/{export_id}"

@@ -1,0 +1,327 @@
+"""What operators look at: what runs, how it went, what is kept, who works. Within a reach, by a
+constant number of statements, however many jobs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, DateTime, Text, case, cast, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from waybill.jobs.job import ExportStatus
+from waybill.jobs.reach import Reach
+from waybill.jobs.rows import seconds
+from waybill.jobs.tables import export_attempts as attempts
+from waybill.jobs.tables import export_jobs as jobs
+from waybill.notify.tables import notifications
+
+Window = Literal["hour", "day", "week"]
+
+_STEPS: Final[dict[Window, tuple[timedelta, int]]] = {
+    "hour": (timedelta(minutes=2), 30),
+    "day": (timedelta(hours=1), 24),
+    "week": (timedelta(hours=6), 28),
+}
+MOST_SHOWN: Final = 25
+WORKERS_SEEN_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job under a lease. ``heartbeat_seconds`` is how long ago its worker last spoke."""
+
+    id: UUID
+    export_type: str
+    requested_by: str
+    tenant: str | None
+    worker: str | None
+    attempt: int
+    rows_done: int
+    rows_expected: int | None
+    started_at: datetime | None
+    heartbeat_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Jobs that ended within one step of time. ``seconds`` is how long they ran on average."""
+
+    begins_at: datetime
+    completed: int
+    failed: int
+    rows: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that ran something lately. ``seen_seconds`` is how long ago it was heard of."""
+
+    name: str
+    running: int
+    seen_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant's jobs: those that wait and run now, and those that failed within the window."""
+
+    tenant: str | None
+    queued: int
+    running: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadNotification:
+    """A notification that was given up."""
+
+    export_id: UUID
+    event: str
+    channel: str
+    target: str
+    attempts: int
+    code: str | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One look at the service. ``causes`` are codes of failures and how many there were."""
+
+    running: Sequence[RunningJob]
+    buckets: Sequence[Bucket]
+    causes: Sequence[tuple[str, int]]
+    files: int
+    file_bytes: int
+    next_expiry: datetime | None
+    expiring: int
+    workers: Sequence[Worker]
+    tenants: Sequence[Tenant]
+    notifications: Sequence[DeadNotification]
+    dead_notifications: int
+
+
+class OperationsView:
+    """Looks.
+
+    Args:
+        engine: waybill's own database.
+        lease_seconds: how long a lease holds from each word of its worker on.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, lease_seconds: float) -> None:
+        self._engine = engine
+        self._lease_seconds = lease_seconds
+
+    async def look(self, within: Reach, window: Window) -> Overview:
+        """Return what is so now, and how the window went. Whose jobs, ``requests.access`` says."""
+        async with self._engine.connect() as connection:
+            files, file_bytes, next_expiry, expiring = await self._kept(connection, within)
+            buckets = await self._buckets(connection, within, window)
+            dead, count = await self._notifications(connection, within)
+            return Overview(
+                running=await self._running(connection, within),
+                buckets=buckets,
+                causes=await self._causes(connection, within, window),
+                files=files,
+                file_bytes=file_bytes,
+                next_expiry=next_expiry,
+                expiring=expiring,
+                workers=await self._workers(connection, within),
+                tenants=await self._tenants(connection, within, window),
+                notifications=dead,
+                dead_notifications=count,
+            )
+
+    async def _running(self, connection: AsyncConnection, within: Reach) -> list[RunningJob]:
+        silence = func.extract(
+            "epoch", func.now() - (jobs.c.lease_expires_at - seconds(self._lease_seconds))
+        )
+        statement = (
+            select(
+                jobs.c.id,
+                jobs.c.export_type,
+                jobs.c.requested_by,
+                jobs.c.tenant,
+                attempts.c.worker,
+                jobs.c.attempt,
+                jobs.c.rows_done,
+                jobs.c.rows_expected,
+                jobs.c.started_at,
+                func.greatest(silence, 0).label("heartbeat_seconds"),
+            )
+            .join(attempts, attempts.c.lease_token == jobs.c.lease_token, isouter=True)
+            .where(jobs.c.status == ExportStatus.RUNNING.value, within.condition())
+            .order_by(jobs.c.lease_expires_at)
+            .limit(MOST_SHOWN)
+        )
+        rows = (await connection.execute(statement)).mappings()
+        return [
+            RunningJob(**{**row, "heartbeat_seconds": float(row["heartbeat_seconds"])})
+            for row in rows
+        ]
+
+    async def _buckets(
+        self, connection: AsyncConnection, within: Reach, window: Window
+    ) -> list[Bucket]:
+        step, count = _STEPS[window]
+        ended = func.date_bin(step, jobs.c.finished_at, literal("2000-01-01", DateTime(True)))
+        failed = jobs.c.status == ExportStatus.FAILED.value
+        statement = (
+            select(
+                ended.label("begins_at"),
+                func.count().filter(~failed).label("completed"),
+                func.count().filter(failed).label("failed"),
+                func.coalesce(func.sum(jobs.c.rows_done).filter(~failed), 0).label("rows"),
+                func.avg(func.extract("epoch", jobs.c.finished_at - jobs.c.started_at)).label(
+                    "seconds"
+                ),
+            )
+            .where(*self._ended(within, window))
+            .group_by(ended)
+        )
+        found = {row.begins_at: row for row in await connection.execute(statement)}
+        now = (await connection.execute(select(func.now()))).scalar_one()
+        epoch = datetime(2000, 1, 1, tzinfo=now.tzinfo)
+        last = epoch + (now - epoch) // step * step
+        buckets = []
+        for number in range(count - 1, -1, -1):
+            begins_at = last - number * step
+            row = found.get(begins_at)
+            buckets.append(
+                Bucket(
+                    begins_at,
+                    row.completed if row else 0,
+                    row.failed if row else 0,
+                    int(row.rows) if row else 0,
+                    float(row.seconds) if row and row.seconds is not None else None,
+                )
+            )
+        return buckets
+
+    async def _causes(
+        self, connection: AsyncConnection, within: Reach, window: Window
+    ) -> list[tuple[str, int]]:
+        statement = (
+            select(func.coalesce(jobs.c.error_code, "internal_error"), func.count())
+            .where(*self._ended(within, window), jobs.c.status == ExportStatus.FAILED.value)
+            .group_by(jobs.c.error_code)
+            .order_by(func.count().desc())
+            .limit(MOST_SHOWN)
+        )
+        return [(code, count) for code, count in await connection.execute(statement)]
+
+    async def _kept(
+        self, connection: AsyncConnection, within: Reach
+    ) -> tuple[int, int, datetime | None, int]:
+        statement = select(
+            func.count(),
+            func.coalesce(func.sum(jobs.c.object_bytes), 0),
+            func.min(jobs.c.expires_at),
+            func.count().filter(jobs.c.expires_at < func.now() + timedelta(days=1)),
+        ).where(jobs.c.status == ExportStatus.COMPLETED.value, within.condition())
+        files, size, next_expiry, expiring = (await connection.execute(statement)).one()
+        return files, int(size), next_expiry, expiring
+
+    async def _workers(self, connection: AsyncConnection, within: Reach) -> list[Worker]:
+        # An attempt that is under way is heard of by its lease, not by when it began.
+        heard = case(
+            (
+                attempts.c.ended_at.is_(None),
+                func.coalesce(
+                    jobs.c.lease_expires_at - seconds(self._lease_seconds), attempts.c.started_at
+                ),
+            ),
+            else_=attempts.c.ended_at,
+        )
+        seen = func.extract("epoch", func.now() - func.max(heard))
+        statement = (
+            select(
+                attempts.c.worker.label("name"),
+                func.count().filter(attempts.c.ended_at.is_(None)).label("running"),
+                func.greatest(seen, 0).label("seen_seconds"),
+            )
+            .join(jobs, jobs.c.id == attempts.c.export_id)
+            .where(
+                within.condition(),
+                (jobs.c.status == ExportStatus.RUNNING.value)
+                | (jobs.c.finished_at > func.now() - seconds(WORKERS_SEEN_SECONDS)),
+                attempts.c.ended_at.is_(None)
+                | (attempts.c.ended_at > func.now() - seconds(WORKERS_SEEN_SECONDS)),
+            )
+            .group_by(attempts.c.worker)
+            .order_by(attempts.c.worker)
+            .limit(4 * MOST_SHOWN)
+        )
+        return [
+            Worker(row.name, row.running, float(row.seen_seconds))
+            for row in await connection.execute(statement)
+        ]
+
+    async def _tenants(
+        self, connection: AsyncConnection, within: Reach, window: Window
+    ) -> list[Tenant]:
+        step, count = _STEPS[window]
+        queued = jobs.c.status == ExportStatus.QUEUED.value
+        running = jobs.c.status == ExportStatus.RUNNING.value
+        failed = jobs.c.status == ExportStatus.FAILED.value
+        statement = (
+            select(
+                jobs.c.tenant,
+                func.count().filter(queued).label("queued"),
+                func.count().filter(running).label("running"),
+                func.count().filter(failed).label("failed"),
+            )
+            .where(
+                within.condition(),
+                queued | running | (failed & (jobs.c.finished_at > func.now() - step * count)),
+            )
+            .group_by(jobs.c.tenant)
+            .order_by(func.count().desc(), cast(jobs.c.tenant, Text))
+            .limit(MOST_SHOWN)
+        )
+        return [Tenant(**row) for row in (await connection.execute(statement)).mappings()]
+
+    async def _notifications(
+        self, connection: AsyncConnection, within: Reach
+    ) -> tuple[list[DeadNotification], int]:
+        statement = (
+            select(
+                notifications.c.export_id,
+                notifications.c.event,
+                notifications.c.channel,
+                notifications.c.target,
+                notifications.c.attempts,
+                notifications.c.last_error_code.label("code"),
+                notifications.c.settled_at,
+                func.count().over().label("count"),
+            )
+            .join(jobs, jobs.c.id == notifications.c.export_id)
+            .where(notifications.c.status == "dead", within.condition())
+            .order_by(notifications.c.settled_at.desc())
+            .limit(MOST_SHOWN)
+        )
+        rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+        count = int(rows[0]["count"]) if rows else 0
+        for row in rows:
+            del row["count"]
+        return [DeadNotification(**row) for row in rows], count
+
+    def _ended(self, within: Reach, window: Window) -> list[ColumnElement[bool]]:
+        step, count = _STEPS[window]
+        return [
+            within.condition(),
+            jobs.c.finished_at > func.now() - step * count,
+            jobs.c.status.not_in(
+                [
+                    ExportStatus.QUEUED.value,
+                    ExportStatus.RUNNING.value,
+                    ExportStatus.CANCELLED.value,
+                ]
+            ),
+        ]

@@ -1,0 +1,174 @@
+"""The page of those who run the service: the queue, what failed, what is kept, who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from waybill.api.auth import CurrentPrincipal
+from waybill.api.rate_limit import limited
+from waybill.api.responses import AppServices
+from waybill.audit.audit import AuditAction, AuditFilter, AuditOutcome
+from waybill.clock import instant_text
+from waybill.jobs.dead_letters import DeadLetterFilter
+from waybill.requests.access import Deed
+from waybill.requests.overview import Bucket
+from waybill.web.forms import SentForm
+from waybill.web.rendering import PageRoute, render, see_other
+
+_LETTERS = 25
+_EVENTS = 50
+_MAX_REPLAYED = 1_000
+_CHART_WIDTH, _CHART_HEIGHT = 720, 160
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+Text = Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step of time as it is drawn: where it stands, and how high its two parts are."""
+
+    x: float
+    width: float
+    done_y: float
+    done_height: float
+    failed_y: float
+    failed_height: float
+    bucket: Bucket
+
+
+@router.get("/operate")
+async def operate_page(
+    request: Request,
+    principal: CurrentPrincipal,
+    services: AppServices,
+    window: Annotated[Literal["hour", "day", "week"], Query()] = "day",
+    code: Text = "",
+    failed_before: Annotated[datetime | None, Query()] = None,
+) -> Response:
+    """Show it all, in a constant number of statements."""
+    within = services.access.reach(principal, Deed.ADMINISTER)
+    figures = await services.monitor.figures(within)
+    overview = await services.operations.look(within, window)
+    letters = await services.administration.list_dead_letters(
+        principal,
+        DeadLetterFilter(code=code or None, failed_before=_aware(failed_before)),
+        limit=_LETTERS + 1,
+    )
+    page = letters[:_LETTERS]
+    following = None
+    if len(letters) > _LETTERS and page[-1].finished_at is not None:
+        query = {"window": window, "failed_before": instant_text(page[-1].finished_at)}
+        following = urlencode(query | ({"code": code} if code else {}))
+    return render(
+        request,
+        "operate.html",
+        figures=figures,
+        alerts=services.monitor.alerts(figures),
+        overview=overview,
+        bars=bars_of(overview.buckets),
+        chart=(_CHART_WIDTH, _CHART_HEIGHT),
+        highest=_highest(overview.buckets),
+        window=window,
+        code=code,
+        letters=page,
+        following=following,
+        is_all_tenants=within.is_everything,
+    )
+
+
+@router.post("/operate/replay", dependencies=[Depends(limited("request"))])
+async def replay_many_from_page(
+    request: Request, principal: CurrentPrincipal, services: AppServices, form: SentForm
+) -> Response:
+    """Queue again what failed: one, or all that failed with one code, a thousand at most."""
+    one = form.get("export")
+    if one:
+        job = await services.administration.replay(principal, _uuid(one))
+        return see_other(request, f"/exports/{job.id}")
+    await services.administration.replay_many(
+        principal, DeadLetterFilter(code=form.get("code") or None), limit=_MAX_REPLAYED
+    )
+    return see_other(request, "/operate")
+
+
+@router.get("/operate/audit")
+async def audit_page(
+    request: Request,
+    principal: CurrentPrincipal,
+    services: AppServices,
+    actor: Text = "",
+    action: Text = "",
+    outcome: Text = "",
+    export: Text = "",
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+) -> Response:
+    """Show who did what, newest first. Looking is itself written down."""
+    wanted = AuditFilter(
+        actor=actor or None,
+        action=AuditAction(action) if action in set(AuditAction) else None,
+        outcome=AuditOutcome(outcome) if outcome in set(AuditOutcome) else None,
+        export_id=_uuid(export) if export else None,
+        before_id=before,
+    )
+    events = await services.administration.list_events(principal, wanted, limit=_EVENTS + 1)
+    page = events[:_EVENTS]
+    chosen = {"actor": actor, "action": action, "outcome": outcome, "export": export}
+    following = None
+    if len(events) > _EVENTS:
+        query = {name: value for name, value in chosen.items() if value}
+        following = urlencode(query | {"before": str(page[-1].id)})
+    return render(
+        request,
+        "audit.html",
+        events=page,
+        chosen=chosen,
+        actions=[each.value for each in AuditAction],
+        outcomes=[each.value for each in AuditOutcome],
+        following=following,
+    )
+
+
+def bars_of(buckets: Sequence[Bucket]) -> list[Bar]:
+    """Return the bars of a chart, failures on top of what was completed."""
+    highest = _highest(buckets)
+    step = _CHART_WIDTH / max(1, len(buckets))
+    bars = []
+    for number, bucket in enumerate(buckets):
+        done = bucket.completed / highest * _CHART_HEIGHT
+        failed = bucket.failed / highest * _CHART_HEIGHT
+        bars.append(
+            Bar(
+                x=round(number * step + step * 0.15, 2),
+                width=round(step * 0.7, 2),
+                done_y=round(_CHART_HEIGHT - done, 2),
+                done_height=round(done, 2),
+                failed_y=round(_CHART_HEIGHT - done - failed, 2),
+                failed_height=round(failed, 2),
+                bucket=bucket,
+            )
+        )
+    return bars
+
+
+def _highest(buckets: Sequence[Bucket]) -> int:
+    return max([1, *(each.completed + each.failed for each in buckets)])
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)  # which is nobody's
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo is not None else None

@@ -1,0 +1,200 @@
+// What moves on the pages. Each of them works without this: it only saves a click or a reload.
+
+const language = document.documentElement.lang || "en";
+const clockNow = () => Date.now();
+
+// -- times in the reader's own zone ------------------------------------------------------------
+
+const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+
+function localizeTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(element.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    element.title = element.textContent;
+    element.textContent = moments.format(at);
+  }
+}
+
+// -- numbers as the server writes them ---------------------------------------------------------
+
+const numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+const shown = (value) => (value === null || value === undefined ? "–" : numbers.format(value));
+
+function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+  let amount = bytes, unit = 0;
+  while (amount >= 999.5 && unit < units.length - 1) { amount /= 1000; unit += 1; }
+  const rounded = unit && amount < 99.5 ? Math.round(amount * 10) / 10 : Math.round(amount);
+  return `${numbers.format(rounded)}\u00a0${units[unit]}`;
+}
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const whole = Math.max(0, Math.round(seconds));
+  for (const [unit, length, lower, below] of
+    [["d", 86400, "h", 3600], ["h", 3600, "min", 60], ["min", 60, "s", 1]]) {
+    if (whole >= length) {
+      const rest = Math.floor((whole % length) / below);
+      return `${Math.floor(whole / length)} ${unit}` + (rest ? ` ${rest} ${lower}` : "");
+    }
+  }
+  return `${whole} s`;
+}
+
+// -- one export, live --------------------------------------------------------------------------
+
+class Watch {
+  constructor(element) {
+    this.element = element;
+    this.data = element.dataset;
+    // The server's clock is the one that counts: this machine's may be wrong.
+    this.ahead = new Date(this.data.now).getTime() - clockNow();
+    this.began = new Date(this.data.began).getTime();
+    this.saidAt = 0;
+    this.retries = 0;
+    this.over = false;
+    this.open();
+    setInterval(() => this.tick(), 1000);
+    document.addEventListener("visibilitychange", () => this.wake());
+    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  }
+
+  field(name) { return this.element.querySelector(`[data-field="${name}"]`); }
+
+  open() {
+    clearTimeout(this.waiting);
+    this.source?.close();
+    this.source = new EventSource(this.data.watch);
+    this.source.addEventListener("open", () => { this.retries = 0; this.say(""); });
+    this.source.addEventListener("progress", (event) => this.show(JSON.parse(event.data)));
+    this.source.addEventListener("finished", () => this.finish());
+    this.source.addEventListener("error", () => this.lost());
+  }
+
+  // After sleep a connection may look open and be dead for long.
+  wake() {
+    if (document.visibilityState === "visible" && !this.over) this.open();
+  }
+
+  async lost() {
+    this.say(this.data.lost);
+    if (this.source.readyState !== EventSource.CLOSED || this.over) return;
+    // The browser gives up only when it was answered: find out what was said.
+    const status = await this.status();
+    if (status === 401) {
+      this.over = true;
+      this.say(this.data.signedOut, { text: this.data.signIn, href: this.data.signInAt });
+    } else if (status === 404) {
+      this.over = true;
+      this.say(this.data.gone);
+    } else {
+      this.retries += 1;
+      this.waiting = setTimeout(() => this.open(), Math.min(30000, 1000 * 2 ** this.retries));
+    }
+  }
+
+  async status() {
+    try {
+      const answer = await fetch(this.data.watch.replace(/\/events$/, ""), { cache: "no-store" });
+      if (answer.ok && !["queued", "running"].includes((await answer.json()).status)) this.finish();
+      return answer.status;
+    } catch {
+      return 0;
+    }
+  }
+
+  finish() {
+    if (this.over) return;
+    this.over = true;
+    this.source.close();
+    location.reload();
+  }
+
+  show(job) {
+    if (job.status !== this.data.status) {
+      // Waiting has other words than running: the server has them.
+      this.over = true;
+      this.source.close();
+      location.reload();
+      return;
+    }
+    const progress = job.progress;
+    this.field("rows").textContent = shown(progress.rows);
+    this.field("rate").textContent = shown(progress.rows_per_second);
+    this.field("left").textContent = duration(progress.eta_seconds);
+    this.field("bytes").textContent = size(progress.bytes);
+    if (progress.rows_expected !== null) {
+      const words = progress.rows_expected_is === "exact" ? this.data.of : this.data.ofAbout;
+      this.field("of").textContent = words.replace("{rows}", shown(progress.rows_expected));
+    }
+    if (progress.percent !== null) {
+      this.field("bar").value = progress.percent;
+      document.title = `${shown(progress.percent)} % · ${this.data.name} · waybill`;
+      // Screen readers are told each quarter, not each row.
+      const quarter = Math.floor(progress.percent / 25);
+      if (quarter !== this.saidAt) {
+        this.saidAt = quarter;
+        this.field("said").textContent = this.data.said
+          .replace("{percent}", shown(progress.percent)).replace("{rows}", shown(progress.rows));
+      }
+    }
+    this.tick();
+  }
+
+  tick() {
+    const seconds = (clockNow() + this.ahead - this.began) / 1000;
+    this.field("elapsed").textContent = duration(seconds);
+  }
+
+  say(text, link) {
+    const trouble = this.field("trouble");
+    trouble.hidden = !text;
+    trouble.textContent = text;
+    if (link) {
+      const anchor = document.createElement("a");
+      anchor.href = link.href;
+      anchor.textContent = link.text;
+      trouble.append(" ", anchor);
+    }
+  }
+}
+
+// -- choosing columns --------------------------------------------------------------------------
+
+function moveColumns(list) {
+  list.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-move]");
+    if (!button) return;
+    event.preventDefault();
+    const item = button.closest("li");
+    const other = button.dataset.move === "up" ? item.previousElementSibling
+      : item.nextElementSibling;
+    if (!other) return;
+    if (button.dataset.move === "up") other.before(item); else other.after(item);
+    button.focus();
+  });
+}
+
+function chooseAll(button) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const boxes = [...button.form.querySelectorAll('.columns input[type="checkbox"]')];
+    const wanted = !boxes.every((box) => box.checked);
+    for (const box of boxes) box.checked = wanted;
+  });
+}
+
+// ----------------------------------------------------------------------------------------------
+
+localizeTimes(document);
+for (const element of document.querySelectorAll("[data-watch]")) new Watch(element);
+for (const list of document.querySelectorAll("[data-columns]")) moveColumns(list);
+for (const button of document.querySelectorAll("[data-choose-all]")) chooseAll(button);
+for (const form of document.querySelectorAll("form[data-send-at-once]")) form.requestSubmit();
+// A form that was sent is not sent twice by an impatient finger.
+addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) { event.preventDefault(); return; }
+  event.target.dataset.sent = "yes";
+  addEventListener("pageshow", () => delete event.target.dataset.sent, { once: true });
+});

@@ -1,0 +1,391 @@
+"""The pages' texts in German."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS_DE: Final = {
+    "skip": "Zum Inhalt",
+    "nav": "Seiten",
+    "nav.new": "Neuer Export",
+    "nav.exports": "Meine Exporte",
+    "nav.operate": "Betrieb",
+    "nav.audit": "Prüfprotokoll",
+    "signed_in_as": "Angemeldet als {who}",
+    "sign_out": "Abmelden",
+    "of_tenant": "von {tenant}",
+    "signin.title": "Anmelden",
+    "signin.host": (
+        "Öffnen Sie diese Seiten aus der Anwendung, mit der Sie arbeiten: Sie meldet Sie hier an."
+    ),
+    "signin.button": "Über Ihre Anwendung anmelden",
+    "signin.local": "Auf dem eigenen Rechner gibt `waybill local` für jede Rolle einen Link aus.",
+    "signin.over": (
+        "Ihre Sitzung ist abgelaufen. Melden Sie sich erneut an, um hier weiterzumachen."
+    ),
+    "signin.recent": (
+        "Dieser Export verlangt eine kürzlich erfolgte Anmeldung. Melden Sie sich erneut an und "
+        "wiederholen Sie ihn."
+    ),
+    "signin.out": "Sie sind abgemeldet.",
+    "signin.used": (
+        "Dieser Link öffnet nichts. Er wurde schon benutzt, ist zu alt oder war nie einer. Holen "
+        "Sie sich dort einen neuen, wo Sie ihn bekommen haben."
+    ),
+    "portal.title": "Ihre Exporte öffnen",
+    "portal.says": "Dieser Link meldet Sie einmal an, in diesem Browser.",
+    "portal.button": "Weiter",
+    "error.title": "Das hat nicht geklappt",
+    "error.not_found.title": "Hier ist nichts",
+    "error.export_not_found": (
+        "Diesen Export gibt es nicht, oder er gehört Ihnen nicht. Sehen Sie in der Liste Ihrer "
+        "Exporte nach."
+    ),
+    "error.not_found": (
+        "Unter dieser Adresse gibt es keine Seite. Sehen Sie in der Liste Ihrer Exporte nach."
+    ),
+    "error.unknown_export_type": (
+        "Diese Art von Export gibt es nicht, oder sie wird Ihnen nicht angeboten. Wählen Sie "
+        "eine andere."
+    ),
+    "error.permission_denied": (
+        "Sie dürfen diese Seite nicht sehen. Fragen Sie Ihre Administration, wenn Sie sie brauchen."
+    ),
+    "error.foreign_request": (
+        "Das kam nicht von einer Seite dieses Dienstes und wurde deshalb nicht getan. Gehen Sie "
+        "zurück, laden Sie die Seite neu und versuchen Sie es noch einmal."
+    ),
+    "error.database_unavailable": (
+        "Die Datenbank antwortet gerade nicht. Versuchen Sie es in einer Minute noch einmal."
+    ),
+    "error.too_many_requests": (
+        "Das war zu schnell. Warten Sie einige Sekunden und versuchen Sie es noch einmal."
+    ),
+    "error.back": "Zurück zu meinen Exporten",
+    "error.quota_exceeded": (
+        "Sie haben Ihre Exporte für heute aufgebraucht. Die Seite für neue Exporte sagt, wann "
+        "der nächste möglich ist."
+    ),
+    "status.queued": "Wartet",
+    "status.running": "Läuft",
+    "status.completed": "Fertig",
+    "status.failed": "Fehlgeschlagen",
+    "status.cancelled": "Abgebrochen",
+    "status.expired": "Abgelaufen",
+    "status.deleted": "Gelöscht",
+    "status.any": "Alle",
+    "says.queued": (
+        "Er wartet, bis er an der Reihe ist. Sie können diese Seite schließen, der Export läuft "
+        "ohne sie weiter."
+    ),
+    "says.running": (
+        "Er wird geschrieben. Sie können diese Seite schließen, der Export läuft ohne sie weiter."
+    ),
+    "says.completed": "Jede Zeile wurde gezählt und jedes Byte geprüft.",
+    "says.cancelled": "Dieser Export wurde abgebrochen. Es entstand keine Datei.",
+    "says.expired": (
+        "Die Datei wurde so lange aufbewahrt wie versprochen und ist nun gelöscht. Fordern Sie "
+        "sie neu an, wenn Sie sie brauchen."
+    ),
+    "says.deleted": "Die Datei wurde gelöscht. Fordern Sie sie neu an, wenn Sie sie brauchen.",
+    "says.retry": (
+        "Der letzte Versuch schlug fehl, der nächste beginnt von selbst. Versuch {attempt} von "
+        "{most}."
+    ),
+    "watch.kicker": "Export von {title}",
+    "watch.rows": "Zeilen",
+    "watch.of_rows": "von {rows}",
+    "watch.of_about_rows": "von etwa {rows}",
+    "watch.rate": "Zeilen je Sekunde",
+    "watch.left": "Restzeit",
+    "watch.elapsed": "Vergangen",
+    "watch.took": "Dauer",
+    "watch.waiting": "Wartet seit",
+    "watch.written": "Geschrieben",
+    "watch.attempt": "Versuch",
+    "watch.progress": "Fortschritt",
+    "watch.cancel": "Export abbrechen",
+    "watch.lost": (
+        "Die Verbindung ist weg. Der Export läuft weiter, diese Seite versucht es wieder."
+    ),
+    "watch.signed_out": "Ihre Sitzung ist abgelaufen. Der Export läuft weiter.",
+    "watch.sign_in": "Erneut anmelden",
+    "watch.gone": "Diesen Export gibt es nicht mehr.",
+    "watch.no_live": "Diese Seite lädt alle paar Sekunden neu.",
+    "watch.download": "Datei herunterladen",
+    "watch.manifest": "Manifest herunterladen",
+    "watch.size": "Größe",
+    "watch.sha": "SHA-256",
+    "watch.copy": "Kopieren",
+    "watch.copied": "Kopiert",
+    "watch.until": "Verfügbar bis",
+    "watch.requested": "Angefordert",
+    "watch.finished": "Beendet",
+    "watch.format": "Format",
+    "watch.reference": "Kennung",
+    "watch.by": "Angefordert von",
+    "watch.delete": "Datei löschen",
+    "watch.delete.sure": "Die Datei ist dann endgültig weg.",
+    "watch.repeat": "Erneut anfordern",
+    "watch.denied": (
+        "Sie dürfen diesen Export sehen, aber nicht seine Datei: Ihre Rechte decken heute nicht, "
+        "was darin steht."
+    ),
+    "watch.what": "Was in der Datei ist",
+    "watch.what.asked": "Was angefordert wurde",
+    "watch.what.not": "Was nicht",
+    "watch.columns": "{n} Spalten",
+    "watch.column": "Spalte",
+    "watch.header": "Überschrift in der Datei",
+    "watch.type": "Typ",
+    "watch.guarded": "geschützt",
+    "watch.every_row": "Alle Zeilen, wie sie in einem Augenblick waren: {at}.",
+    "watch.these_rows": "Die Zeilen, wie sie in einem Augenblick waren: {at}.",
+    "watch.rows.own": (
+        "Zeilen anderer sind nicht darin: Diese Art von Export gibt jedem Mandanten oder jeder "
+        "Person die eigenen."
+    ),
+    "watch.rows.filter": "Nur Zeilen mit {name} {operator} {value}.",
+    "op.eq": "=",
+    "op.ne": "≠",
+    "op.lt": "<",
+    "op.lte": "≤",
+    "op.gt": ">",
+    "op.gte": "≥",
+    "op.in": "eines von",
+    "op.prefix": "beginnend mit",
+    "op.is_null": "leer:",
+    "watch.rows.forgotten": (
+        "Nach {name} wurde gefiltert; wonach genau, wird nicht mehr aufbewahrt."
+    ),
+    "watch.rows.since": "Nur Zeilen, die sich seit {since} geändert haben.",
+    "watch.left_out": "Nicht gewählte Spalten: {names}.",
+    "watch.hidden": "{n} weitere Spalten, die Sie nicht sehen dürfen.",
+    "watch.nothing_left_out": "Es fehlt nichts.",
+    "watch.guard": (
+        "Zellen, die wie eine Formel beginnen, tragen davor ein Hochkomma, damit keine "
+        "Tabellenkalkulation sie ausführt. So wird es entfernt:"
+    ),
+    "watch.verify": "So prüfen Sie die Datei",
+    "watch.verify.says": (
+        "Das Manifest nennt die Zeilen, die Bytes und je eine SHA-256 des Ganzen und jedes "
+        "Teils. Das vergleicht alles:"
+    ),
+    "watch.verify.sha": "Oder nur die Prüfsumme:",
+    "watch.happened": "Was geschah, und was zu tun ist",
+    "watch.code": "Code für Ihre Administration: {code}",
+    "history.search": "Suchen",
+    "history.status": "Status",
+    "history.type": "Art",
+    "history.since": "Angefordert seit",
+    "history.until": "bis",
+    "history.rows": "{n} Zeilen",
+    "history.until_when": "bis",
+    "history.older": "Ältere Exporte",
+    "history.all": "Alle zeigen",
+    "history.empty": "Noch keine Exporte",
+    "history.empty.says": (
+        "Was Sie anfordern, steht hier, mit der Datei, solange sie aufbewahrt wird."
+    ),
+    "history.none": "Nichts passt",
+    "history.none.says": "Keiner Ihrer Exporte ist so.",
+    "types.title": "Was möchten Sie exportieren?",
+    "types.all_columns": "alle Spalten",
+    "types.personal": "{n} mit personenbezogenen Daten",
+    "types.own_rows": "Nur die Zeilen Ihres Mandanten oder Ihre eigenen.",
+    "types.empty": "Für Sie gibt es nichts zu exportieren",
+    "types.empty.says": "Bitten Sie Ihre Administration um Rechte an einer Art von Export.",
+    "quota.title": "Was Ihnen bleibt",
+    "quota.left": "Noch {n} von {limit} Exporten für heute.",
+    "quota.next": "Der nächste ist in {after} möglich.",
+    "quota.none": "So viele Exporte, wie Sie möchten.",
+    "refused.quota_exceeded": "Sie haben Ihre Exporte für heute aufgebraucht.",
+    "refused.dry_runs_exceeded": (
+        "Sie haben Ihre Vorschauen für heute aufgebraucht. Der Export selbst ist noch möglich."
+    ),
+    "refused.source_unreadable": (
+        "Die Datenbank antwortet dafür gerade nicht. Versuchen Sie es bald noch einmal, oder "
+        "fragen Sie Ihre Administration."
+    ),
+    "request.title": "Export von {name}",
+    "request.trouble": "So geht es nicht",
+    "request.file": "Die Datei",
+    "request.compression": "Komprimierung",
+    "request.uncompressed": "keine",
+    "request.compressed_inside": (
+        "Parquet und XLSX sind innen komprimiert; dort keine Komprimierung wählen."
+    ),
+    "request.rows": "Welche Zeilen",
+    "request.rows.says": (
+        "Alle, wenn Sie nichts anderes sagen. Mehrere Werte bei „eines von“ trennen Kommas."
+    ),
+    "request.personal": "personenbezogen",
+    "request.compare": "Vergleich",
+    "request.any_value": "beliebig",
+    "request.value": "Wert",
+    "kind.text": "Text",
+    "kind.integer": "ganze Zahl",
+    "kind.number": "Zahl",
+    "kind.boolean": "true oder false",
+    "kind.date": "2026-05-01",
+    "kind.timestamp": "2026-05-01T12:00:00",
+    "kind.timestamptz": "2026-05-01T12:00:00Z",
+    "kind.uuid": "UUID",
+    "request.since": "Nur Zeilen, die sich geändert haben seit (Zeit mit Zone)",
+    "request.columns": "Welche Spalten",
+    "request.columns.says": (
+        "Wählen Sie sie, ordnen Sie sie, und benennen Sie die Überschriften um."
+    ),
+    "request.columns.unknown": (
+        "Alle Spalten der Quelle. Die Vorschau zeigt sie, dann können Sie wählen."
+    ),
+    "request.all_or_none": "Alle oder keine",
+    "request.rename": "Andere Überschrift für {name}",
+    "request.up": "{name} nach oben",
+    "request.down": "{name} nach unten",
+    "request.send": "Export anfordern",
+    "request.preview": "Vorschau",
+    "request.same": "Dasselbe aus einem Programm",
+    "preview.title": "Was die Datei wäre",
+    "preview.about": "etwa",
+    "preview.at_least": "mindestens",
+    "preview.no_rows": (
+        "Die ersten Zeilen zu finden dauert zu lange; der Export selbst hat die Zeit dafür."
+    ),
+    "preview.empty": "Es wären keine Zeilen darin.",
+    "operate.now": "Jetzt",
+    "operate.queued": "Wartend",
+    "operate.oldest": "Ältester wartet",
+    "operate.running": "Laufend",
+    "operate.silent": "Ohne Lebenszeichen",
+    "operate.failed": "Gescheiterte",
+    "operate.files": "Dateien",
+    "operate.expiring": "Enden binnen eines Tages",
+    "operate.next_expiry": "Nächste endet",
+    "operate.went": "Wie es lief",
+    "window.hour": "Stunde",
+    "window.day": "Tag",
+    "window.week": "Woche",
+    "operate.chart": (
+        "Beendete Exporte nach Zeit; dieselben Zahlen stehen in der Tabelle darunter."
+    ),
+    "operate.highest": "Der höchste Balken ist {n}.",
+    "operate.completed": "Fertig",
+    "operate.table": "Die Zahlen als Tabelle",
+    "operate.from": "Ab",
+    "operate.duration": "Dauer im Mittel",
+    "operate.causes": "Fehlschläge nach Ursache",
+    "operate.no_failures": "In dieser Zeit schlug nichts fehl.",
+    "operate.heartbeat": "Lebenszeichen vor",
+    "operate.worker": "Worker",
+    "operate.workers": "Worker der letzten 10 Minuten",
+    "operate.worker_says": "{n} laufend, zuletzt vor {ago}",
+    "operate.nothing_runs": "Gerade läuft nichts.",
+    "operate.no_workers": (
+        "Keiner: Es lief nichts. Ein Worker meldet sich nur, während er exportiert."
+    ),
+    "operate.dead": "Gescheiterte Exporte",
+    "operate.replay": "Wiederholen",
+    "operate.replay_all": "Alle wiederholen",
+    "operate.replay_all.sure": "Bis zu {n} Exporte werden erneut eingereiht.",
+    "operate.no_dead": "Keine. Jeder Export endete gut oder wurde abgebrochen.",
+    "operate.notifications": "Aufgegebene Benachrichtigungen",
+    "operate.notifications.says": "{n} insgesamt; hier die neuesten.",
+    "operate.no_notifications": "Keine.",
+    "operate.tenants": "Nach Mandant",
+    "operate.tenant": "Mandant",
+    "operate.no_tenant": "keiner",
+    "alert.queued_too_long": "Exporte warten zu lange: Es gibt zu wenige Worker oder keinen.",
+    "alert.running_without_heartbeat": (
+        "Eine Zuteilung ist abgelaufen und niemand gibt sie frei: Läuft der Scheduler?"
+    ),
+    "audit.actor": "Wer",
+    "audit.action": "Tat was",
+    "audit.outcome": "Ausgang",
+    "audit.when": "Wann",
+    "audit.older": "Ältere Ereignisse",
+    "progress.said": "{percent} Prozent, {rows} Zeilen",
+}
+
+# What ``jobs.explanations`` says in English, by the same codes.
+EXPLANATIONS_DE: Final = {
+    "source_unavailable": (
+        "Die Datenbank war mehrmals hintereinander nicht erreichbar. Fordern Sie den Export in "
+        "einigen Minuten erneut an."
+    ),
+    "standby_conflict": (
+        "Die Datenbank, aus der gelesen wird, war mehrmals hintereinander zu sehr damit "
+        "beschäftigt, ihrem Original zu folgen. Fordern Sie den Export später erneut an, oder "
+        "bitten Sie Ihre Administration, deren Einstellungen zu prüfen."
+    ),
+    "source_rejected": (
+        "Die Datenbank gibt diese Daten nicht heraus; ein neuer Versuch hilft also nicht. Bitten "
+        "Sie Ihre Administration, diese Art von Export zu prüfen."
+    ),
+    "key_not_unique": (
+        "Für diese Art von Export ist ein Schlüssel eingestellt, der ihre Zeilen nicht eindeutig "
+        "bezeichnet. Bitten Sie Ihre Administration, ihn zu berichtigen."
+    ),
+    "value_not_representable": (
+        "Eine Spalte enthält einen Wert, den dieses Dateiformat nicht fassen kann. Fordern Sie "
+        "CSV oder NDJSON an, die jeden Wert fassen, oder lassen Sie die Spalte weg."
+    ),
+    "file_too_large": (
+        "Die Datei würde größer, als ihr Format erlaubt. Fordern Sie weniger Zeilen oder Spalten "
+        "an, mehr Zeilen je Blatt in XLSX (sheet_rows), oder CSV, NDJSON oder Parquet."
+    ),
+    "row_too_large": (
+        "Eine Zeile ist größer, als dieser Dienst im Speicher halten kann. Fordern Sie den "
+        "Export ohne die große Spalte an, oder bitten Sie Ihre Administration, die Grenze zu "
+        "erhöhen."
+    ),
+    "storage_unavailable": (
+        "Der Dateispeicher war mehrmals hintereinander nicht erreichbar. Fordern Sie den Export "
+        "in einigen Minuten erneut an."
+    ),
+    "storage_rejected": (
+        "Der Dateispeicher hat die Datei nicht angenommen. Bitten Sie Ihre Administration, den "
+        "Speicher zu prüfen."
+    ),
+    "storage_full": (
+        "Der Dateispeicher war nicht erreichbar, und anderswo ist kein Platz für die Datei. "
+        "Fordern Sie den Export später erneut an, oder mit weniger Spalten oder Zeilen."
+    ),
+    "storage_corrupted": (
+        "Die Datei wurde auf dem Weg in den Speicher mehrmals hintereinander beschädigt und "
+        "verworfen. Fordern Sie den Export erneut an; geschieht es wieder, sagen Sie es Ihrer "
+        "Administration."
+    ),
+    "incomplete_export": (
+        "Die Datei war mehrmals hintereinander unvollständig und wurde verworfen. Fordern Sie "
+        "den Export erneut an; geschieht es wieder, sagen Sie es Ihrer Administration."
+    ),
+    "deadline_exceeded": (
+        "Der Export dauerte länger, als er darf, und wurde angehalten. Fordern Sie weniger "
+        "Spalten oder Zeilen an, oder bitten Sie Ihre Administration um mehr Zeit."
+    ),
+    "worker_lost": (
+        "Das Programm, das die Datei schrieb, endete mehrmals hintereinander unerwartet. Fordern "
+        "Sie den Export erneut an; geschieht es wieder, sagen Sie es Ihrer Administration."
+    ),
+    "unknown_export_type": (
+        "Diese Art von Export wird nicht mehr angeboten. Wählen Sie eine andere."
+    ),
+    "unknown_format": (
+        "Dieses Format wird nicht mehr angeboten. Fordern Sie den Export in einem anderen an."
+    ),
+    "unknown_column": (
+        "Eine Spalte, die Sie wollten, gibt es nicht mehr. Fordern Sie den Export ohne sie an."
+    ),
+    "invalid_option": (
+        "Eine Option Ihrer Anforderung passt nicht mehr. Fordern Sie den Export ohne sie an."
+    ),
+    "values_forgotten": (
+        "Die Werte, nach denen der Export filtert, werden nicht mehr aufbewahrt. Fordern Sie den "
+        "Export erneut an."
+    ),
+    "internal_error": (
+        "Auf unserer Seite ist etwas fehlgeschlagen; es wurde festgehalten. Fordern Sie den "
+        "Export erneut an; geschieht es wieder, sagen Sie es Ihrer Administration."
+    ),
+}

@@ -1,0 +1,83 @@
+"""How values look on pages: numbers, sizes, times and durations, in the reader's language. Times
+carry their instant, so that the script shows them in the reader's own zone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from markupsafe import Markup
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_INVISIBLE: Final = frozenset("\u00ad\u061c\ufeff") | {
+    chr(code) for span in ((0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F)) for code in
+    range(span[0], span[1] + 1)
+}  # fmt: skip
+
+
+def number(value: float | None, lang: str) -> str:
+    """Return a number with its thousands apart; a dash for none."""
+    if value is None:
+        return "–"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
+    return text.translate(str.maketrans(",.", ".,")) if lang == "de" else text
+
+
+def size(value: int | None, lang: str) -> str:
+    """Return a size in decimal units; a dash for none."""
+    if value is None:
+        return "–"
+    amount, unit = float(value), 0
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    shown = number(round(amount, 1) if unit and amount < 99.5 else round(amount), lang)
+    return f"{shown}\u00a0{_UNITS[unit]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return ``5 s``, ``2 min 5 s``, ``3 h 2 min`` or ``2 d 3 h``; a dash for none."""
+    if seconds is None:
+        return "–"
+    whole = max(0, round(seconds))
+    for unit, length, lower, below in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60),
+                                       ("min", 60, "s", 1)):  # fmt: skip
+        if whole >= length:
+            rest = whole % length // below
+            return f"{whole // length} {unit}" + (f" {rest} {lower}" if rest else "")
+    return f"{whole} s" if seconds >= 1 or not seconds else "< 1 s"
+
+
+def moment(value: datetime | str | None) -> Markup:
+    """Return an instant as an element that the script puts into the reader's zone."""
+    if value is None:
+        return Markup("–")
+    at = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), f"{at:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def visible(value: object) -> str:
+    """Return a text whose invisible and direction-changing characters show as what they are: a name
+    must not look like another (CVE-2021-42574)."""
+    return "".join(
+        f"⟨U+{ord(c):04X}⟩" if c in _INVISIBLE or (ord(c) < 32 and c not in "\t\n") else c
+        for c in str(value)
+    )
+
+
+def tojson_plain(value: object) -> str:
+    """Return a value as JSON, to be escaped by the page like any text."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "number": number,
+    "size": size,
+    "duration": duration,
+    "moment": moment,
+    "visible": visible,
+    "tojson_plain": tojson_plain,
+}
