@@ -19,16 +19,30 @@ class Sizes:
     main: int
     large: int
     huge: int
+    complaint: int
+    """A public complaint: so many users, of whom a file held fewer."""
 
     def all(self) -> tuple[int, ...]:
-        return tuple(sorted({self.small, self.middle, self.base, self.main, self.large, self.huge}))
+        return tuple(
+            sorted(
+                {
+                    self.small,
+                    self.middle,
+                    self.base,
+                    self.main,
+                    self.large,
+                    self.huge,
+                    self.complaint,
+                }
+            )
+        )
 
 
 SIZES: dict[Mode, Sizes] = {
-    "full": Sizes(1_000, 10_000, 100_000, 1_000_000, 2_000_000, 10_000_000),
-    "quick": Sizes(1_000, 10_000, 100_000, 200_000, 2_000_000, 2_000_000),
+    "full": Sizes(1_000, 10_000, 100_000, 1_000_000, 2_000_000, 10_000_000, 2_038_978),
+    "quick": Sizes(1_000, 10_000, 100_000, 200_000, 2_000_000, 2_000_000, 203_897),
     # For the harness's own test: no figure of it means anything.
-    "tiny": Sizes(100, 200, 1_000, 2_000, 4_000, 4_000),
+    "tiny": Sizes(100, 200, 1_000, 2_000, 4_000, 4_000, 4_001),
 }
 
 
@@ -70,6 +84,7 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         )),
         Stage("main", "Peers, large table", sizes.main, (
             Entry("job_csv", many), Entry("psql_s3_csv", many), Entry("psql_file_csv", many),
+            Entry("floor_csv", many),
             Entry("job_csv_zstd", many), Entry("job_ndjson", several),
             Entry("psql_s3_ndjson", several), Entry("job_parquet", several),
             Entry("adbc_parquet", several), Entry("duckdb_csv", several),
@@ -102,6 +117,11 @@ def stages(mode: Mode) -> tuple[Stage, ...]:
         Stage("throughput_1", "Many small jobs", sizes.small, (Entry("throughput_1", several),)),
         Stage("throughput_2", "Many small jobs", sizes.small, (Entry("throughput_2", several),),
               concurrency=2),
+        Stage("before", "Many small jobs, and those of the release before", sizes.small, (
+            Entry("small_jobs_now", several), Entry("small_jobs_before", several),
+        ), is_warmed=False),
+        Stage("complaint", "2,038,978 users, whole and verified", sizes.complaint,
+              (Entry("job_download", several),)),
         Stage("fairness", "Whose turn it is", sizes.small, (
             Entry("fair_wait", several), Entry("claim_100", several),
             Entry("claim_100000", 1 if mode == "tiny" else several),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import before
 import httpx
 import turns
 from house import House
@@ -265,6 +266,12 @@ WORKS: dict[str, Work] = {
              250, 1.5),
         Work("throughput_1", "60 small jobs, 1 worker process", _throughput(1), 0, 6.0),
         Work("throughput_2", "60 small jobs, 2 worker processes", _throughput(2), 0, 12.0),
+        Work("small_jobs_now", "60 small jobs, a stack of their own",
+             before.small_jobs(is_previous=False), 0, 40.0),
+        Work("small_jobs_before", "60 small jobs of the release before",
+             before.small_jobs(is_previous=True), 0, 40.0),
+        Work("floor_csv", "libpq loop, one SHA-256, bare upload", _peer("floor_csv", "csv"),
+             5, 0.6),
         Work("fair_wait", "one job behind another tenant's 10,000", turns.waiting, 0, 10.0),
         Work("claim_100", "one claim, 100 jobs queued", turns.claims(100), 0, 0.5),
         Work("claim_100000", "one claim, 100,000 jobs queued", turns.claims(100_000), 0, 30.0),

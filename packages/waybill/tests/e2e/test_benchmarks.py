@@ -13,7 +13,12 @@ BENCHMARKS = Path(__file__).resolve().parents[4] / "benchmarks"
 RATIOS = {
     "csv_1m_vs_psql_s3",
     "ndjson_1m_vs_psql_s3",
-    "csv_worker_cpu_vs_psql_client",
+    "csv_worker_cpu_vs_floor",
+    "small_jobs_per_second_vs_before",
+    "small_job_cpu_vs_before",
+    "small_export_seconds",
+    "two_million_seconds",
+    "peak_mib_after_other_formats",
     "csv_zstd_vs_csv",
     "csv_zstd_vs_psql_file",
     "parquet_vs_adbc",
