@@ -17,7 +17,7 @@ EXAMPLES ?= 100
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos hostile whole museum mutants lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos hostile whole museum operate mutants lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=
 
 museum: $(VENV)/.dev ## Replay public complaints about exports, on real servers, a line each (docs/museum.md)
 	$(BIN)/python -m packages.waybill.tests.museum
+
+operate: $(VENV)/.demo ## Put faults into a watched service, and see each alert arrive and end (needs Debian's prometheus, prometheus-alertmanager)
+	$(BIN)/python -m waybill.local.faults.operate $(ARGS)
 
 mutants: $(VENV)/.dev ## Change promises' code in one place at a time and see the tests notice (ARGS="quota --minutes 10")
 	PYTHONPATH=benchmarks $(BIN)/python -m mutants $(ARGS)

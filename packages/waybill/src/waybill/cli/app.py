@@ -10,6 +10,7 @@ import typer
 
 from waybill import __version__
 from waybill.cli import (
+    capacity,
     catalog,
     database,
     dead_letters,
@@ -62,6 +63,7 @@ def _root(
 local.register(app)
 processes.register(app)
 doctor.register(app)
+capacity.register(app)
 database.register(app)
 dead_letters.register(app)
 settings.register(app)

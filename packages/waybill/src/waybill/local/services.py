@@ -33,6 +33,11 @@ def api_command(host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "waybill", "api", "--host", host, "--port", str(port)]
 
 
+def _with_metrics(command: list[str], ports: Mapping[str, int]) -> list[str]:
+    port = ports.get(command[3])
+    return command if port is None else [*command, "--metrics-port", str(port)]
+
+
 def worker_command(concurrency: int) -> list[str]:
     """The command that runs exports."""
     return [sys.executable, "-m", "waybill", "worker", "--concurrency", str(concurrency)]
@@ -53,6 +58,8 @@ class ServiceProcesses:
         host: the API's address.
         port: the API's port; a free one when ``None``.
         concurrency: how many exports the worker runs at a time.
+        metrics_ports: where ``api``, ``worker`` and ``scheduler`` serve their figures; one that is
+            left out does not.
         cwd: the directory to run in, to which a catalog's relative path is relative.
     """
 
@@ -66,6 +73,7 @@ class ServiceProcesses:
         port: int | None = None,
         concurrency: int = 2,
         cwd: Path | None = None,
+        metrics_ports: Mapping[str, int] | None = None,
     ) -> None:
         self.host = host
         self._port_was_asked_for = port is not None
@@ -77,6 +85,7 @@ class ServiceProcesses:
         self._log_dir = log_dir
         self._guard = guard
         self._cwd = cwd
+        self._metrics_ports = metrics_ports or {}
         self.api = self._process("api", api_command(host, self.port), _API_GRACE_SECONDS)
         self.worker = self._process("worker", worker_command(concurrency), _WORKER_GRACE_SECONDS)
         self.scheduler = self._process("scheduler", scheduler_command(), _SCHEDULER_GRACE_SECONDS)
@@ -84,7 +93,7 @@ class ServiceProcesses:
     def _process(self, name: str, command: Sequence[str], grace: float) -> SupervisedProcess:
         return SupervisedProcess(
             name,
-            command,
+            _with_metrics(list(command), self._metrics_ports),
             log_path=self._log_dir / f"{name}.log",
             guard=self._guard,
             cwd=self._cwd,

@@ -1,0 +1,1 @@
+"""How many workers a rate of exports takes, and how long exports wait: a small simulation."""

@@ -1,0 +1,123 @@
+"""A queue of exports in front of places to run them, simulated request by request (M/G/c).
+
+Requests come at random (Poisson), of a mixture of kinds; the first in the queue takes the first
+place that is free. A kind's service time is drawn from what was measured of it, so that nothing is
+assumed of its distribution.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final
+
+_REQUESTS: Final = 20_000
+_WARM_UP: Final = 0.1
+"""The share of requests at the beginning that are not counted: the queue is empty then."""
+_MOST_PLACES: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One kind of exports: its share of the requests, and seconds that such exports took."""
+
+    name: str
+    share: float
+    seconds: tuple[float, ...]
+
+    @property
+    def mean_seconds(self) -> float:
+        return sum(self.seconds) / len(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a number of places comes to.
+
+    Attributes:
+        places: exports at a time, of all workers together.
+        busy: the share of them that works, 0 to 1; 1 and above: the queue grows without end.
+        waiting_p50, waiting_p95, waiting_p99: seconds from a request to its first attempt.
+        total_p95: seconds from a request to its file.
+        within_slo: the share of requests whose file is there within the SLO.
+    """
+
+    places: int
+    busy: float
+    waiting_p50: float
+    waiting_p95: float
+    waiting_p99: float
+    total_p95: float
+    within_slo: float
+
+
+def offered(rate: float, loads: Sequence[Load]) -> float:
+    """Return how many places are busy on average: the least there must be more of."""
+    shares = sum(load.share for load in loads)
+    return rate * sum(load.share / shares * load.mean_seconds for load in loads)
+
+
+def simulate(
+    rate: float,
+    loads: Sequence[Load],
+    places: int,
+    *,
+    slo_seconds: float,
+    seed: int = 1,
+    requests: int = _REQUESTS,
+) -> Forecast:
+    """Return what ``places`` come to at ``rate`` requests a second; the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    steps = list(accumulate(load.share for load in loads))
+    free_at = [0.0] * places
+    now, waits, totals = 0.0, [], []
+    for _ in range(requests):
+        now += chance.expovariate(rate)
+        load = loads[min(bisect(steps, chance.random() * steps[-1]), len(loads) - 1)]
+        seconds = chance.choice(load.seconds)
+        began = max(now, free_at[0])
+        heapq.heapreplace(free_at, began + seconds)
+        waits.append(began - now)
+        totals.append(began - now + seconds)
+    counted = round(requests * _WARM_UP)
+    waits, totals = sorted(waits[counted:]), sorted(totals[counted:])
+    return Forecast(
+        places=places,
+        busy=offered(rate, loads) / places,
+        waiting_p50=percentile(waits, 0.50),
+        waiting_p95=percentile(waits, 0.95),
+        waiting_p99=percentile(waits, 0.99),
+        total_p95=percentile(totals, 0.95),
+        within_slo=bisect(totals, slo_seconds) / len(totals),
+    )
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which ``share`` of ordered values lie (nearest rank)."""
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def places_for(
+    rate: float, loads: Sequence[Load], *, slo_seconds: float, share: float, seed: int = 1
+) -> Forecast | None:
+    """Return the least places with which ``share`` of the requests keep to the SLO; ``None`` if no
+    number does, as the exports themselves take longer."""
+    least = max(math.floor(offered(rate, loads)) + 1, 1)
+
+    def forecast(places: int) -> Forecast:
+        return simulate(rate, loads, places, slo_seconds=slo_seconds, seed=seed)
+
+    low, high = least, least
+    while (found := forecast(high)).within_slo < share:
+        if found.waiting_p99 == 0.0 or high >= _MOST_PLACES:
+            return None  # nobody waits any more, and it is not enough
+        low, high = high + 1, high * 2
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if forecast(middle).within_slo >= share else (middle + 1, high)
+    return forecast(high)

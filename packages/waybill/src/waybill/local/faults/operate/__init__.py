@@ -1,0 +1,1 @@
+"""``make operate``: each alert on its fault, with real Prometheus and Alertmanager."""
