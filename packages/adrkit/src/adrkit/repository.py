@@ -90,14 +90,17 @@ class RecordRepository:
         *,
         exclude: Sequence[str] = (),
         reading: Reading = DEFAULT_READING,
+        others: Sequence[Path] = (),
     ) -> None:
         self.directory = directory
+        self.others = tuple(others)  # further records directories of the project
         self.exclude = tuple(exclude)
         self.reading = reading
 
     @classmethod
     def of(cls, config: Config) -> RecordRepository:
-        return cls(config.directory, exclude=config.exclude, reading=config.reading)
+        others = [each for each in config.directories if each != config.directory]
+        return cls(config.directory, exclude=config.exclude, reading=config.reading, others=others)
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:

@@ -153,6 +153,41 @@ def test_numbers_are_per_directory(monorepo: GitProject) -> None:
     assert (monorepo.root / WHOLE / "0008-use-all.md").is_file()
 
 
+@pytest.mark.parametrize("history", [[], ["--history"]])
+def test_audit_of_one_directory_misses_no_record_of_another(
+    monorepo: GitProject, history: list[str]
+) -> None:
+    # The same file names everywhere, and one that left a directory while another got it.
+    monorepo.write(f"{ORDERS}/0003-use-mail.md", house(3, "Use Mail"))
+    monorepo.commit()
+    (monorepo.root / ORDERS / "0003-use-mail.md").rename(monorepo.root / MAIL / "0003-use-mail.md")
+    monorepo.commit()
+    for place in (WHOLE, MAIL):
+        code, out, _ = adr(monorepo.root, "--dir", place, "audit", "--base", "HEAD", *history)
+        assert (code, "0 findings" in out) == (0, True), out
+    monorepo.write(f"{MAIL}/0001-use-queues.md", house(1).replace("Redis", "Rabbit") + "More.\n")
+    code, out, _ = adr(monorepo.root / "services/mail", "audit", "--base", "HEAD")
+    assert (code, "content-changed" in out) == (1, True)
+    code, out, _ = adr(monorepo.root, "audit", "--base", "HEAD")
+    assert (code, "0 findings" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["audit", "review HEAD..HEAD", "graph", "export", "site --output out", "number", "coverage",
+     "conflicts"],
+)  # fmt: skip
+def test_command_about_one_directory_says_that_there_are_others(
+    monorepo: GitProject, command: str
+) -> None:
+    _, _, err = adr(monorepo.root, *command.split())
+    assert f"this is about {WHOLE} alone, and not about {MAIL}, {ORDERS}" in err
+    _, _, err = adr(monorepo.root / "services/mail", *command.split())
+    assert "this is about" not in err
+    _, _, err = adr(monorepo.root, "--dir", MAIL, *command.split())
+    assert "this is about" not in err
+
+
 def test_renumbering_leaves_the_other_areas_alone(monorepo: GitProject) -> None:
     monorepo.write("services/orders/src/orders.py", "# ADR-0001\n")
     monorepo.commit()

@@ -103,7 +103,8 @@ def _former_folders(places: RecordPlaces, steps: Sequence[_Step]) -> frozenset[s
         added = {PurePosixPath(p).name for p, old, _ in step.changes if not old and _in(p, known)}
         for path, _, new in step.changes:
             name = PurePosixPath(path).name
-            if not new and name in added and is_record_path(Path(path)) and not _in(path, known):
+            moved = not new and name in added and is_record_path(Path(path))
+            if moved and not _in(path, known) and not places.is_others(path):
                 known.add(PurePosixPath(path).parent.as_posix())
     return frozenset(known - {places.prefix})
 

@@ -20,6 +20,11 @@ class RecordPlaces:
     def __init__(self, repository: RecordRepository, git: Git) -> None:
         self.repository = repository
         self.prefix = git.relative(repository.directory)
+        self._others = tuple(f"{git.relative(each)}/" for each in repository.others)
+
+    def is_others(self, path: str) -> bool:
+        """Whether ``path`` lies in another records directory of the project."""
+        return path.startswith(self._others)
 
     def holds(self, path: str, folders: frozenset[str] | None = None) -> bool:
         """Whether ``path`` is a record's; ``folders`` are further records directories."""
@@ -73,7 +78,12 @@ def records_at(
     paths = [
         path
         for path in git.files_at(commit)
-        if places.holds(path) or (PurePosixPath(path).name in names and is_record_path(Path(path)))
+        if places.holds(path)
+        or (
+            PurePosixPath(path).name in names
+            and is_record_path(Path(path))
+            and not places.is_others(path)
+        )
     ]
     contents = git.read(f"{commit}:{path}" for path in paths)
     found = {}

@@ -224,6 +224,20 @@ def workspace(ctx: typer.Context) -> Workspace:
     return found
 
 
+def one_workspace(ctx: typer.Context) -> Workspace:
+    """The workspace, for a command that works on one records directory: that it is not about the
+    others of the project is said."""
+    space = workspace(ctx)
+    others = [one for one in space.spaces if one.config.directory != space.config.directory]
+    if others:
+        listed = ", ".join(space.shown(one.config.directory) for one in others)
+        warn(
+            f"this is about {space.shown(space.config.directory)} alone, and not about {listed}: "
+            "go there (adr -C), or name one by --dir"
+        )
+    return space
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"adrkit {__version__}")

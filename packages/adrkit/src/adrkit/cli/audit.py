@@ -16,7 +16,7 @@ from adrkit.audit import (
     plan_audit,
     run_audit,
 )
-from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
+from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, one_workspace, print_json, say, warn
 from adrkit.cli.completing import complete_format
 from adrkit.errors import GitError, InvalidInput, NoRecords, NotARepository
 from adrkit.git import Git
@@ -74,7 +74,7 @@ def audit(
         raise InvalidInput("format", format, remedy=f"choose one of {', '.join(FORMATS)}")
     if since is not None and not history:
         raise InvalidInput("option", "--since", remedy="it goes with --history")
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     repository = space.repository
     try:
         git = Git.discover(space.config.root)

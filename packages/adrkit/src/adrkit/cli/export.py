@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adrkit.cli.app import EXIT_USAGE, app, say, workspace
+from adrkit.cli.app import EXIT_USAGE, app, one_workspace, say
 from adrkit.cli.output import write_output
 from adrkit.export import export_records, export_schema
 
@@ -33,7 +33,7 @@ def export(
 
     Example: adr export --json | jq '.records[] | select(.status.kind == "Accepted") | .title'
     """
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     value: dict[str, Any]
     if schema:
         value = export_schema()

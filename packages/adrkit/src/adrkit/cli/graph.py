@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from adrkit.cli.app import EXIT_USAGE, app, say, workspace
+from adrkit.cli.app import EXIT_USAGE, app, one_workspace, say
 from adrkit.cli.output import write_output
 from adrkit.graph import Node, read_graph, to_dot, to_mermaid
 
@@ -46,7 +46,7 @@ def graph(
 
     Example: adr graph --format dot | dot -Tsvg > decisions.svg
     """
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     found = read_graph(space.repository.require(), mentions=mentions)
     target = space.path(output) if output else None
     base = target.parent if target else space.start

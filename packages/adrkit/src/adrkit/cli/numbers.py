@@ -11,6 +11,7 @@ from adrkit.cli.app import (
     EXIT_USAGE,
     Workspace,
     app,
+    one_workspace,
     print_json,
     say,
     warn,
@@ -65,7 +66,7 @@ def number(
 
     Example: adr number --commit
     """
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     if on_default and not _is_default(space):
         return
     if remote:

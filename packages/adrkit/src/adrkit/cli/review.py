@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from adrkit.audit.base import AuditSettings, default_branch
-from adrkit.cli.app import EXIT_FINDINGS, app, print_json, say, warn, workspace
+from adrkit.cli.app import EXIT_FINDINGS, app, one_workspace, print_json, say, warn
 from adrkit.cli.completing import choices
 from adrkit.errors import InvalidInput, MissingObjects, UnreadableFile
 from adrkit.git import Git
@@ -67,7 +67,7 @@ def review_command(
     """
     if format not in _FORMATS:
         raise InvalidInput("format", format, remedy=f"choose one of {', '.join(_FORMATS)}")
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     git = Git.discover(space.config.root)
     match = _RANGE.fullmatch(revisions or "")
     base = match["base"] if match else revisions

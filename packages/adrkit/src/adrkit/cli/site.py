@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from adrkit.cli.app import EXIT_USAGE, Workspace, app, say, warn, workspace
+from adrkit.cli.app import EXIT_USAGE, Workspace, app, one_workspace, say, warn
 from adrkit.confine import confined, root_for
 from adrkit.errors import AdrkitError, ExtraMissing
 from adrkit.renames import Renames
@@ -43,7 +43,7 @@ def site(
 
     Example: adr site --output public --title "Decisions of Orders"
     """
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     if watch:
         _watch(space, title, port)
         return

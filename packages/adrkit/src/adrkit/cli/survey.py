@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from adrkit.cli.app import EXIT_FINDINGS, EXIT_USAGE, app, print_json, say, workspace
+from adrkit.cli.app import EXIT_FINDINGS, EXIT_USAGE, app, one_workspace, print_json, say
 from adrkit.project_files import ProjectFiles
 from adrkit.renames import Renames
 from adrkit.survey import Area, conflicts, coverage
@@ -41,7 +41,7 @@ def coverage_command(
 
     Example: adr coverage --depth 3 --only 'src/**' --exclude '**/tests/**'
     """
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     records = space.repository.require()
     files = ProjectFiles(space.config.root, space.git, space.config.owns)
     renames = Renames(space.config.root, space.git, space.config.directory)
@@ -94,7 +94,7 @@ def conflicts_command(
 
     Example: adr conflicts --contradictions
     """
-    space = workspace(ctx)
+    space = one_workspace(ctx)
     records = space.repository.require()
     found = conflicts(ProjectFiles(space.config.root, space.git, space.config.owns), records)
     hard = [item for item in found if item.contradicts]
