@@ -31,6 +31,7 @@ from waybill.bootstrap.api import ApiParts
 from waybill.catalog import Catalog
 from waybill.config import Settings, load_settings
 from waybill.errors import AuthenticationRequired, ConfigurationError
+from waybill.jobs.host_queue import queue_of
 from waybill.log import get_logger
 from waybill.principal import Principal
 
@@ -62,6 +63,11 @@ def app(
         ConfigurationError: settings, catalog or sign-in do not hold.
     """
     given = load_settings() if settings is None else settings
+    if celery is not None and queue_of(celery) is None:
+        raise ConfigurationError(
+            "No worker of this Celery application runs exports: call waybill.celery.install(app) "
+            "where it is made, or leave celery= out for workers of waybill's own."
+        )
     sign_in = _callable(principal)
 
     def build() -> FastAPI:

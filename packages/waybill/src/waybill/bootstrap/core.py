@@ -15,6 +15,7 @@ from waybill.config import Settings
 from waybill.jobs.broker import read_address
 from waybill.jobs.celery_app import create_celery
 from waybill.jobs.checkpoints import forget_checkpoint
+from waybill.jobs.host_queue import HostQueue, queue_of
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.repository import ExportRepository
@@ -44,14 +45,18 @@ class CoreParts:
         self.repository = ExportRepository(self.engine, listeners=self._listeners)
         # A wrong address ends the command; the queue's name is in the database, which may be away.
         read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)
-        self.queue = ExportQueue(
-            lambda: (
-                celery
-                or create_celery(
-                    settings, read_queue_name(settings.database_dsn, settings.own_schema)
+        theirs = queue_of(celery)
+        if celery is not None and theirs is not None:
+            self.queue: ExportQueue = HostQueue(celery, theirs)
+        else:
+            self.queue = ExportQueue(
+                lambda: (
+                    celery
+                    or create_celery(
+                        settings, read_queue_name(settings.database_dsn, settings.own_schema)
+                    )
                 )
             )
-        )
 
     async def ping_database(self) -> None:
         """Raise unless waybill's own database answers, and has its tables."""

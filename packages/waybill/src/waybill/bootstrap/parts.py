@@ -20,6 +20,7 @@ from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.turns import RunningLimits, Turns
 from waybill.log import get_logger
+from waybill.run.hooks import Hooks
 from waybill.run.identity import new_family
 from waybill.storage.base import Storage
 from waybill.storage.registry import create_storages
@@ -36,6 +37,7 @@ class ProcessParts(CoreParts):
         settings, clock, celery: as ``CoreParts``.
         catalog: what may be exported; the settings' unless given.
         family: the name of this process and those it forks, for the history.
+        hooks: of an application that embeds us.
 
     Raises:
         ConfigurationError: the catalog or a storage's settings do not hold.
@@ -49,7 +51,9 @@ class ProcessParts(CoreParts):
         clock: Clock | None = None,
         celery: Celery | None = None,
         family: str | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
+        self.hooks = hooks or Hooks()
         super().__init__(settings, clock=clock, celery=celery)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog

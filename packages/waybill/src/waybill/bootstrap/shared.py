@@ -4,6 +4,7 @@ it uses and has no others."""
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from waybill.bootstrap.core import CoreParts
 from waybill.bootstrap.parts import ProcessParts
@@ -49,6 +50,7 @@ def create_cleanup(parts: ProcessParts) -> ResultCleanup:
         repository=parts.repository,
         storages=parts.storages,
         clock=parts.clock,
+        on_expired=partial(parts.hooks.call, "on_expired"),
         policy=CleanupPolicy(
             download_grace=timedelta(seconds=settings.download_grace_seconds),
             job_retention=timedelta(days=settings.job_retention_days),

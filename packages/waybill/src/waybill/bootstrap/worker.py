@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from uuid import UUID
 
 from celery import Celery
 
@@ -11,12 +12,15 @@ from waybill.bootstrap.parts import ProcessParts
 from waybill.catalog import Catalog
 from waybill.clock import Clock
 from waybill.config import Settings
+from waybill.run.hooks import Hooks
 from waybill.run.produce import ExportProducer
-from waybill.run.runner import ExportRunner
+from waybill.run.runner import ExportRunner, Outcome
 from waybill.run.shutdown import ShutdownFlag
 from waybill.source.kept import ConnectionKeeper
 from waybill.source.source import PostgresSource, SourceSettings
 from waybill.storage.registry import FALLBACK
+
+_HOOK_OF = {Outcome.COMPLETED: "on_completed", Outcome.FAILED: "on_failed"}
 
 
 class WorkerParts(ProcessParts):
@@ -33,8 +37,11 @@ class WorkerParts(ProcessParts):
         celery: Celery | None = None,
         family: str | None = None,
         shutdown: ShutdownFlag | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
-        super().__init__(settings, catalog=catalog, clock=clock, celery=celery, family=family)
+        super().__init__(
+            settings, catalog=catalog, clock=clock, celery=celery, family=family, hooks=hooks
+        )
         self._shutdown = shutdown
 
     @cached_property
@@ -69,7 +76,16 @@ class WorkerParts(ProcessParts):
             settings=settings,
             family=self.family,
             shutdown=self._shutdown,
+            on_end=self._tell,
         )
+
+    async def _tell(self, export_id: UUID, outcome: Outcome) -> None:
+        name = _HOOK_OF.get(outcome)
+        if name is None or getattr(self.hooks, name) is None:
+            return
+        job = await self.repository.find(export_id)
+        if job is not None:
+            await self.hooks.call(name, job)
 
     async def close(self) -> None:
         """Close the connections of this process, the source's too."""

@@ -30,6 +30,8 @@ class ExportQueue:
             waybill's database.
     """
 
+    task: str = RUN_EXPORT
+
     def __init__(self, make: Callable[[], Celery]) -> None:
         self._make = make
         self._made: Any = None
@@ -56,14 +58,15 @@ class ExportQueue:
         await asyncio.to_thread(self._publish, export_id)
 
     def _publish(self, export_id: UUID) -> None:
-        with _unavailable("take messages"):
+        with unavailable("take messages"):
             app = self._celery
             with app.producer_pool.acquire(block=True) as producer:
                 try:
                     app.send_task(
-                        RUN_EXPORT,
+                        self.task,
                         args=[str(export_id)],
-                        queue=app.conf.task_default_queue,
+                        queue=self.keys().queue,
+                        serializer="json",
                         producer=producer,
                         # The row is committed and the sweeper is the retry: the caller must not
                         # wait.
@@ -86,7 +89,7 @@ class ExportQueue:
         await asyncio.to_thread(self._warm_up)
 
     def _warm_up(self) -> None:
-        with _unavailable("answer"), self._celery.producer_pool.acquire(block=True) as producer:
+        with unavailable("answer"), self._celery.producer_pool.acquire(block=True) as producer:
             producer.maybe_declare(self._celery.amqp.queues[self.keys().queue])
 
     async def check(self) -> None:
@@ -127,12 +130,12 @@ class ExportQueue:
         )
 
     def _ask(self, question: Callable[[Any], int]) -> int:
-        with _unavailable("answer"), self._celery.connection_for_write() as connection:
+        with unavailable("answer"), self._celery.connection_for_write() as connection:
             return question(connection.default_channel.client)
 
 
 @contextmanager
-def _unavailable(what: str) -> Iterator[None]:
+def unavailable(what: str) -> Iterator[None]:
     """Raise ``QueueUnavailable`` for whatever goes wrong inside the block.
 
     Whatever it is, and whichever of kombu, redis-py and the system raises it: the row is committed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -77,6 +77,7 @@ class ExportRunner:
         settings: lease, heartbeat, deadline, retries.
         family: the name of this process's worker (``identity.new_family``).
         shutdown: the order to stop, if anybody gives one.
+        on_end: told, after the commit, what an attempt came to.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class ExportRunner:
         settings: Settings,
         family: str,
         shutdown: ShutdownFlag | None = None,
+        on_end: Callable[[UUID, Outcome], Awaitable[None]] | None = None,
     ) -> None:
+        self._on_end = on_end
         self._leases = leases
         self._turns = turns
         self._figures = figures
@@ -131,6 +134,8 @@ class ExportRunner:
             outcome = await self._attempt(job, lease, asked_at)
             self._figures.attempt_ended(job, outcome.value)
             log.info("export.attempt_ended", outcome=outcome.value)
+            if self._on_end is not None:
+                await self._on_end(job.id, outcome)
         await self._announce_next()
         return outcome
 

@@ -8,7 +8,7 @@ by what their rows say: whether the catalog still has their type does not matter
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -51,7 +51,9 @@ class ResultCleanup:
         storages: Mapping[str, Storage],
         clock: Clock,
         policy: CleanupPolicy,
+        on_expired: Callable[[ExportJob], Awaitable[None]] | None = None,
     ) -> None:
+        self._on_expired = on_expired
         self._repository = repository
         self._storages = storages
         self._clock = clock
@@ -62,6 +64,8 @@ class ResultCleanup:
         expired = await self._repository.expire(now=self._clock.now(), limit=_BATCH)
         for job in expired:
             log.info("export.expired", export_id=str(job.id))
+            if self._on_expired is not None:
+                await self._on_expired(job)
         return len(expired)
 
     async def remove_leftovers(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from celery import Celery
@@ -33,10 +34,13 @@ def register_export_task(
     runtime: ProcessRuntime[WorkerParts],
     shutdown: ShutdownFlag,
     termination: ChildTermination,
+    *,
+    name: str = RUN_EXPORT,
+    **options: Any,
 ) -> None:
-    """Let ``app`` run exports (the worker)."""
+    """Let ``app`` run exports (the worker); ``options`` are those of a Celery task."""
 
-    @app.task(name=RUN_EXPORT)  # type: ignore[untyped-decorator]
+    @app.task(name=name, **options)  # type: ignore[untyped-decorator]
     def run_export(export_id: str) -> None:
         try:
             identifier = UUID(export_id)
