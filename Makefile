@@ -6,8 +6,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard packages/*/pyproject.toml)
-# waybill-client is a part of waybill's source tree: built on its own, not installed on its own here.
-INSTALLED := $(filter-out packages/waybill-client/%,$(PACKAGES))
+# Parts of waybill's source tree: built on their own, not installed on their own here.
+INSTALLED := $(filter-out packages/waybill-client/% packages/waybill-local/%,$(PACKAGES))
 
 USERS ?= 100000
 FORMAT ?= csv
@@ -77,16 +77,18 @@ bench-adrkit: $(VENV)/.dev ## Measure adr over 1,000 records and 1,000 commits; 
 
 lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and Python)
 	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt
-	$(COMPILE) packages/waybill/pyproject.toml requirements/build.in -c requirements/demo.txt \
+	$(COMPILE) $(FORMATS) packages/waybill/pyproject.toml requirements/build.in -c requirements/demo.txt \
 		-o requirements/runtime.txt
 	$(LOCK) --all-extras requirements/build.in requirements/dev.in requirements/bench.in \
 		-c requirements/demo.txt -o requirements/dev.txt
-	$(COMPILE) --resolution lowest-direct packages/waybill/pyproject.toml -o requirements/lowest.txt
+	$(COMPILE) --resolution lowest-direct $(FORMATS) packages/waybill/pyproject.toml \
+		-o requirements/lowest.txt
 	$(COMPILE) packages/adrkit/pyproject.toml requirements/build.in -c requirements/demo.txt \
 		-o packages/adrkit/requirements.txt
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
-	--no-header --no-emit-index-url --no-emit-find-links --no-emit-package waybill-client
+	--no-header --no-emit-index-url --no-emit-find-links $(foreach p,waybill waybill-client waybill-local,--no-emit-package $(p))
+FORMATS = --extra parquet --extra xlsx
 LOCK = $(COMPILE) $(PACKAGES)
 
 dist: $(VENV)/.dev ## Build every distribution into dist/

@@ -72,6 +72,18 @@ class UnknownFormat(UnknownName):
         )
 
 
+class FormatNotInstalled(RequestError):
+    """The format is known, but what writes it is not installed beside the service."""
+
+    code = "format_not_installed"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"Format {name!r} is not installed here: pip install 'waybill[{name}]' brings it."
+        )
+
+
 class UnknownColumn(UnknownName):
     code = "unknown_column"
 

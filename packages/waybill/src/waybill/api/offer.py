@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.documents import OfferDocument, OfferedType
 from waybill.api.responses import AppServices, problem_responses
-from waybill.formats import ENCODERS
+from waybill.formats import installed
 from waybill.requests.request import COMPRESSIONS
 
 router = APIRouter(prefix="/api", tags=["exports"])
@@ -21,6 +21,6 @@ async def get_catalog(principal: CurrentPrincipal, services: AppServices) -> Off
             OfferedType.of(each, services.access.usable(principal, each))
             for each in services.exports.offered(principal)
         ],
-        formats=list(ENCODERS),
+        formats=list(installed()),
         compressions=list(COMPRESSIONS),
     )

@@ -20,6 +20,7 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.PersonalDataDenied(("email",), "exports:pii"),
     errors.UnknownExportType("usres", ("users",)),
     errors.UnknownFormat("docx", ("csv", "json", "ndjson", "parquet", "xlsx")),
+    errors.FormatNotInstalled("parquet"),
     errors.UnknownColumn("shoe_size", "users", ("id", "email")),
     errors.InvalidOption("delimiter", "must be one character."),
     errors.UnknownFilter("colour", "users", ("created_at",)),

@@ -38,6 +38,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.PersonalDataDenied: HTTPStatus.FORBIDDEN,
     errors.UnknownExportType: HTTPStatus.NOT_FOUND,
     errors.UnknownFormat: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.FormatNotInstalled: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownColumn: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOption: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownFilter: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ import typer
 from rich.console import Console
 
 from waybill.cli.source_dsn import AskPassword, DsnFile, read_dsn
+from waybill.errors import ConfigurationError
 
 _PANEL = "Try it on this machine"
 
@@ -44,7 +47,8 @@ def local(
 
     Needs no Docker and no configuration. Data stay in .waybill between runs; Ctrl-C stops all.
     """
-    from waybill.local.foreground import run_in_foreground
+    with _installed():
+        from waybill.local.foreground import run_in_foreground
 
     run_in_foreground(
         catalog=catalog,
@@ -71,7 +75,8 @@ def demo(
     Starts real PostgreSQL, Valkey and S3 and the service's real processes, and stops what it
     started. The file and its manifest stay in the data directory.
     """
-    from waybill.local.demo import run_demo
+    with _installed():
+        from waybill.local.demo import run_demo
 
     line = run_demo(
         users=users,
@@ -80,3 +85,15 @@ def demo(
         console=Console(stderr=True, highlight=False),
     )
     typer.echo(line)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Say what brings the embedded services where they, or what they need, are not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(
+            "The embedded services are not installed here: pip install 'waybill[local]' brings "
+            "them."
+        ) from exc

@@ -4,9 +4,10 @@ rest (``tests/contracts``)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
-from waybill.errors import UnknownFormat, UnreadableFile
+from waybill.errors import FormatNotInstalled, UnknownFormat, UnreadableFile
 from waybill.formats.base import (
     Encoder,
     Encoding,
@@ -26,16 +27,31 @@ ENCODERS: dict[str, Encoder] = {
 }
 
 
+def installed() -> tuple[str, ...]:
+    """Return the formats whose extra is installed, if they have one."""
+    return tuple(name for name, encoder in ENCODERS.items() if _is_installed(encoder))
+
+
 def get_encoder(name: str) -> Encoder:
-    """Return the encoder called ``name``; raises ``UnknownFormat``."""
+    """Return the encoder called ``name``; raises ``UnknownFormat`` or ``FormatNotInstalled``."""
     try:
-        return ENCODERS[name]
+        encoder = ENCODERS[name]
     except KeyError:
-        raise UnknownFormat(name, tuple(ENCODERS)) from None
+        raise UnknownFormat(name, installed()) from None
+    if not _is_installed(encoder):
+        raise FormatNotInstalled(name)
+    return encoder
+
+
+def _is_installed(encoder: Encoder) -> bool:
+    try:
+        return all(find_spec(module) is not None for module in encoder.needs)
+    except ModuleNotFoundError:
+        return False
 
 
 def read_options(format_name: str, raw: Mapping[str, Any]) -> FormatOptions:
-    """Return a format's options; raises ``UnknownFormat`` or ``InvalidOption``."""
+    """Return a format's options; raises as ``get_encoder`` does, or ``InvalidOption``."""
     return get_encoder(format_name).parse_options(raw)
 
 
@@ -47,5 +63,6 @@ __all__ = [
     "RowCounter",
     "UnreadableFile",
     "get_encoder",
+    "installed",
     "read_options",
 ]

@@ -111,6 +111,9 @@ class Encoder(Protocol):
     is_compressed: bool = False
     """Whether files of this format are compressed inside; a second time gains nothing."""
 
+    needs: tuple[str, ...] = ()
+    """Modules that the extra of this format's name brings (``pip install 'waybill[parquet]'``)."""
+
     def parse_options(self, raw: Mapping[str, Any]) -> FormatOptions:
         """Return the options from their JSON form, defaults filled in.
 

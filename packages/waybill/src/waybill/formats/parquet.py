@@ -40,6 +40,7 @@ class ParquetEncoder(Encoder):
     extension = "parquet"
     options_model: type[FormatOptions] = ParquetOptions
     is_compressed = True
+    needs = ("pyarrow",)
 
     def check_columns(self, headers: Mapping[str, str], options: FormatOptions) -> None:
         for name in ParquetOptions.model_validate(options, from_attributes=True).text_columns:

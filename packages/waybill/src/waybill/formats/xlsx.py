@@ -55,6 +55,7 @@ class XlsxEncoder(Encoder):
     extension = "xlsx"
     options_model: type[FormatOptions] = XlsxOptions
     is_compressed = True
+    needs = ("pyarrow",)
 
     def check_columns(self, headers: Mapping[str, str], options: FormatOptions) -> None:
         if XlsxOptions.model_validate(options, from_attributes=True).formula_guard:

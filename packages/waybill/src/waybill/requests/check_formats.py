@@ -15,7 +15,7 @@ from waybill.catalog import Catalog, ExportType
 from waybill.catalog.check import DATA_CHECK_SECONDS, check_catalog
 from waybill.catalog.findings import Finding, Severity
 from waybill.errors import DeadlineExceeded, RequestError, RunError
-from waybill.formats import ENCODERS
+from waybill.formats import get_encoder, installed
 from waybill.formats.plan import ExportPlan
 from waybill.requests.plan import Requester, open_plan
 from waybill.requests.request import ExportRequest
@@ -98,7 +98,8 @@ def _labels(plan: ExportPlan) -> Iterator[Finding]:
 
 def _formats(snapshot: PostgresSnapshot, plan: ExportPlan) -> Iterator[Finding]:
     refusals: dict[str, list[str]] = {}
-    for name, encoder in ENCODERS.items():
+    for name in installed():
+        encoder = get_encoder(name)
         options = encoder.parse_options({})
         try:
             encoding = encoder.open(replace(plan, encoder=encoder, options=options, limit=0))

@@ -81,7 +81,8 @@ class ExportRequest:
         Columns of a type that declares none are checked against the source elsewhere.
 
         Raises:
-            UnknownFormat, UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption
+            UnknownFormat, FormatNotInstalled, UnknownColumn, UnknownFilter, InvalidFilter,
+            InvalidOption
         """
         options = self.check_names(export_type)
         conditions = read_filters(export_type.filters, self.filters, export_type.name)
@@ -109,7 +110,7 @@ class ExportRequest:
         """Check everything but what values are compared with; return the format's options.
 
         Raises:
-            UnknownFormat, UnknownColumn, UnknownFilter, InvalidOption
+            UnknownFormat, FormatNotInstalled, UnknownColumn, UnknownFilter, InvalidOption
         """
         options = read_options(self.format, self.format_options)
         if self.compression is not None and self.compression not in COMPRESSIONS:

@@ -69,7 +69,8 @@ class ExportService:
 
         Raises:
             PermissionDenied, PersonalDataDenied, RecentLoginRequired, UnknownExportType,
-            UnknownFormat, UnknownColumn, UnknownFilter, InvalidFilter, InvalidOption,
+            UnknownFormat, FormatNotInstalled, UnknownColumn, UnknownFilter, InvalidFilter,
+            InvalidOption,
             IdempotencyKeyInUse, IdempotencyKeyReused, QuotaExceeded
         """
         checked, _ = await self.check(principal, request)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from waybill.errors import ConfigurationError
-from waybill.formats import read_options
+from waybill.formats import get_encoder, read_options
 from waybill.formats.compress import CODECS, Decompressed
 from waybill.formats.csv import CsvOptions
 from waybill.formats.csv_unguard import unguard_csv
@@ -39,6 +39,7 @@ def restore_unguarded(file: Path, manifest: Manifest, target: Path) -> int:
         raise ConfigurationError(
             f"This version cannot take the guard off {manifest.format}: use a later one."
         )
+    get_encoder(manifest.format)  # says so if it is not installed
     beside = target.with_name(f".{target.name}.new")
     with (
         _open(file, manifest) as source,

@@ -12,6 +12,7 @@ import pytest
 from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog
 from waybill.config import Settings
+from waybill.formats.parquet import ParquetEncoder
 from waybill.requests.quota import QuotaPolicy
 
 NOBODYS = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -82,6 +83,23 @@ async def test_body_that_does_not_fit_is_refused_and_stores_nothing(
 ) -> None:
     assert_problem(await api.post("/api/users/export", json=body), 422, code)
     assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
+
+
+async def test_format_whose_extra_is_missing_is_refused_with_the_command_and_not_offered(
+    api: httpx.AsyncClient, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ParquetEncoder, "needs", ("no_such_module",))
+    for path, more in (
+        ("/api/users/export", {}),
+        ("/api/users/export", {"dry_run": True}),
+        ("/api/users/export/stream", {}),
+    ):
+        answer = await api.post(path, json={"format": "parquet", **more})
+        body = assert_problem(answer, 422, "format_not_installed")
+        assert "pip install 'waybill[parquet]'" in body["detail"]
+    assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
+    offered = (await api.get("/api/catalog")).json()["formats"]
+    assert offered == ["csv", "json", "ndjson", "xlsx"]
 
 
 async def test_body_that_is_not_json_is_refused(api: httpx.AsyncClient) -> None:
