@@ -17,14 +17,16 @@ from waybill.storage.registry import STORAGES
 
 ROOT = Path(__file__).parents[4]
 PAGES = ROOT / "docs" / "howto"
-STEP = re.compile(r"^```(python|replace|sh) (file=(\S+)|run)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+STEP = re.compile(
+    r"^(`{3,})(python|replace|sh) (file=(\S+)|run)\n(.*?)^\1$", re.DOTALL | re.MULTILINE
+)
 CHANGING = sorted(page.name for page in PAGES.glob("add-*.md"))
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what a change of waybill touches, with its tests."""
-    for name in ("packages/waybill", "pyproject.toml"):
+    for name in ("packages/waybill", "packages/adrkit", "pyproject.toml"):
         source, target = ROOT / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
@@ -39,7 +41,7 @@ def follow(page: str, checkout: Path) -> tuple[list[Path], list[str]]:
     touched: list[Path] = []
     printed: list[str] = []
     steps = STEP.findall((PAGES / page).read_text(encoding="utf-8"))
-    for kind, _, name, text in steps:
+    for _, kind, _, name, text in steps:
         if kind == "sh":
             printed.append(run(text, checkout))
             continue
@@ -66,7 +68,9 @@ def run(command: str, checkout: Path) -> str:
         env={
             **os.environ,
             "PATH": f"{python}:{os.environ['PATH']}",
-            "PYTHONPATH": str(checkout / "packages/waybill/src"),
+            "PYTHONPATH": os.pathsep.join(
+                str(checkout / "packages" / name / "src") for name in ("waybill", "adrkit")
+            ),
         },
         capture_output=True,
         text=True,
@@ -77,7 +81,13 @@ def run(command: str, checkout: Path) -> str:
 
 
 def test_every_changing_page_is_followed() -> None:
-    assert CHANGING == ["add-a-filter-operator.md", "add-a-format.md", "add-a-storage.md"]
+    assert CHANGING == [
+        "add-a-check-kind.md",
+        "add-a-filter-operator.md",
+        "add-a-format.md",
+        "add-a-lint-rule.md",
+        "add-a-storage.md",
+    ]
     index = (PAGES / "README.md").read_text(encoding="utf-8")
     assert {page.name for page in PAGES.glob("*.md")} - {"README.md"} == set(
         re.findall(r"\]\(([^)]+)\)", index)
@@ -108,6 +118,27 @@ def test_filter_operator_becomes_qualified_sql(checkout: Path) -> None:
     assert {path.name for path in touched} == {"filter_types.py", "filters.py", "where.py"}
     assert "OPERATOR(pg_catalog.=) '@example.org'" in printed
     assert "pg_catalog.right(" in printed
+
+
+def test_lint_rule_touches_its_group_and_the_registry_alone(checkout: Path) -> None:
+    touched, (printed,) = follow("add-a-lint-rule.md", checkout)
+    assert {path.parent.name for path in touched} == {"rules"}
+    assert {path.name for path in touched} == {"tone.py", "__init__.py"}
+    assert "shouting-title" in printed
+    found, clean = printed.split("ends with 1")
+    assert "ADR810" in found
+    assert "the title shouts" in found
+    assert "0 errors, 0 warnings" in clean
+
+
+def test_check_kind_touches_its_file_and_the_registry_alone(checkout: Path) -> None:
+    touched, (printed,) = follow("add-a-check-kind.md", checkout)
+    assert {path.parent.name for path in touched} == {"kinds"}
+    assert {path.name for path in touched} == {"size.py", "__init__.py"}
+    passed, violated = printed.split("1 pass", 1)
+    assert "violated" not in passed
+    assert "file-size: violated: small.txt has 41 bytes" in violated
+    assert "ends with 1" in violated
 
 
 def test_page_about_failures_explains_every_cause() -> None:
