@@ -117,8 +117,8 @@ class Settings(NotificationSettings, BaseSettings):
     session_idle_minutes: float = Field(60.0, gt=0)
     """How long it lasts when nothing is done in it."""
     element_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins of pages (``https://app.example.com``) that may use ``<waybill-export>`` and call the
-    API from a browser, with a token of their own; no others may."""
+    """Origins of pages (``https://app.example.com``) that may call the API from a browser, with a
+    token of their own, where ``pages`` are served; no others may."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """A longer request is refused with 413."""
     head_seconds: float = Field(10.0, gt=0)

@@ -10,6 +10,7 @@ from waybill.catalog import load
 from waybill.errors import ConfigurationError
 from waybill.local.accounts import ACCOUNTS, portal_link
 from waybill.local.demo import make_users, write_sample_catalog
+from waybill.local.endpoint import Endpoint
 from waybill.local.service_stack import RunningService, running_service
 from waybill.local.signals import orderly_exit
 from waybill.local.stack import LocalStack
@@ -72,10 +73,15 @@ def _print_welcome(service: RunningService, catalog: str, console: Console) -> N
         f"    -H 'Authorization: Bearer {here.token}' \\",
         "    -H 'Content-Type: application/json' -d '{\"format\": \"csv\"}'",
         "",
-        "or in a browser, by a link that signs you in once:",
-        "",
-        *(f"  {each.role:<14} {portal_link(here, each)}" for each in ACCOUNTS),
-        "",
+        *_sign_in_lines(here),
         f"Logs: {service.stack.log_dir}. Ctrl-C stops everything.",
     ):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _sign_in_lines(here: Endpoint) -> list[str]:
+    try:
+        links = [f"  {each.role:<14} {portal_link(here, each)}" for each in ACCOUNTS]
+    except ConfigurationError:
+        return []  # somebody switched the pages off
+    return ["or in a browser, by a link that signs you in once:", "", *links, ""]

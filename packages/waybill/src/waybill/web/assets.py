@@ -1,4 +1,4 @@
-"""The pages' own files: a style sheet, a module of script, the element, all from the package."""
+"""The pages' own files: a style sheet, a module of script and an icon, from the package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 FILES: Final = {
     "pages.css": "text/css; charset=utf-8",
     "pages.js": "text/javascript; charset=utf-8",
-    "waybill-export.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 # Addresses carry the content's digest, so what they name never changes.
@@ -29,13 +28,6 @@ async def page_asset(name: str, v: str = "") -> Response:
     if name not in FILES:
         raise HTTPException(404)
     headers = {"Cache-Control": _CACHED if v == version(name) else _BRIEFLY}
-    if name == "waybill-export.js":
-        # Modules are loaded across origins only where that is allowed. What the element then may
-        # ask the API for, is another setting.
-        headers |= {
-            "Access-Control-Allow-Origin": "*",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-        }
     return Response(read(name), media_type=FILES[name], headers=headers)
 
 
