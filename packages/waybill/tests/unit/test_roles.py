@@ -18,7 +18,7 @@ from waybill.catalog import Catalog
 from waybill.config import Settings
 
 CORE = {"audit", "clock", "engine", "outbox", "queue", "repository", "settings"}
-PROCESS = CORE | {"catalog", "family", "figures", "storage", "storages", "leases", "turns"}
+PROCESS = CORE | {"catalog", "family", "hooks", "figures", "storage", "storages", "leases", "turns"}
 KEEPING = {"admission", "cleanup", "dry_runs", "monitor"}
 """What the API does for one person at once, and the scheduler for everybody in time."""
 PARTS: dict[type[CoreParts], set[str]] = {
