@@ -149,6 +149,7 @@ MISTAKES: dict[str, tuple[list[str], dict[str, str], Setup, int]] = {
     "worker without settings": (["worker"], {}, _nothing, 78),
     "scheduler without settings": (["scheduler"], {}, _nothing, 78),
     "migrate without settings": (["migrate"], {}, _nothing, 78),
+    "grants without settings": (["grants", "reader"], {}, _nothing, 78),
     "doctor of an area that is none": (["doctor", "--only", "storge"], {}, _nothing, 64),
     "capacity for a rate that is none": (["capacity", "--rate", "many"], {}, _nothing, 64),
     "dead letters without settings": (["dead-letters", "list"], {}, _nothing, 78),
