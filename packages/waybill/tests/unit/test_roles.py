@@ -19,13 +19,13 @@ from waybill.config import Settings
 
 CORE = {"audit", "clock", "engine", "outbox", "queue", "repository", "settings"}
 PROCESS = CORE | {"catalog", "family", "hooks", "figures", "storage", "storages", "leases", "turns"}
-KEEPING = {"admission", "cleanup", "dry_runs", "monitor"}
+KEEPING = {"admission", "cleanup", "dry_runs", "monitor", "portal_links", "sessions"}
 """What the API does for one person at once, and the scheduler for everybody in time."""
 PARTS: dict[type[CoreParts], set[str]] = {
     ApiParts: PROCESS
     | KEEPING
     | {"access", "administration", "changes", "dead_letters", "delivery", "exports", "quotas"}
-    | {"operations", "portal_links", "sessions", "source", "streams"},
+    | {"operations", "source", "streams"},
     WorkerParts: PROCESS | {"adoption", "runner", "source"},
     SchedulerParts: PROCESS | KEEPING | {"adoption", "mover", "orphans", "sweeper"},
     DeliveryParts: CORE | {"notifications"},

@@ -19,8 +19,6 @@ from waybill.requests.service import ExportService
 from waybill.requests.source_columns import SourceColumns
 from waybill.results.delivery import DownloadPolicy, ResultDelivery
 from waybill.run.streams import ExportStreams
-from waybill.sessions.portal_links import PortalLinks
-from waybill.sessions.sessions import Sessions
 
 
 class ApiParts(ProcessParts):
@@ -31,6 +29,8 @@ class ApiParts(ProcessParts):
     dry_runs = cached_property(shared.create_dry_runs)
     cleanup = cached_property(shared.create_cleanup)
     monitor = cached_property(shared.create_monitor)
+    portal_links = cached_property(shared.create_portal_links)
+    sessions = cached_property(shared.create_sessions)
 
     @cached_property
     def access(self) -> Access:
@@ -121,19 +121,6 @@ class ApiParts(ProcessParts):
     @cached_property
     def operations(self) -> OperationsView:
         return OperationsView(self.engine, lease_seconds=self.settings.lease_seconds)
-
-    @cached_property
-    def portal_links(self) -> PortalLinks:
-        return PortalLinks(self.engine, seconds=self.settings.portal_link_seconds)
-
-    @cached_property
-    def sessions(self) -> Sessions:
-        settings = self.settings
-        return Sessions(
-            self.engine,
-            seconds=settings.session_hours * 3600,
-            idle_seconds=settings.session_idle_minutes * 60,
-        )
 
     async def close(self) -> None:
         """Close the connections of this process, and let the threads of its streams go."""

@@ -22,6 +22,8 @@ class SchedulerParts(ProcessParts):
     dry_runs = cached_property(shared.create_dry_runs)
     cleanup = cached_property(shared.create_cleanup)
     monitor = cached_property(shared.create_monitor)
+    portal_links = cached_property(shared.create_portal_links)
+    sessions = cached_property(shared.create_sessions)
     adoption = cached_property(shared.create_adoption)
 
     @cached_property
@@ -63,6 +65,8 @@ class SchedulerParts(ProcessParts):
             mover=self.mover,
             admission=self.admission,
             dry_runs=self.dry_runs,
+            portal_links=self.portal_links,
+            sessions=self.sessions,
             adoption=self.adoption,
             audit=self.audit,
             settings=self.settings,

@@ -11,6 +11,8 @@ from waybill.bootstrap.parts import ProcessParts
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption
+from waybill.sessions.portal_links import PortalLinks
+from waybill.sessions.sessions import Sessions
 from waybill.source.source import PostgresSource, SourceSettings
 from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
 from waybill.upkeep.monitor import ExportMonitor, MonitorBounds
@@ -40,6 +42,21 @@ def create_dry_runs(parts: CoreParts) -> DryRunBudget:
     settings = parts.settings
     return DryRunBudget(
         parts.engine, calls=settings.dry_runs_per_day, rows=settings.dry_run_rows_per_day
+    )
+
+
+def create_portal_links(parts: CoreParts) -> PortalLinks:
+    """For the API, and the scheduler, which forgets those that are over."""
+    return PortalLinks(parts.engine, seconds=parts.settings.portal_link_seconds)
+
+
+def create_sessions(parts: CoreParts) -> Sessions:
+    """For the API, and the scheduler, which forgets those that are over."""
+    settings = parts.settings
+    return Sessions(
+        parts.engine,
+        seconds=settings.session_hours * 3600,
+        idle_seconds=settings.session_idle_minutes * 60,
     )
 
 

@@ -48,9 +48,13 @@ class PortalLinks:
             .returning(links.c.expires_at)
         )
         async with self._engine.begin() as connection:
-            await connection.execute(delete(links).where(links.c.expires_at < func.now()))
             expires_at: datetime = (await connection.execute(statement)).scalar_one()
         return secret, expires_at
+
+    async def forget(self) -> None:
+        """Delete links that nobody came by: they hold whom they were for."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(links).where(links.c.expires_at < func.now()))
 
     async def redeem(self, secret: str) -> Opened | None:
         """Use a link up. ``None`` for one that was used, is too old or never was: the three look

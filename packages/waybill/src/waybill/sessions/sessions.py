@@ -59,7 +59,6 @@ class Sessions:
         """Begin a session and return its secret. The sign-in is of now, unless it is known."""
         secret = new_secret()
         async with self._engine.begin() as connection:
-            await connection.execute(delete(sessions).where(~self._is_alive()))
             await connection.execute(
                 insert(sessions).values(
                     id=uuid4(),
@@ -124,6 +123,10 @@ class Sessions:
         """End a session; harmless for one that is over."""
         given = digest(secret)
         await self._end(or_(sessions.c.token_hash == given, sessions.c.previous_hash == given))
+
+    async def forget(self) -> None:
+        """Delete sessions that are over: they hold who somebody was."""
+        await self._end(~self._is_alive())
 
     async def _end(self, which: ColumnElement[bool]) -> None:
         async with self._engine.begin() as connection:

@@ -23,6 +23,8 @@ from waybill.metrics.recording import record
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption, StorageUndecided
+from waybill.sessions.portal_links import PortalLinks
+from waybill.sessions.sessions import Sessions
 from waybill.upkeep.cleanup import ResultCleanup
 from waybill.upkeep.fallback import FallbackMover
 from waybill.upkeep.orphans import OrphanSweep
@@ -50,6 +52,8 @@ class Sweeper:
         mover: FallbackMover,
         admission: Admission,
         dry_runs: DryRunBudget,
+        portal_links: PortalLinks,
+        sessions: Sessions,
         adoption: ResultAdoption,
         audit: AuditLog,
         settings: Settings,
@@ -63,6 +67,8 @@ class Sweeper:
         self._mover = mover
         self._admission = admission
         self._dry_runs = dry_runs
+        self._portal_links = portal_links
+        self._sessions = sessions
         self._adoption = adoption
         self._audit = audit
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
@@ -83,6 +89,8 @@ class Sweeper:
         await self._audit.forget(timedelta(days=self._settings.audit_retention_days), limit=_BATCH)
         await self._turns.tidy()
         await self._dry_runs.forget()
+        await self._portal_links.forget()
+        await self._sessions.forget()
 
     async def sweep_storage(self) -> None:
         """Delete what is out of reach, move back what object storage could not take, and go on

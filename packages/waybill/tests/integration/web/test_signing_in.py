@@ -68,6 +68,22 @@ async def test_database_holds_neither_link_nor_cookie(
     assert not [row for row in kept if secret in str(row) or browser.secret in str(row)]
 
 
+async def test_what_is_over_is_forgotten_with_whom_it_was_for(
+    services: Services, mint: Mint, sign_in: SignIn, execute: Execute
+) -> None:
+    await mint()
+    await sign_in("bob")
+    await services.sweeper.clean()
+    kept = "SELECT person FROM portal_links UNION ALL SELECT person FROM page_sessions"
+    assert len(execute(kept)) == 2
+
+    execute("UPDATE portal_links SET expires_at = now() - interval '1 second'")
+    execute("UPDATE page_sessions SET seen_at = now() - interval '3 hours'")
+    await services.sweeper.clean()
+
+    assert execute(kept) == []
+
+
 LINKS: list[tuple[set[str], dict[str, Any], int, str | None]] = [
     ({REQUEST, READ}, {}, 403, "permission_denied"),
     ({PORTAL, READ}, {"scopes": [REQUEST]}, 403, "permission_denied"),
