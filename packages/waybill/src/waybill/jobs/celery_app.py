@@ -3,6 +3,8 @@ repeat work in ways that were measured, and the rest of waybill relies on what s
 
 from __future__ import annotations
 
+import sys
+
 from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -36,7 +38,7 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
     """
     address = read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)
     transport = "GuardedSentinelTransport" if address.sentinels else "GuardedTransport"
-    app = Celery("waybill", broker=address.url, set_as_current=False)
+    app = Celery("waybill", broker=address.url, set_as_current=False, fixups=_fixups())
     app.conf.update(
         # Named here, as the scheme of the address would bring kombu's own, which trusts whatever
         # lies in the queue.
@@ -118,3 +120,11 @@ def refuse_cluster(app: Celery) -> None:
             "Celery's works: its keys lie on several servers. Give waybill one Redis or Valkey, "
             "or one with replicas behind Sentinel (sentinel://…)."
         )
+
+
+def _fixups() -> list[str] | None:
+    """Return Celery's own for a process that is Django's already, and none for others: a variable
+    of the host's in the environment (``DJANGO_SETTINGS_MODULE``) makes no Django project of ours,
+    which would have to be importable."""
+    django = sys.modules.get("django.conf")
+    return None if django is not None and django.settings.configured else []

@@ -26,11 +26,13 @@ from waybill.run.runner import Outcome
 
 EXAMPLE = Path(__file__).parents[5] / "examples" / "django-shop"
 sys.path.insert(0, str(EXAMPLE))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop_site.settings")
+os.environ["DJANGO_SETTINGS_MODULE"] = "shop_site.settings"
 
 import django  # noqa: E402
 
 django.setup()
+# Read by now; the processes that other tests start are no part of the project.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.conf import settings as project  # noqa: E402
 from django.core.management import call_command  # noqa: E402

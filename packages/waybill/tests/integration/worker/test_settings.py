@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import sys
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,15 @@ def test_task_is_acked_late_and_rejected_when_its_process_dies(celery: Any) -> N
     assert not celery.conf.worker_cancel_long_running_tasks_on_connection_loss
     assert celery.conf.broker_connection_max_retries is None
     assert celery.conf.accept_content == ["json"]
+
+
+def test_variable_of_a_django_project_makes_none_of_our_worker(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "django.conf", None)  # type: ignore[arg-type]
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop_that_is_not_here.settings")
+
+    create_celery(settings).loader.import_default_modules()
 
 
 def test_broker_channel_has_the_times_that_were_set(celery: Any) -> None:
