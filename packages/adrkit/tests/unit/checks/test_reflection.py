@@ -57,6 +57,7 @@ def test_name_that_is_bound_around_the_syntax_is_an_error(
                 "    @validator('*', always=True)\n    def f(cls, v): return 4\n"),
         ("C.x", "class C(BaseModel):\n    x: int = 3\n    @model_validator(mode='before')\n"
                 "    def f(cls, values):\n        values['x'] = 4\n        return values\n"),
+        ("C.x", "class C(BaseSettings):\n    x: int = 3\n"),
         ("C.x", "def d(c):\n    c.x = 4\n    return c\n@d\nclass C:\n    x = 3\n"),
         ("C.x", "class C:\n    x = 3\n    vars()['x'] = 4\n"),
     ],
@@ -82,7 +83,6 @@ def test_attribute_that_others_may_make_is_an_error(
                 "    @field_validator('x')\n    def f(cls, v): return v\n"),
         ("C.x", "class C(BaseModel):\n    x: int = 3\n    y: str = 'always'\n"
                 "    @field_validator('x')\n    def f(cls, v): return v\n"),
-        ("C.x", "class C(BaseSettings):\n    x: int = 3\n"),
     ],
 )  # fmt: skip
 def test_what_only_reads_leaves_the_value_certain(
