@@ -43,9 +43,9 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     "verb",
     [
-        "api", "cancel", "capacity", "check", "demo", "doctor", "download", "export", "grants", "init",
-        "list", "local", "migrate", "quota", "scheduler", "settings", "status", "token", "types",
-        "verify", "worker",
+        "api", "cancel", "capacity", "check", "demo", "doctor", "download", "export", "grants",
+        "init", "list", "local", "migrate", "quota", "scheduler", "settings", "status", "token",
+        "types", "verify", "worker",
     ],
 )  # fmt: skip
 def test_help_of_every_verb_says_what_it_does(tmp_path: Path, verb: str) -> None:
