@@ -63,12 +63,15 @@ def catalog() -> Catalog:
 
 def tables_that_hold_it(execute: Execute) -> set[str]:
     """Search every column of every table, as who stole a dump would."""
-    names = execute("SELECT table_name FROM information_schema.tables WHERE table_schema='public'")
+    tables = execute(
+        "SELECT table_schema, table_name FROM information_schema.tables"
+        " WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+    )
     return {
         name
-        for (name,) in names
+        for schema, name in tables
         for secret in (WANTED, SINCE)
-        if execute(f'SELECT 1 FROM public."{name}" t WHERE t::text LIKE %s', f"%{secret}%")
+        if execute(f'SELECT 1 FROM "{schema}"."{name}" t WHERE t::text LIKE %s', f"%{secret}%")
     }
 
 
