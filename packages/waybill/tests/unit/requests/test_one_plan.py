@@ -12,9 +12,11 @@ CHOOSERS = {
     "formats/__init__.py",
     "formats/compress.py",
     "local/demo.py",  # to refuse an unknown format before anything starts
+    "requests/check_formats.py",  # to hold every format against a type
     "requests/plan.py",
     "requests/request.py",  # to check what is asked for
     "requests/source_columns.py",  # to hold the format against the source's columns
+    "results/unguard.py",  # to say so where the format is not installed
     "results/verify.py",  # of files, by what their manifests say
 }
 
