@@ -9,8 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -29,7 +28,6 @@ from waybill.storage.s3.storage import S3Storage
 AREA: Final = "storage"
 _FOLDER: Final = "waybill-doctor"
 _SMALL: Final = b"waybill doctor\n"
-_SKEW_SECONDS: Final = 30.0
 _SPARE_BYTES: Final = 1024**3
 _LINK_SECONDS: Final = 60
 
@@ -120,7 +118,7 @@ class _S3Examination:
     def _reach(self) -> Iterator[Finding]:
         try:
             with translated("look at the bucket"):
-                answer = self._client.boto3.head_bucket(Bucket=self._client.bucket)
+                self._client.boto3.head_bucket(Bucket=self._client.bucket)
         except RunError as exc:
             code = getattr(exc.__cause__, "response", {}).get("Error", {}).get("Code", "")
             if code == "403":
@@ -129,7 +127,7 @@ class _S3Examination:
             yield tell("bucket", str(exc), "Correct WAYBILL_S3_…, or look at the storage.")
             return
         yield _report.ok("bucket", f"The bucket {self._client.bucket!r} is there.")
-        yield from _clock(answer["ResponseMetadata"]["HTTPHeaders"].get("date"))
+        yield from _clock(self._client.clock.offset)
 
     def _whole_object(self) -> Iterator[Finding]:
         finding, stored = self._try("put", "store an object", self._put, "s3:PutObject")
@@ -294,15 +292,13 @@ def _lifecycle(rules: list[dict[str, Any]], ttl_days: float) -> Iterator[Finding
         yield _report.ok("lifecycle", "Unfinished uploads are aborted by the bucket's own rule.")
 
 
-def _clock(date: str | None) -> Iterator[Finding]:
-    if date is None:
-        return
-    skew = abs((datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds())
-    if skew > _SKEW_SECONDS:
+def _clock(offset: timedelta) -> Iterator[Finding]:
+    apart = abs(offset).total_seconds()
+    if apart:
         yield _report.error(
             "clock",
-            f"The storage's clock and this machine's are {skew:.0f} s apart: links of a minute "
-            "may be dead on arrival.",
+            f"The storage's clock and this machine's are {apart:.0f} s apart: "
+            "requests and links are dated by the storage's until somebody sets one.",
             "Keep both by NTP.",
         )  # fmt: skip
     else:

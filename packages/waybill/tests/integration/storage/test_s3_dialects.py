@@ -6,8 +6,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -189,6 +191,15 @@ def test_clock_that_differs_from_storages_costs_nothing(
     assert httpx.get(link).content == PART
     dated = datetime.strptime(parse_qs(urlsplit(link).query)["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
     assert abs(dated - datetime.now(UTC)) < timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("seconds", "is_believed"), [(0, True), (60, False)])
+def test_answer_that_took_long_says_nothing_of_the_clock(seconds: float, is_believed: bool) -> None:
+    clock = signing.StorageClock()
+    date = format_datetime(datetime.now(UTC) - timedelta(minutes=1))
+    context = {"waybill_signed_at": time.monotonic() - seconds}
+    clock.read({"headers": {"date": date}}, context)
+    assert bool(clock.offset) is is_believed
 
 
 @BOTH_WAYS

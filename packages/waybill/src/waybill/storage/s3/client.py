@@ -76,7 +76,7 @@ class S3Client:
         self._takes_conditions = True
         self._takes_checksums = options.checksums != "never"
         self._keeps_versions = False
-        self._clock = StorageClock()
+        self.clock = StorageClock()
 
     @property
     def encryption(self) -> dict[str, Any]:
@@ -98,19 +98,19 @@ class S3Client:
         if self._signer is None or self._signer_pid != os.getpid():
             options = dataclasses.replace(self.options, endpoint_url=public)
             with self._lock:
-                self._signer = _create_client(options, self._clock)
+                self._signer = _create_client(options, self.clock)
                 self._signer_pid = os.getpid()
         return self._signer
 
     def call(self, operation: str, key: str, **arguments: Any) -> Any:
         """Call one of boto3's operations on an object."""
         call = getattr(self.boto3, operation)
-        offset = self._clock.offset
+        offset = self.clock.offset
         try:
             return call(Bucket=self.bucket, Key=self.prefix + key, **arguments)
         except ClientError as exc:
             # The answer said what time it is there, and the next request is dated by that.
-            if status_of(exc) != _FORBIDDEN or self._clock.offset == offset:
+            if status_of(exc) != _FORBIDDEN or self.clock.offset == offset:
                 raise
         return call(Bucket=self.bucket, Key=self.prefix + key, **arguments)
 
@@ -297,7 +297,7 @@ class S3Client:
         if self._client is None or self._client_pid != os.getpid():
             with self._lock:
                 if self._client is None or self._client_pid != os.getpid():
-                    self._client = _create_client(self.options, self._clock)
+                    self._client = _create_client(self.options, self.clock)
                     self._client_pid = os.getpid()
         return self._client
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,11 +14,12 @@ from waybill.log import get_logger
 
 _CHECKSUM_HEADER = "x-amz-checksum-sha256"
 _SIGNER = "waybill-s3v4"
-_OFFSET = "waybill_clock_offset"
+_OFFSET, _SIGNED_AT = "waybill_clock_offset", "waybill_signed_at"
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 # Answers are dated to the second and take a while; S3 bears a difference of 15 minutes in requests
 # and none in the end of a link, which lives for a minute at most.
 _TOLERATED = timedelta(seconds=10)
+_QUICK_SECONDS = 5.0
 
 log = get_logger(__name__)
 
@@ -28,8 +30,16 @@ class StorageClock:
     def __init__(self) -> None:
         self.offset = timedelta()
 
-    def read(self, response_dict: dict[str, Any] | None = None, **_: object) -> None:
+    def read(
+        self,
+        response_dict: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        **_: object,
+    ) -> None:
         """Compare an answer's date with our clock (boto3's event ``response-received``)."""
+        signed_at = (context or {}).get(_SIGNED_AT)
+        if signed_at is None or time.monotonic() - signed_at > _QUICK_SECONDS:
+            return  # dated who knows when: a commit's answer begins long before it ends
         try:
             date = email.utils.parsedate_to_datetime((response_dict or {})["headers"]["date"])
             offset = date.astimezone(UTC) - datetime.now(UTC)
@@ -54,7 +64,7 @@ def install(client: Any, clock: StorageClock) -> None:
 
     def choose(signature_version: str, context: dict[str, Any], **_: object) -> str | None:
         # Others (SigV4A, S3 Express) sign in their own way and are left alone.
-        context[_OFFSET] = clock.offset
+        context[_OFFSET], context[_SIGNED_AT] = clock.offset, time.monotonic()
         return {"s3v4": _SIGNER, "s3v4-query": f"{_SIGNER}-query"}.get(signature_version)
 
     # The names are ours alone, so no other client in the process signs differently for them.

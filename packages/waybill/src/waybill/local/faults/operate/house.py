@@ -257,9 +257,6 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Fault("strangers in the queue", "WaybillForeignMessages", _foreign),
 )  # fmt: skip
 
-SHORT: Final = ("WaybillStorageAway", "WaybillDeadLetters")
-"""What the tests try; each alert's own rule is tried by promtool."""
-
 
 @contextlib.contextmanager
 def house(stack: LocalStack, directory: Path, ports: dict[str, int]) -> Iterator[House]:
