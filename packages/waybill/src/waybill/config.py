@@ -9,7 +9,6 @@ import ipaddress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -116,9 +115,6 @@ class Settings(NotificationSettings, BaseSettings):
     """How long a session of the pages lasts, whatever is done in it."""
     session_idle_minutes: float = Field(60.0, gt=0)
     """How long it lasts when nothing is done in it."""
-    element_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins of pages (``https://app.example.com``) that may call the API from a browser, with a
-    token of their own, where ``pages`` are served; no others may."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """A longer request is refused with 413."""
     head_seconds: float = Field(10.0, gt=0)
@@ -293,7 +289,7 @@ class Settings(NotificationSettings, BaseSettings):
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
 
-    @field_validator("allowed_hosts", "trusted_proxies", "element_origins", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -304,15 +300,6 @@ class Settings(NotificationSettings, BaseSettings):
     @classmethod
     def _check_schema(cls, value: str | None) -> str | None:
         return None if value is None else check_schema(value)
-
-    @field_validator("element_origins")
-    @classmethod
-    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for each in value:
-            parts = urlsplit(each)
-            if parts.scheme not in {"http", "https"} or each != f"{parts.scheme}://{parts.netloc}":
-                raise ValueError("give origins like https://app.example.com, without a path")
-        return value
 
     @field_validator("trusted_proxies")
     @classmethod

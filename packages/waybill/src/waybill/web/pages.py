@@ -6,7 +6,6 @@ from fastapi import FastAPI
 
 from waybill.web import assets, history, operate, portal_links, request_page, signing_in, watch
 from waybill.web.cookies import SessionAuthenticator
-from waybill.web.cross_origin import CrossOrigin
 
 _ROUTERS = (signing_in.router, request_page.router, history.router, watch.router, operate.router)
 
@@ -19,5 +18,3 @@ def install(app: FastAPI) -> None:
     app.include_router(portal_links.router)
     for router in _ROUTERS:
         app.include_router(router)
-    if services.settings.element_origins:
-        app.add_middleware(CrossOrigin, origins=services.settings.element_origins)
