@@ -12,6 +12,7 @@ is closed with that lifespan, or with the event loop: a process may import, fork
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -242,11 +243,12 @@ async def _release_with_the_server(own: FastAPI) -> None:
 
 def _servers() -> Iterator[Any]:
     """Find uvicorn's server by the task that runs it: it hands itself to no application."""
+    kind = getattr(sys.modules.get("uvicorn"), "Server", ())
     for task in asyncio.all_tasks():
         awaited: Any = task.get_coro()
         while awaited is not None:
             frame = getattr(awaited, "cr_frame", None)
             owner: Any = frame.f_locals.get("self") if frame is not None else None
-            if type(owner).__module__.startswith("uvicorn") and hasattr(owner, "should_exit"):
+            if isinstance(owner, kind):
                 yield owner
             awaited = getattr(awaited, "cr_await", None)

@@ -9,7 +9,7 @@ import waybill
 
 ROOT = Path(waybill.__file__).parent
 # Where the words are defined, handed out, and decided with.
-DOOR = {"principal.py", "requests/access.py", "api/auth.py"}
+DOOR = {"principal.py", "requests/access.py", "api/auth.py", "django/host.py"}
 WORDS = {"ADMIN", "ALL_TENANTS"}
 
 

@@ -17,11 +17,13 @@ import pytest
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import PlainTextResponse
+from uvicorn.lifespan.on import LifespanOn
 
 import waybill
 from waybill.catalog import Catalog
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
+from waybill.fastapi import _servers
 
 
 class SignedOut(Exception):
@@ -217,6 +219,22 @@ async def test_open_event_stream_holds_up_no_shutdown(settings: Settings, catalo
                 pass
     await asyncio.to_thread(thread.join, 60)
     assert not thread.is_alive()
+
+
+async def test_server_is_told_from_what_else_of_uvicorn_has_a_task() -> None:
+    """Its lifespan's task has a ``should_exit`` too, which a stop does not set."""
+    begun = asyncio.Event()
+
+    async def hanging(_scope: Any, _receive: Any, _send: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(LifespanOn(uvicorn.Config(hanging)).main())
+    await begun.wait()
+    found = list(_servers())
+    running.cancel()
+    await asyncio.wait([running])
+    assert found == []
 
 
 FORKING = """
