@@ -50,7 +50,7 @@ def app(
     catalog: Catalog | None = None,
     celery: Celery | None = None,
 ) -> Embedded:
-    """Return waybill's API as an ASGI application to mount.
+    """Return waybill's API as an ASGI application to mount; with ``pages``, its pages too.
 
     Args:
         settings: the environment's (``WAYBILL_…``) when ``None``.
@@ -76,6 +76,10 @@ def app(
         own = create_app(parts, authenticator=_HostSignIn() if sign_in else None)
         if sign_in:
             own.dependency_overrides[current_principal] = sign_in
+        if given.pages:
+            from waybill.web.pages import install
+
+            install(own)
         return own
 
     return Embedded(build)

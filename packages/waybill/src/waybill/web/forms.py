@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
+from waybill.api.own_app import app_of
 from waybill.errors import RequestError
 from waybill.web.origin import require_own_page
 
@@ -46,7 +47,7 @@ class Form:
 
 async def _form(request: Request) -> Form:
     require_own_page(request)
-    settings = request.app.state.services.settings
+    settings = app_of(request.scope).state.services.settings
     body = bytearray()
     try:
         async with asyncio.timeout(settings.body_seconds):

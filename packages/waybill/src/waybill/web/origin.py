@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from waybill.api.own_app import app_of
 from waybill.errors import RequestError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -63,7 +64,7 @@ def own_origins(request: Request) -> frozenset[str]:
     address which clients see."""
     base = request.base_url
     origins = {f"{base.scheme}://{base.netloc}"}
-    public = urlsplit(request.app.state.services.settings.public_url)
+    public = urlsplit(app_of(request.scope).state.services.settings.public_url)
     if public.scheme and public.netloc:
         origins.add(f"{public.scheme}://{public.netloc}")
     return frozenset(origins)

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from waybill.api.own_app import app_of
 from waybill.api.problems import status_of
 from waybill.api.refusals import record_refusal
 from waybill.errors import AuthenticationRequired, RecentLoginRequired, RequestError
@@ -64,7 +65,7 @@ def render(request: Request, name: str, *, status: int = 200, **values: Any) -> 
     """Return the page of a template, in the reader's language."""
     texts = Texts(language_of(request.headers.get("accept-language", "")))
     principal: Principal | None = getattr(request.state, "principal", None)
-    access = request.app.state.services.access
+    access = app_of(request.scope).state.services.access
     body = _environment.get_template(name).render(
         t=texts,
         lang=texts.language,
@@ -148,6 +149,6 @@ async def _renew(request: Request, response: Response) -> None:
         for key, value in response.raw_headers
     ):
         return  # signed out, or in anew
-    fresh = await request.app.state.services.sessions.rotate(request.cookies[name])
+    fresh = await app_of(request.scope).state.services.sessions.rotate(request.cookies[name])
     if fresh is not None:
         set_cookie(request, response, fresh)

@@ -28,6 +28,7 @@ from waybill.config import Settings
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import ExportJob, Progress
 from waybill.jobs.leases import Result
+from waybill.web.pages import install
 
 from ...integration.leased import claimed
 
@@ -141,6 +142,7 @@ async def serving(services: Services) -> AsyncIterator[House]:
         secrets=SECRET, audiences="waybill", tenant_claim="org", leeway_seconds=0
     )
     app = create_app(services, authenticator=create_authenticator(settings, jwt))
+    install(app)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     task = asyncio.create_task(server.serve(sockets=[listener]))

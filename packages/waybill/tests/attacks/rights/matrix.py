@@ -69,6 +69,10 @@ ROLES: Final[dict[str, tuple[str, dict[str, Any] | None]]] = {
             "scope": f"{_USER} Exports:Admin exports:administer exports:admin: exports:*",
         },
     ),
+    "back end": (
+        "a host's back end with `exports:portal`",
+        {"sub": "host", "org": "acme", "scope": f"{_USER} exports:portal"},
+    ),
     "no tenant": (
         "an administrator of all whose token names no tenant",
         {"sub": "root", "scope": f"{_USER} {_ADMIN} {_ALL}"},
@@ -96,6 +100,7 @@ def _row(otherwise: str, **groups: str) -> dict[str, str]:
         "no_pii": ("no pii", "admin, no pii"),
         "admins": _ADMINS,
         "other_admin": ("other admin",),
+        "back_end": ("back end",),
     }
     answers = dict.fromkeys(ROLES, otherwise) | dict.fromkeys(_REFUSED_TOKENS, "401")
     for group, answer in groups.items():
@@ -144,6 +149,50 @@ MATRIX: Final[dict[str, dict[str, str]]] = {
     "POST /api/admin/dead-letters/replay": _admin_all("202"),
     "GET /api/audit": _admin_all("200"),
     "GET /metrics": _admin_all("200"),
+    "POST /api/portal-links": _row("403", back_end="201"),
+}
+
+# Who asks at the pages; they ask at the same door, so those that it tells apart are enough.
+_VISITORS = ("nobody", *_OWNER, "colleague", "stranger", *_ADMINS, "other admin", "half admin")
+_SIGN_IN = "303 to /signin"
+
+
+def _page(otherwise: str, **groups: str) -> dict[str, str]:
+    row = _row(otherwise, **groups) | {"nobody": _SIGN_IN}
+    return {role: row[role] for role in _VISITORS}
+
+
+def _anybodys(answer: str) -> dict[str, str]:
+    return dict.fromkeys(("nobody", "owner"), answer)
+
+
+def _own(answer: str) -> dict[str, str]:
+    return _page("404", ann=answer, admins=answer)
+
+
+_TO_EXPORT: Final = "303 to /exports/{export_id}"
+
+PAGES: Final[dict[str, dict[str, str]]] = {
+    # route of the pages: role: status, where it leads, and for pages that show data whether the
+    # export is on them (on the form, the personal column)
+    "GET /": _anybodys("303 to /exports"),
+    "GET /assets/{name}": _anybodys("200"),
+    "GET /signin": _anybodys("200"),
+    "GET /portal/{secret}": _anybodys("200"),
+    # A link that never was: whoever comes with it.
+    "POST /portal": _anybodys("410"),
+    "POST /signout": _anybodys("303 to /signin"),
+    "GET /new": _page("200 with", no_type="200 without", no_pii="200 without"),
+    "GET /new/{export_type}": _page("200 with", no_type="404", no_pii="200 without"),
+    "POST /new/{export_type}": _page("303 to /exports/NEW", no_type="404", no_pii="403"),
+    "GET /exports": _page("200 without", ann="200 with"),
+    "GET /exports/{export_id}": _own("200 with"),
+    "POST /exports/{export_id}/discard": _own(_TO_EXPORT),
+    "POST /exports/{export_id}/repeat": _own("303 to /exports/NEW")
+    | {"no type": "404", "no pii": "403", "admin, no pii": "403"},
+    "GET /operate": _page("403", admins="200 with", other_admin="200 without"),
+    "POST /operate/replay": _page("403", admins=_TO_EXPORT, other_admin="404"),
+    "GET /operate/audit": _page("403", admins="200 with", other_admin="200 without"),
 }
 
 

@@ -28,6 +28,7 @@ _STATES: dict[str, State] = {
 _BODIES: dict[str, Any] = {
     "POST /api/{export_type}/export": {},
     "POST /api/admin/dead-letters/replay": {"type": "orders"},
+    "POST /api/portal-links": {"subject": "ann", "scopes": ["exports:read"]},
 }
 
 

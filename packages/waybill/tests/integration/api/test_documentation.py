@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import typer
+from fastapi import FastAPI
 
 from waybill.api.auth import current_principal
 from waybill.api.jwt_settings import JwtSettings
@@ -24,10 +25,11 @@ from waybill.api.request_schemas import ExportBody
 from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.cli import exits
-from waybill.cli.app import app
+from waybill.cli.app import app as command_line
 from waybill.client import AsyncExportClient, ExportClient, errors
 from waybill.client.calls import RequestOptions
 from waybill.config import Settings
+from waybill.web.pages import install
 
 PACKAGE = Path(__file__).parents[3]
 DOCS = PACKAGE.parents[1] / "docs"
@@ -40,6 +42,13 @@ def block(text: str, kind: str) -> str:
     found = re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(found) == 1, f"{len(found)} blocks of {kind}"
     return str(found[0])
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    """With the pages, whose one operation is an operation like the others."""
+    install(app)
+    return app
 
 
 @pytest.fixture
@@ -229,7 +238,7 @@ def test_exit_statuses_are_those_of_the_command() -> None:
 
 
 def test_command_lines_use_options_that_exist() -> None:
-    command = typer.main.get_command(app).commands["export"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(command_line).commands["export"]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}
     lines = re.findall(r"^waybill export .*$", CLIENT, re.MULTILINE)
     assert len(lines) > 4

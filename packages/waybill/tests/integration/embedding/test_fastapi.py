@@ -102,6 +102,33 @@ async def test_routes_of_the_router_are_the_shop_s_own(
         assert (await ann.delete(link)).status_code == 200
 
 
+async def test_pages_are_mounted_too_and_the_shop_s_session_is_theirs(
+    settings: Settings, catalog: Catalog
+) -> None:
+    app = shop()
+    with_pages = settings.model_copy(
+        update={"pages": True, "sign_in_url": "http://shop.example/sign-in"}
+    )
+    data = waybill.app(with_pages, principal=Depends(exporter), catalog=catalog)
+    app.mount("/data", data)
+    async with alive(app), visiting(app) as ann:
+        form = await ann.get("/data/new/users")
+        assert form.status_code == 200
+        assert 'action="/data/new/users"' in form.text
+        sent = {"action": "request", "format": "csv", "order": "id", "column": "id"}
+        forged = await ann.post("/data/new/users", data=sent, headers={"origin": "http://evil"})
+        assert forged.status_code == 403
+        own = {"origin": "http://shop.example"}
+        made = await ann.post("/data/new/users", data=sent, headers=own)
+        assert made.headers["location"].startswith("/data/exports/")
+        assert (await ann.get(made.headers["location"])).status_code == 200
+    async with visiting(app, None) as nobody:
+        led = await nobody.get("/data/new")
+        assert led.headers["location"] == "/data/signin?next=%2Fnew"
+        page = await nobody.get(led.headers["location"])
+        assert 'href="http://shop.example/sign-in?next=%2Fnew"' in page.text
+
+
 async def test_sign_in_is_the_shop_s_with_its_errors_and_its_overrides(
     settings: Settings, catalog: Catalog
 ) -> None:
