@@ -17,6 +17,7 @@ from waybill.client.errors import (
     ServerRefused,
     ServerUnavailable,
     ServerUnreachable,
+    StorageRefused,
     StreamBroken,
     TooManyRequests,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "ServerRefused",
     "ServerUnavailable",
     "ServerUnreachable",
+    "StorageRefused",
     "StreamBroken",
     "TooManyRequests",
 ]

@@ -16,6 +16,7 @@ from waybill.client.errors import (
     DownloadBroken,
     ServerUnavailable,
     ServerUnreachable,
+    StorageRefused,
     StorageUnreachable,
     refusal,
 )
@@ -27,6 +28,9 @@ OnBytes = Callable[[int, int], None]
 
 _READ_BYTES = 1024 * 1024
 _BROKEN_DOWNLOADS = 5
+_REFUSED_LINKS = 2
+"""The first may have died on the way."""
+_HAS_BYTES = frozenset({200, 206})
 _REDIRECTS = frozenset({302, 303, 307, 308})
 
 
@@ -47,9 +51,11 @@ def download(
             try:
                 yield from _fetch(job.id, part, size, sha256, via, on_bytes)
             except (ConnectionLost, ServerUnreachable, ServerUnavailable) as exc:
-                if isinstance(exc, StorageUnreachable) and via is None:
-                    via = "stream"  # the service can reach what we cannot
+                if isinstance(exc, StorageUnreachable | StorageRefused) and via is None:
+                    via = "stream"  # the service can reach, and read, what we cannot
                 failures = 0 if part.size > before else failures + 1
+                if isinstance(exc, StorageRefused) and failures == _REFUSED_LINKS:
+                    raise  # links were asked for, and no other would be taken
                 if failures == _BROKEN_DOWNLOADS:
                     raise DownloadBroken(
                         f"The download broke off {failures} times in a row. Run the same command "
@@ -83,9 +89,11 @@ def _fetch(
         # the storage. The object behind a link never changes; the SHA-256 has the last word.
         headers = {name: value for name, value in call.headers.items() if name != "If-Range"}
         answer = yield Follow(answer.headers["location"], headers, _READ_BYTES)
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            # A link that died on the way, or a storage that is away: the next one is minted anew.
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # A storage that is away: the next link is minted anew.
             raise ConnectionLost("the storage")
+        if answer.status not in _HAS_BYTES:
+            raise StorageRefused(answer.status)
     if answer.status >= HTTPStatus.BAD_REQUEST:
         raise refusal(answer.status, answer.headers, answer.body)
     if part.size and not _continues(answer, part.size):

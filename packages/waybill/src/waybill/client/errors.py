@@ -49,6 +49,21 @@ class StorageUnreachable(ServerUnreachable):
         super().__init__("the storage")
 
 
+class StorageRefused(ServerUnreachable):
+    """The storage takes no link that the service signs: clocks that differ, or a policy."""
+
+    code = "storage_refused"
+
+    _message = (
+        "The storage refuses the links of the service, which is told by {url}. Look at its clock "
+        'and policy, or download with via="stream" (--via stream).'
+    )
+
+    def __init__(self, status: int) -> None:
+        # Never what it said: it quotes the link, and whoever has that has the file.
+        super().__init__(f"status {status}")
+
+
 class ConnectionLost(ClientError):
     """The connection broke, or nothing came for too long: the answer is not known."""
 

@@ -70,7 +70,11 @@ def act_as(app: Any) -> Callable[[Principal], None]:
 async def server(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the same application behind uvicorn, on a real socket."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    # As ``waybill api`` has it: forwarded headers are ours to believe, not uvicorn's.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", proxy_headers=False
+    )
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ from waybill.client import (
     NotFound,
     QuotaExceeded,
     ServerUnreachable,
+    StorageRefused,
     admin,
     calls,
 )
@@ -201,6 +203,33 @@ async def test_storage_out_of_reach_is_gone_round_through_the_service(
     )
     async with AsyncExportClient(str(server.base_url), "test-token") as client:
         assert (await client.download(job.id, tmp_path / "file")).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("refusal", ["clock", "policy"])
+async def test_link_that_storage_refuses_is_gone_round_through_the_service(
+    server: httpx.AsyncClient, add_job: Any, tmp_path: Path, app: Any, monkeypatch: Any,
+    refusal: str,
+) -> None:  # fmt: skip
+    job = await add_job(DATA)
+    storage = app.state.services.storages["s3"]
+    presign = storage.presign
+
+    def refused(*key: str, **options: Any) -> str:
+        if refusal == "policy":  # one that looks at the query, which the signature no longer is of
+            return f"{presign(*key, **options)}&x-id=Other"
+        offset, storage.client.clock.offset = storage.client.clock.offset, timedelta(hours=-1)
+        try:
+            return str(presign(*key, **options))
+        finally:
+            storage.client.clock.offset = offset
+
+    monkeypatch.setattr(storage, "presign", refused)
+    async with AsyncExportClient(str(server.base_url), "test-token") as client:
+        (tmp_path / f"file.{job.id}.part").write_bytes(DATA[:1_000_000])
+        assert (await client.download(job.id, tmp_path / "file")).read_bytes() == DATA
+        with pytest.raises(StorageRefused, match="status 403") as asked_for:
+            await client.download(job.id, tmp_path / "again", via="redirect")
+    assert "X-Amz" not in str(asked_for.value)
 
 
 async def test_every_operation_of_the_document_has_a_call(api: httpx.AsyncClient) -> None:

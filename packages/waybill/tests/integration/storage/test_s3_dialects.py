@@ -22,6 +22,8 @@ from waybill.errors import StorageRejected, StorageUnavailable
 from waybill.storage.s3 import signing
 from waybill.storage.s3.storage import S3Storage
 
+from ..conftest import S3Proxy
+
 PART = os.urandom(5 * 1024 * 1024)
 SMALL = PART[:1000]
 BOTH_WAYS = pytest.mark.parametrize("data", [PART, SMALL], ids=["in parts", "in one request"])
@@ -282,3 +284,29 @@ def test_bucket_stands_in_the_path_or_in_the_host(
     link = S3Storage(options).presign("k", expires_seconds=9, filename="f", content_type="text/csv")
     assert link is not None
     assert link.startswith(begins)
+
+
+def test_store_that_knows_no_ranges_gives_the_right_bytes(storage: S3Storage) -> None:
+    # Several chunks, with ranges that begin and end within one, at its end, and past all.
+    storage.put("file", PART, content_type="text/csv")
+    ranges = [(1, None), (300_000, 300_001), (262_144, 524_288), (len(PART) - 1, len(PART)),
+              (0, 10), (len(PART), None), (1_000_000, len(PART) + 7)]  # fmt: skip
+    right = [b"".join(storage.read("file", start=start, stop=stop)) for start, stop in ranges]
+    assert right == [PART[start:stop] for start, stop in ranges]
+
+    def forget(params: dict[str, Any], **_: object) -> None:
+        del params["headers"]["Range"]
+
+    storage.client.boto3.meta.events.register("before-call.s3.GetObject", forget)
+    assert [
+        b"".join(storage.read("file", start=start, stop=stop)) for start, stop in ranges
+    ] == right
+
+
+def test_answers_without_a_length_are_refused_in_a_sentence(
+    proxied: S3Storage, proxy: S3Proxy
+) -> None:
+    proxied.put("file", SMALL, content_type="text/csv")
+    proxy.on_response = lambda data: data.replace(b"Content-Length:", b"X-Had-A-Length:")
+    with pytest.raises(StorageRejected, match=r"without Content-Length.*A proxy"):
+        proxied.find("file")

@@ -1,12 +1,13 @@
-"""What S3's answers say: checksums, encryption and ETags."""
+"""What S3's answers say: checksums, encryption, ETags, lengths and ranges."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
-from waybill.errors import StorageCorrupted, StorageUnavailable
+from waybill.errors import StorageCorrupted, StorageRejected, StorageUnavailable
 
 
 def as_base64(sha256_hex: str) -> str:
@@ -46,3 +47,25 @@ def etag_of(answer: dict[str, Any]) -> str:
     if not etag:
         raise StorageUnavailable("S3 answered without an ETag: what it did is not known.")
     return str(etag).strip('"')
+
+
+def size_of(answer: dict[str, Any]) -> int:
+    """Return an object's length in bytes; raise if the answer does not say it."""
+    if "ContentLength" not in answer:
+        raise StorageRejected(
+            "S3 answered without Content-Length, by which objects are compared. A proxy before the "
+            "storage takes it away: let it pass the answers on as they are."
+        )
+    return int(answer["ContentLength"])
+
+
+def cut(chunks: Iterator[bytes], start: int, stop: int | None) -> Iterator[bytes]:
+    """Yield of a whole object's ``chunks`` the bytes from ``start`` to before ``stop``."""
+    at = 0
+    for chunk in chunks:
+        wanted = chunk[max(0, start - at) : None if stop is None else stop - at]
+        if wanted:
+            yield wanted
+        at += len(chunk)
+        if stop is not None and at >= stop:
+            return

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from waybill.errors import StorageRejected
 from waybill.storage.base import PartReceipt, StoredObject
 from waybill.storage.s3 import signing
-from waybill.storage.s3.answers import as_base64, etag_of
+from waybill.storage.s3.answers import as_base64, etag_of, size_of
 from waybill.storage.s3.errors import (
     MISSING_CODES,
     VERSIONS_STAY,
@@ -242,7 +242,7 @@ class S3Client:
                 if code_of(exc) in MISSING_CODES:
                     return None
                 raise
-        return StoredObject(key, int(answer["ContentLength"]), etag_of(answer))
+        return StoredObject(key, size_of(answer), etag_of(answer))
 
     def modified_at(self, key: str) -> datetime | None:
         with translated("look for an object"):
