@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from review_planting import HARMLESS, VIOLATIONS, Project
+from review_planting import HARMLESS, VIOLATIONS, Parsed, Project
 
 from adrkit.git import Git
 from adrkit.model import Status
@@ -117,12 +117,12 @@ def corpus_histories(folder: Path) -> list[tuple[Path, list[str]]]:
 
 
 def planted(
-    root: Path, commit: str, seed: int, harmful: bool
+    root: Path, commit: str, seed: int, harmful: bool, parsed: Parsed
 ) -> tuple[str, str, Review, object] | None:
     """One planted commit on ``commit``: its kind, what it did, the review, what was expected."""
     git(root, "checkout", "-q", "-f", "--detach", commit)
     git(root, "clean", "-fdq")
-    project = Project(root, seed)
+    project = Project(root, seed, parsed)
     plants = list(VIOLATIONS if harmful else HARMLESS)
     plant = plants[seed % len(plants)]
     expected = plant(project)
@@ -130,7 +130,7 @@ def planted(
         return None
     git(root, "add", "-A")
     git(root, "commit", "-qm", f"Change {seed}")
-    made = review(Git(root), root, commit, "HEAD")
+    made = review(Git(root), root, commit, "HEAD", parsed=parsed)
     return plant.__name__, str(getattr(expected, "what", expected)), made, expected
 
 
@@ -145,6 +145,7 @@ def main() -> None:
     missed, alarms, real = [], [], []
     tried: Counter[str] = Counter()
     found: Counter[str] = Counter()
+    parsed: Parsed = {}  # hundreds of commits that differ in a few files
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own = own_history(folder)
@@ -153,7 +154,8 @@ def main() -> None:
         for at in range(options.samples * 2):
             harmful = at % 2 == 0
             root, commits = histories[0] if chance.random() < 0.4 else chance.choice(histories)
-            result = planted(root, chance.choice(commits), options.seed * 1000 + at // 2, harmful)
+            seed = options.seed * 1000 + at // 2
+            result = planted(root, chance.choice(commits), seed, harmful, parsed)
             if result is None:
                 continue
             kind, what, made, expected = result
@@ -180,7 +182,7 @@ def main() -> None:
         git(root, "checkout", "-q", "-f", "--detach", commits[0])
         sample = chance.sample(commits[:-1], min(options.real, len(commits) - 1))
         for commit in sample:
-            made = review(Git(root), root, f"{commit}^", commit)
+            made = review(Git(root), root, f"{commit}^", commit, parsed=parsed)
             loud = [
                 f"{f.rule} {f.path}:{f.line}: {f.message}"
                 for f in made.findings

@@ -9,19 +9,24 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from adrkit import lifecycle
-from adrkit.checks import Check, make_context, read_checks, run_checks
+from adrkit.checks import Check, make_context, read_checks
 from adrkit.checks.citations import check_citations, citations_in
+from adrkit.checks.python_module import PythonModule
+from adrkit.checks.run import evaluate
 from adrkit.config import load_config
 from adrkit.git import Git
 from adrkit.model import Status
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
+
+Parsed = dict[tuple[str, bytes], PythonModule]
+Passing = tuple[Record, Check, str, int]
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,8 @@ class Planted:
 class Project:
     """A work tree at a commit, read once for several plants."""
 
-    def __init__(self, root: Path, seed: int) -> None:
-        self.root = root
+    def __init__(self, root: Path, seed: int, parsed: Parsed | None = None) -> None:
+        self.root, self.parsed = root, parsed
         self.random = random.Random(seed)  # noqa: S311 - reproducible, no secret
         self.config = load_config(root)
         self.git = Git.discover(root)
@@ -72,23 +77,28 @@ class Project:
         text = self.read(name) if (self.root / name).is_file() else ""
         self.write(name, f"{text.rstrip()}\n{line}\n" if text else f"{line}\n")
 
-    def passing(self, kind: str) -> list[tuple[Record, Check, str, int]]:
-        """Checks in force that pass, with the place that shows it (line 0: no line)."""
-        context = make_context(self.config, self.git, commands="skip")
-        found = []
-        for record in self.in_force:
-            checks = [c for c in read_checks(record) if isinstance(c, Check) and not c.revisit]
-            if not any(c.spec.kind == kind for c in checks):
-                continue
-            for result in run_checks(context, [record], all_records=self.records).results:
-                check = next((c for c in checks if c.line == result.line), None)
-                if check is None or check.spec.kind != kind or result.verdict != "pass":
-                    continue
-                where = result.evidence
-                found.append(
-                    (record, check, where.path if where else "", where.line or 0 if where else 0)
-                )
-        return found
+    def passing(self, kind: str) -> Iterator[Passing]:
+        """Checks in force that pass, in a random order, with the place that shows it (line 0: no
+        line). Each is carried out when it is asked for."""
+        checks = [
+            (record, check)
+            for record in self.in_force
+            for check in read_checks(record)
+            if isinstance(check, Check) and check.spec.kind == kind and not check.revisit
+        ]
+        self.random.shuffle(checks)
+        context = make_context(self.config, self.git, commands="skip", parsed=self.parsed)
+        for record, check in checks:
+            own = context.of(record)
+            outcome = evaluate(own, check)
+            if outcome.verdict == "pass":
+                where = outcome.evidence
+                path = own.place(where.path) if where else ""
+                yield record, check, path, (where.line or 0) if where else 0
+
+
+def first(found: Iterator[Passing]) -> Passing | None:
+    return next(found, None)
 
 
 # --- violations -----------------------------------------------------------------------------
@@ -100,12 +110,10 @@ _OWN_NUMBER = re.compile(r"([=:]\s*(?:Field\()?\(?\s*)\d[\d_.]*")
 
 def _value(project: Project, kind: str) -> Planted | None:
     # Not where the value is another name's: changing what stands beside it would break nothing.
-    chosen = project.pick(
-        [
-            (record, check, path, line)
-            for record, check, path, line in project.passing(kind)
-            if line and not _NAMED_VALUE.search(project.read(path).split("\n")[line - 1])
-        ]
+    chosen = first(
+        (record, check, path, line)
+        for record, check, path, line in project.passing(kind)
+        if line and not _NAMED_VALUE.search(project.read(path).split("\n")[line - 1])
     )
     if chosen is None:
         return None
@@ -144,8 +152,7 @@ def changed_configuration(project: Project) -> Planted | None:
 
 
 def forbidden_import(project: Project) -> Planted | None:
-    items = list(project.passing("import-forbidden"))
-    chosen = project.pick(items)
+    chosen = first(project.passing("import-forbidden"))
     if chosen is None:
         return None
     record, check, _, _ = chosen
@@ -163,8 +170,7 @@ def forbidden_import(project: Project) -> Planted | None:
 
 
 def dropped_dependency(project: Project) -> Planted | None:
-    items = [i for i in project.passing("dependency") if i[3] and not i[1].spec.absent]
-    chosen = project.pick(items)
+    chosen = first(i for i in project.passing("dependency") if i[3] and not i[1].spec.absent)
     if chosen is None:
         return None
     record, check, path, line = chosen
@@ -180,10 +186,9 @@ def dropped_dependency(project: Project) -> Planted | None:
 
 
 def removed_path(project: Project) -> Planted | None:
-    items = [
+    chosen = first(
         i for i in project.passing("path-exists") if (project.root / i[1].spec.path[0]).is_file()
-    ]
-    chosen = project.pick(items)
+    )
     if chosen is None:
         return None
     record, check, _, _ = chosen
@@ -192,7 +197,7 @@ def removed_path(project: Project) -> Planted | None:
 
 
 def renamed_symbol(project: Project) -> Planted | None:
-    chosen = project.pick(project.passing("symbol-exists"))
+    chosen = first(project.passing("symbol-exists"))
     if chosen is None:
         return None
     record, check, path, _ = chosen
@@ -204,7 +209,7 @@ def renamed_symbol(project: Project) -> Planted | None:
 
 
 def renamed_test(project: Project) -> Planted | None:
-    chosen = project.pick(project.passing("test"))
+    chosen = first(project.passing("test"))
     if chosen is None:
         return None
     record, _, path, line = chosen

@@ -56,12 +56,12 @@ class FollowedFiles(ProjectFiles):
     def find(self, patterns: Iterable[str], *, exclude: Iterable[str] = ()) -> tuple[str, ...]:
         unwanted = [found for pattern in exclude for found in self._now(pattern)]
         wanted = [found for pattern in patterns for found in self._now(pattern)]
-        return super().find(wanted, exclude=unwanted)
+        return self._files.find(wanted, exclude=unwanted)
 
     def _is_there(self, name: str) -> bool:
         """A folder that only holds what git ignores, or nothing, is a left-over of this machine."""
         if is_glob(name):
-            return bool(super().find([name]))
+            return bool(self._files.find([name]))
         path = super().resolve(name)
         if not path.is_dir():
             return path.exists()

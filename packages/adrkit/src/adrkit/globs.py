@@ -7,6 +7,7 @@ as ``*a*a*a*…b`` would backtrack for ever there.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -21,9 +22,12 @@ def matches_any(path: str, patterns: Iterable[str]) -> bool:
 
 def matches(path: str, pattern: str) -> bool:
     """Whether ``path``, with ``/`` and relative, is matched by the whole ``pattern``."""
+    beginning, parts = _parts(pattern)
+    if not path.startswith(beginning):
+        return False
     segments = path.split("/")
     reachable = {0}  # how many segments may be consumed by the pattern's parts so far
-    for part in _parts(pattern):
+    for part in parts:
         if part == "**":
             reachable = set(range(min(reachable), len(segments) + 1))
         else:
@@ -36,8 +40,11 @@ def matches(path: str, pattern: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _parts(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.split("/"))
+def _parts(pattern: str) -> tuple[str, tuple[str, ...]]:
+    """What every path that matches begins with, and the segments."""
+    parts = tuple(pattern.split("/"))
+    plain = itertools.takewhile(lambda part: not is_glob(part), parts)
+    return "/".join(plain), parts
 
 
 def _segment(text: str, pattern: str) -> bool:

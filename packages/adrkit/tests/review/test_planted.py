@@ -21,6 +21,8 @@ BENCHMARKS = REPOSITORY / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 review_planting: Any = pytest.importorskip("review_planting", reason="only in the repository")
 
+PARSED: dict[Any, Any] = {}  # what is the same in the commits of all tests here
+
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
@@ -38,10 +40,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
 def plant(project: GitProject, change: Callable[..., Any], seed: int) -> tuple[Any, Any]:
     project("checkout", "-q", "-f", "main")
     project("clean", "-fdq")
-    expected = change(review_planting.Project(project.root, seed))
+    expected = change(review_planting.Project(project.root, seed, PARSED))
     project("checkout", "-q", "-B", f"seed-{seed}")
     project.commit("planted")
-    found = review(Git(project.root), project.root, "main", "HEAD")
+    found = review(Git(project.root), project.root, "main", "HEAD", parsed=PARSED)
     project("checkout", "-q", "-f", "main")
     return expected, found
 

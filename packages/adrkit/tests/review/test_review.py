@@ -8,6 +8,8 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
+from adrkit.checks import context
+from adrkit.checks.python_module import PythonModule, parse_module
 from adrkit.cli.commands import app
 from adrkit.git import Git
 from adrkit.review import RULES, Review, review
@@ -55,6 +57,31 @@ def reviewed(project: GitProject, message: str = "change", **options: str) -> Re
 
 def rules(found: Review) -> list[tuple[str, str, str, int]]:
     return [(f.rule, f.level, f.path, f.line) for f in found.findings]
+
+
+def test_what_is_the_same_in_both_commits_is_parsed_once(
+    decided: GitProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that fails is held against the base, too; who waits for a review waits for each
+    file of the project that is parsed."""
+    again = BLOCK.replace("RETRIES", "LIMIT").replace("three attempts", "limit")
+    decided.write("docs/adr/0003-use-limits.md", house(3, "Use Limits") + again)
+    decided.write("src/settings.py", "RETRIES = 3\nLIMIT = 3\n")
+    decided.write("src/other.py", "")
+    decided("checkout", "-q", "main")
+    decided.commit("two checks of one file")
+    decided("checkout", "-q", "-B", "work")
+    parsed: list[str] = []
+
+    def parse(path: str, data: bytes) -> PythonModule:
+        parsed.append(path)
+        return parse_module(path, data)
+
+    monkeypatch.setattr(context, "parse_module", parse)
+    (decided.root / "src/queue.py").unlink()
+    found = reviewed(decided)
+    assert "broken-check" in {f.rule for f in found.findings}
+    assert parsed == ["src/settings.py"]
 
 
 def test_broken_check_is_found_where_the_diff_breaks_it(decided: GitProject) -> None:

@@ -135,7 +135,7 @@ def deleted(module: PythonModule, dotted: str) -> int | None:
         scope = node
     if (line := _gone(scope, last)) is not None:
         return line
-    for place in ast.walk(module.tree):
+    for place in module.nodes:
         if isinstance(place, ast.Attribute):
             taken = isinstance(place.ctx, ast.Del) and dotted_name(place) == dotted
         elif isinstance(place, ast.Subscript):
@@ -221,8 +221,8 @@ def _of_bindings(name: str, found: list[Binding]) -> Iterator[Doubt]:
 
 
 def _dynamic(module: PythonModule, scope: _Scope, name: str, bound: int) -> Iterator[Doubt]:
-    parents = _parents(module.tree)
-    for node in ast.walk(module.tree):
+    parents = module.parents
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             behind = isinstance(scope, ast.Module) and node.lineno > bound
             if behind:
@@ -262,15 +262,11 @@ def _only_read(call: ast.Call, parents: dict[ast.AST, ast.AST], name: str) -> bo
     return isinstance(parent, ast.Attribute) and parent.attr in ("get", "items", "keys", "values")
 
 
-def _parents(tree: ast.AST) -> dict[ast.AST, ast.AST]:
-    return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-
-
 def _attribute_stores(module: PythonModule, scope: _Scope, name: str) -> Iterator[Doubt]:
     """``Class.NAME = …``, under whatever name the class goes, and ``self.NAME = …`` within it."""
     own = set(ast.walk(scope))
     mangled = f"_{getattr(scope, 'name', '').lstrip('_')}{name}" if name.startswith("__") else name
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Attribute) or node.attr not in (name, mangled):
             continue
         if isinstance(node.ctx, ast.Load):
@@ -282,7 +278,7 @@ def _attribute_stores(module: PythonModule, scope: _Scope, name: str) -> Iterato
 
 
 def _declared_global(module: PythonModule, name: str) -> Iterator[Doubt]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Global) and name in node.names:
             yield Doubt(node.lineno, f"a function binds {name}: it is declared global there")
         if (
@@ -303,7 +299,7 @@ def _mutations(module: PythonModule, name: str, *, is_class: bool) -> Iterator[D
             return isinstance(node, ast.Attribute) and node.attr == name
         return isinstance(node, ast.Name) and node.id == name
 
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
             if is_it(node.value):
                 yield Doubt(node.lineno, f"{name} is changed in place")
@@ -319,8 +315,8 @@ def _mutations(module: PythonModule, name: str, *, is_class: bool) -> Iterator[D
 def is_configured_once(module: PythonModule, dotted: str) -> Iterator[Doubt]:
     """Doubts about ``app.conf.name = value``, known by its spelling alone."""
     owner, _, last = dotted.rpartition(".")
-    parents = _parents(module.tree)
-    for node in ast.walk(module.tree):
+    parents = module.parents
+    for node in module.nodes:
         if isinstance(node, ast.Attribute | ast.Name) and not isinstance(node.ctx, ast.Load):
             if dotted_name(node) == owner and "." in owner:
                 yield Doubt(node.lineno, f"{owner} is replaced there")

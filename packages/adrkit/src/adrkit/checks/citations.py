@@ -55,10 +55,11 @@ class CitationRun:
 
 def citations_in(path: str, data: bytes) -> Iterator[Citation]:
     """Citations of one file, those on lines that say ``adr-check: ignore`` left out."""
-    if b"\0" in data[:8192] or _GENERATED.search(data[:512]):
-        return  # not text, or a copy of what the records say
-    off = _switched_off(data)
-    for match in _CITATION.finditer(data):
+    if b"ADR-" not in data or b"\0" in data[:8192] or _GENERATED.search(data[:512]):
+        return  # nothing, not text, or a copy of what the records say
+    found = list(_CITATION.finditer(data))
+    off = _switched_off(data) if found else []
+    for match in found:
         if any(low <= match.start() < high for low, high in off):
             continue
         start = data.rfind(b"\n", 0, match.start()) + 1

@@ -22,7 +22,8 @@ class CheckContext:
 
     ``source_roots`` are the directories that importable packages are in, relative to the root;
     without them a package begins at the topmost directory that has an ``__init__.py``.
-    With ``renames``, paths that records name are followed to where they are now.
+    With ``renames``, paths that records name are followed to where they are now. ``parsed`` may be
+    shared by the contexts of several commits: files that are the same in them are parsed once.
     """
 
     files: ProjectFiles
@@ -32,6 +33,7 @@ class CheckContext:
     source_roots: tuple[str, ...] = ()
     patterns: Patterns = field(default_factory=Patterns)
     renames: Renames | None = None
+    parsed: dict[tuple[str, bytes], PythonModule] = field(default_factory=dict)
     _modules: dict[Path, PythonModule] = field(default_factory=dict)
 
     def of(self, record: Record) -> CheckContext:
@@ -79,9 +81,11 @@ class CheckContext:
         """Raises CannotEvaluate for what is no Python, and as ``read``."""
         place = self.files.resolve(path)
         if place not in self._modules:
-            data = self.read(path)
+            key = (self.place(path), self.read(path))
             try:
-                self._modules[place] = parse_module(self.place(path), data)
+                if key not in self.parsed:
+                    self.parsed[key] = parse_module(*key)
+                self._modules[place] = self.parsed[key]
             except SyntaxError as error:
                 raise CannotEvaluate(
                     f"{path} is no Python that can be parsed: {error.msg}",

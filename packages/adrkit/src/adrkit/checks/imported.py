@@ -32,7 +32,7 @@ def origin_of(
     """Where ``name`` (``helpers.skip_slow``) comes from, if the file imports it: the project's
     module, None for one that is not in the project, its dotted name, and the name in it."""
     first, _, rest = name.partition(".")
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) != first:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -29,11 +30,40 @@ class Import:
     type_checking: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class PythonModule:
+    """One file. Many checks ask the same of it: what costs a walk of the tree is kept."""
+
     path: str
     tree: ast.Module
     _attributes: dict[str, list[Assignment]] | None = field(default=None)
+    _imports: dict[str, tuple[Import, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node, in the order of ``ast.walk``."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """What imported names stand for: "pytest.mark" of ``m`` behind ``from pytest import mark
+        as m``. Relative imports are left out."""
+        return dict(_aliases(self.nodes))
+
+    def imports(self, package: str) -> tuple[Import, ...]:
+        """Every import of the file, functions included; ``package`` resolves relative ones.
+
+        ``from a import b`` yields ``a.b``: whether ``b`` is a module or a name of ``a``, a ban of
+        ``a`` or of ``a.b`` meets it. ``importlib.import_module("a")`` and ``__import__("a")`` with
+        a literal count; what is computed cannot be seen.
+        """
+        if package not in self._imports:
+            self._imports[package] = tuple(_imports(self.tree, package))
+        return self._imports[package]
 
     def find(self, dotted: str) -> ast.AST | None:
         """The node that defines ``name``, ``Class.attribute`` or ``Class.method``."""
@@ -60,10 +90,19 @@ class PythonModule:
     def assignments(self, dotted: str) -> list[Assignment]:
         """Every binding of ``NAME`` or ``Class.NAME`` by assignment, in order."""
         *outer, last = dotted.split(".")
-        scope = self.class_of(".".join(outer)) if outer else self.tree
+        if not outer:
+            return self._module_bindings.get(last, [])
+        scope = self.class_of(".".join(outer))
         if scope is None:
             return []
         return [found for found in bindings(scope.body) if found.name == last]
+
+    @cached_property
+    def _module_bindings(self) -> dict[str, list[Assignment]]:
+        found: dict[str, list[Assignment]] = {}
+        for assignment in bindings(self.tree.body):
+            found.setdefault(assignment.name, []).append(assignment)
+        return found
 
     def attribute_assignments(self, dotted: str) -> list[Assignment]:
         """Every ``a.b.name = value`` and ``a.b.update(name=value)`` of the whole file.
@@ -73,7 +112,7 @@ class PythonModule:
         """
         if self._attributes is None:
             self._attributes = {}
-            for found in _attribute_assignments(self.tree):
+            for found in _attribute_assignments(self.nodes):
                 self._attributes.setdefault(found.name, []).append(found)
         return self._attributes.get(dotted, [])
 
@@ -160,8 +199,8 @@ def dotted_name(node: ast.expr) -> str | None:
     return ".".join([node.id, *reversed(parts)])
 
 
-def _attribute_assignments(tree: ast.Module) -> Iterator[Assignment]:
-    for node in ast.walk(tree):
+def _attribute_assignments(nodes: Iterable[ast.AST]) -> Iterator[Assignment]:
+    for node in nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
@@ -187,35 +226,40 @@ def _attribute_assignments(tree: ast.Module) -> Iterator[Assignment]:
 # --- imports --------------------------------------------------------------------------------
 
 
-def imports(module: PythonModule, package: str) -> Iterator[Import]:
-    """Every import of the file, functions included; ``package`` resolves relative ones.
+def _imports(tree: ast.Module, package: str) -> Iterator[Import]:
+    """In the order of the text."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while waiting:
+        node, type_checking = waiting.pop()
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, type_checking)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(package, node.level, node.module or "")
+            for alias in node.names:
+                target = (
+                    base if alias.name == "*" else f"{base}.{alias.name}" if base else alias.name
+                )
+                yield Import(target, node.lineno, type_checking)
+        elif isinstance(node, ast.Call) and (literal := _dynamic_import(node)):
+            yield Import(literal, node.lineno, type_checking)
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            waiting += [(child, type_checking) for child in reversed(node.orelse)]
+            waiting += [(child, True) for child in reversed(node.body)]
+        else:
+            children = list(ast.iter_child_nodes(node))
+            waiting += [(child, type_checking) for child in reversed(children)]
 
-    ``from a import b`` yields ``a.b``: whether ``b`` is a module or a name of ``a``, a ban of
-    ``a`` or of ``a.b`` meets it. ``importlib.import_module("a")`` and ``__import__("a")`` with a
-    literal count; what is computed cannot be seen.
-    """
-    yield from _imports(module.tree, package, type_checking=False)
 
-
-def _imports(node: ast.AST, package: str, *, type_checking: bool) -> Iterator[Import]:
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield Import(alias.name, node.lineno, type_checking)
-    elif isinstance(node, ast.ImportFrom):
-        base = _absolute(package, node.level, node.module or "")
-        for alias in node.names:
-            target = base if alias.name == "*" else f"{base}.{alias.name}" if base else alias.name
-            yield Import(target, node.lineno, type_checking)
-    elif isinstance(node, ast.Call) and (literal := _dynamic_import(node)):
-        yield Import(literal, node.lineno, type_checking)
-    if isinstance(node, ast.If) and _is_type_checking(node.test):
-        for child in node.body:
-            yield from _imports(child, package, type_checking=True)
-        for child in node.orelse:
-            yield from _imports(child, package, type_checking=type_checking)
-        return
-    for inner in ast.iter_child_nodes(node):
-        yield from _imports(inner, package, type_checking=type_checking)
+def _aliases(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = alias.name.split(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (first, first)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def _absolute(package: str, level: int, name: str) -> str:

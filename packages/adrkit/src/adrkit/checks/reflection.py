@@ -25,13 +25,13 @@ class Way(NamedTuple):
 def ways_around(module: PythonModule, scope: ast.Module | ast.ClassDef, name: str) -> Iterator[Way]:
     """``scope`` is the module, or the class that ``name`` is an attribute of."""
     yield from _never_run(module.tree)
-    yield from _innards(module.tree, name)
+    yield from _innards(module, name)
     if isinstance(scope, ast.ClassDef):
         yield from _never_run(scope)
         yield from _made_by_others(module, scope, set())
         yield from _validated(scope, name)
     else:
-        yield from _by_import(module.tree, name)
+        yield from _by_import(module, name)
 
 
 def _never_run(scope: ast.Module | ast.ClassDef) -> Iterator[Way]:
@@ -42,14 +42,13 @@ def _never_run(scope: ast.Module | ast.ClassDef) -> Iterator[Way]:
             yield Way(node.lineno, "the file ends there, before anybody could read the value")
 
 
-def _innards(tree: ast.Module, name: str) -> Iterator[Way]:
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    for node in ast.walk(tree):
+def _innards(module: PythonModule, name: str) -> Iterator[Way]:
+    for node in module.nodes:
         if isinstance(node, ast.Attribute | ast.Name):
             word = node.attr if isinstance(node, ast.Attribute) else node.id
             if word in _INNARDS:
                 yield Way(node.lineno, f"{word} may bind {name}")
-            elif dotted_name(node) == "sys.modules" and not _is_asked(node, parents):
+            elif dotted_name(node) == "sys.modules" and not _is_asked(node, module.parents):
                 yield Way(node.lineno, f"sys.modules may bind {name}")
         elif isinstance(node, ast.ImportFrom) and node.module == "sys":
             if any(alias.name == "modules" for alias in node.names):
@@ -78,15 +77,15 @@ def _is_asked(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     )
 
 
-def _by_import(tree: ast.Module, name: str) -> Iterator[Way]:
+def _by_import(module: PythonModule, name: str) -> Iterator[Way]:
     """A module may import itself: what is stored in an imported one may be stored in this."""
     imported = {
         (alias.asname or alias.name).split(".")[0]
-        for node in ast.walk(tree)
+        for node in module.nodes
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr == name:
             first = (dotted_name(node) or "").split(".")[0]
             if not isinstance(node.ctx, ast.Load) and first in imported:

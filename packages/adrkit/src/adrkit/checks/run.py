@@ -11,6 +11,7 @@ from adrkit.checks.check import Check, Kind, Malformed
 from adrkit.checks.context import CheckContext
 from adrkit.checks.kinds.command import CommandCheck
 from adrkit.checks.patterns import Patterns
+from adrkit.checks.python_module import PythonModule
 from adrkit.checks.settings import CheckSettings
 from adrkit.checks.verdict import (
     PAST,
@@ -57,8 +58,10 @@ def make_context(
     *,
     now: datetime.datetime | None = None,
     commands: str = "refuse",
+    parsed: dict[tuple[str, bytes], PythonModule] | None = None,
 ) -> CheckContext:
-    """Raises ConfigError for wrong settings in ``[tool.adrkit.check]``."""
+    """``parsed`` as in CheckContext. Raises ConfigError for wrong settings in
+    ``[tool.adrkit.check]``."""
     settings = CheckSettings.of(config)
     return CheckContext(
         ProjectFiles(config.root, git, config.owns),
@@ -68,6 +71,7 @@ def make_context(
         settings.source_roots,
         Patterns(settings.pattern_timeout_seconds),
         Renames(config.root, git, config.directory),
+        {} if parsed is None else parsed,
     )
 
 

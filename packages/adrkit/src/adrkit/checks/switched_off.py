@@ -32,7 +32,7 @@ class TestModule:
 
     def __init__(self, module: PythonModule) -> None:
         self.module = module
-        self._aliases = dict(_imported(module.tree))
+        self._aliases = module.aliases
 
     def full_name(self, node: ast.expr, depth: int = 0) -> str:
         """ "pytest.mark.skip" for ``m.skip`` behind ``from pytest import mark as m``."""
@@ -194,10 +194,10 @@ def why_switched_off(module: PythonModule, names: Sequence[str]) -> str:
     node = module.find(".".join(names))
     if not isinstance(node, _Function):
         return ""
-    for reason in map(tests.reason_of, [*node.decorator_list, *_marked_later(tree, names)]):
+    for reason in map(tests.reason_of, [*node.decorator_list, *_marked_later(module, names)]):
         if reason:
             return reason
-    if _is_switched_off_later(tree, names):
+    if _is_switched_off_later(module, names):
         return "has __test__ set to False"
     if any(
         tests.full_name(decorator).endswith("pytest.fixture") for decorator in node.decorator_list
@@ -205,7 +205,7 @@ def why_switched_off(module: PythonModule, names: Sequence[str]) -> str:
         return "is a fixture, which pytest does not collect"
     if _is_generator(node):
         return "yields, so that pytest does not run it"
-    if _is_dead(tree, node):
+    if _is_dead(module, node):
         return "stands under a condition that never holds"
     return tests.skips(node.body, returns=True)
 
@@ -221,7 +221,7 @@ def _of_class(tests: TestModule, node: ast.ClassDef, depth: int = 0) -> str:
         return "has a constructor, so that pytest does not collect it"
     if reason := setups_of(tests, node.body):
         return reason
-    if _is_switched_off_later(tests.module.tree, [node.name, "-"]):
+    if _is_switched_off_later(tests.module, [node.name, "-"]):
         return "has __test__ set to False"
     for base in node.bases:
         inherited = tests.module.class_of(dotted_name(base) or "-")
@@ -259,14 +259,14 @@ def _says_no_test(body: Sequence[ast.stmt]) -> bool:
     )  # fmt: skip
 
 
-def _is_switched_off_later(tree: ast.Module, names: Sequence[str]) -> bool:
+def _is_switched_off_later(module: PythonModule, names: Sequence[str]) -> bool:
     """``test_x.__test__ = False`` or ``TestX.__test__ = False`` behind the definition."""
     wanted = {f"{names[0]}.__test__", ".".join([*names, "__test__"])}
     return any(
         isinstance(node, ast.Assign)
         and truth(node.value) is False
         and any(dotted_name(target) in wanted for target in node.targets)
-        for node in ast.walk(tree)
+        for node in module.nodes
     )
 
 
@@ -279,9 +279,9 @@ def _ends(tests: TestModule, body: Sequence[ast.stmt]) -> str:
     return ""
 
 
-def _marked_later(tree: ast.Module, names: Sequence[str]) -> Iterator[ast.expr]:
+def _marked_later(module: PythonModule, names: Sequence[str]) -> Iterator[ast.expr]:
     """``test_x.pytestmark = [pytest.mark.skip]`` behind the definition."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign) and any(
             dotted_name(target) == ".".join([*names, "pytestmark"]) for target in node.targets
         ):
@@ -301,8 +301,8 @@ def _is_generator(node: _Function) -> bool:
     return False
 
 
-def _is_dead(tree: ast.Module, node: _Function) -> bool:
-    for item in ast.walk(tree):
+def _is_dead(module: PythonModule, node: _Function) -> bool:
+    for item in module.nodes:
         if isinstance(item, ast.If | ast.While):
             checked = (dotted_name(item.test) or "").rpartition(".")[2] == "TYPE_CHECKING"
             holds = False if checked else truth(item.test)
@@ -350,16 +350,3 @@ def truth(node: ast.expr | None) -> bool | None:
             if isinstance(node.ops[0], ast.NotEq):
                 return bool(left.value != right.value)
     return None
-
-
-def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.asname:
-                    yield alias.asname, alias.name
-                else:
-                    yield alias.name.split(".")[0], alias.name.split(".")[0]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module}.{alias.name}"

@@ -21,6 +21,7 @@ from adrkit.checks import (
     run_checks,
 )
 from adrkit.checks.check import Check
+from adrkit.checks.python_module import PythonModule
 from adrkit.checks.run import CheckRun
 from adrkit.config import SETTINGS_FILES
 from adrkit.errors import UnrelatedHistories
@@ -48,12 +49,14 @@ def review(
     *,
     directory: Path | None = None,
     text: str | None = None,
+    parsed: dict[tuple[str, bytes], PythonModule] | None = None,
 ) -> Review:
     """Review what ``head`` adds to its merge base with ``base``.
 
     ``start`` is where settings are looked for, inside of the work tree; ``text`` is the
-    description of a pull request, for exceptions. Reads git's objects alone: the work tree and
-    the clone stay as they are, and no program that a check names is run.
+    description of a pull request, for exceptions; ``parsed`` as in CheckContext. Reads git's
+    objects alone: the work tree and the clone stay as they are, and no program that a check names
+    is run.
 
     Raises UnknownRevision, UnrelatedHistories, ShallowClone, ConfigError, or GitCommandFailed
     (MissingObjects in a partial clone).
@@ -64,7 +67,9 @@ def review(
         git.require_history()
         raise UnrelatedHistories(base, head)
     with tempfile.TemporaryDirectory(prefix="adrkit-review-") as folder:
-        return _Review(git, start, fork, tip, Path(folder), directory).run(text)
+        made = _Review(git, start, fork, tip, Path(folder), directory)
+        made.parsed = {} if parsed is None else parsed
+        return made.run(text)
 
 
 class _Side:
@@ -86,7 +91,8 @@ class _Side:
 
     @cached_property
     def checks(self) -> CheckRun:
-        context = make_context(self.snapshot.config, self.snapshot.git, commands="skip")
+        found, parsed = self.snapshot, self._review.parsed
+        context = make_context(found.config, found.git, commands="skip", parsed=parsed)
         return run_checks(context, self.snapshot.records)
 
     @cached_property
@@ -104,6 +110,7 @@ class _Review:
         self, git: Git, start: Path, base: str, head: str, folder: Path, directory: Path | None
     ) -> None:
         self.git, self.folder, self.directory = git, folder, directory
+        self.parsed: dict[tuple[str, bytes], PythonModule] = {}
         self.inside = git.relative(start)
         self.base, self.head = _Side(self, base, "base"), _Side(self, head, "head")
         self.files = read_diff(git, base, head)

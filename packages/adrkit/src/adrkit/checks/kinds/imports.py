@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
@@ -10,7 +11,6 @@ from adrkit.checks.context import CheckContext
 from adrkit.checks.languages import EMBEDDING, language_of
 from adrkit.checks.languages.go import GO
 from adrkit.checks.languages.javascript import JAVASCRIPT
-from adrkit.checks.python_module import imports
 from adrkit.checks.table import CheckTable
 from adrkit.checks.verdict import (
     CannotEvaluate,
@@ -82,10 +82,12 @@ class ImportForbiddenCheck:
                 f"no file of {', '.join(self.languages or _NAMES)} matches {', '.join(self.files)}"
             )
         mixed = not self.languages and any(_family(name) == "python" for name in names)
+        dotted = [module for module in self.modules if _is_dotted(module)]
+        banned = [now for module in dotted for now in context.python_modules(module)]
         for name in names:
             try:
                 outcome = (
-                    self._in_python(context, name)
+                    self._in_python(context, name, banned)
                     if _family(name) == "python"
                     else self._in_other(context, name)
                 )
@@ -103,10 +105,10 @@ class ImportForbiddenCheck:
         text = data.decode("utf-8", "replace")
         return b"\0" in data or any(module.removeprefix("./") in text for module in self.modules)
 
-    def _in_python(self, context: CheckContext, name: str) -> Outcome | None:
-        dotted = [module for module in self.modules if _is_dotted(module)]
-        modules = [now for module in dotted for now in context.python_modules(module)]
-        for found in imports(context.module(name), package_of(context, name)) if modules else ():
+    def _in_python(
+        self, context: CheckContext, name: str, modules: Sequence[str]
+    ) -> Outcome | None:
+        for found in context.module(name).imports(package_of(context, name)) if modules else ():
             where = Evidence(name, found.line)
             if found.target.startswith("."):
                 raise CannotEvaluate(

@@ -81,5 +81,11 @@ def text_of(node: Any) -> str:
 
 
 def _line_of_error(root: Any) -> int:
-    found = (line_of(node) for node in nodes(root) if node.is_error or node.is_missing)
-    return next(found, 1)
+    """Of the first one; what holds no error is not gone through, however large it is."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if node.is_error or node.is_missing:
+            return line_of(node)
+        pending.extend(child for child in reversed(node.children) if child.has_error)
+    return 1
