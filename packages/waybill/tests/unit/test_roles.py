@@ -25,11 +25,11 @@ PARTS: dict[type[CoreParts], set[str]] = {
     ApiParts: PROCESS
     | KEEPING
     | {"access", "administration", "changes", "dead_letters", "delivery", "exports", "quotas"}
-    | {"operations", "source", "streams"},
+    | {"notification_states", "operations", "source", "streams"},
     WorkerParts: PROCESS | {"adoption", "runner", "source"},
     SchedulerParts: PROCESS | KEEPING | {"adoption", "mover", "orphans", "sweeper"},
     DeliveryParts: CORE | {"notifications"},
-    CommandParts: CORE | {"dead_letters"},
+    CommandParts: CORE | {"dead_letters", "notification_states"},
 }
 
 

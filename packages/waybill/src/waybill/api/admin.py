@@ -14,8 +14,12 @@ from waybill.api.admin_schemas import (
     AdminExportList,
     DeadLetterDocument,
     DeadLetterFilterBody,
+    NotificationDocument,
+    NotificationFilterBody,
+    NotificationList,
     QueueDocument,
     ReplayedDocument,
+    ReplayedNotifications,
 )
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.cursor import Cursor, read_cursor, write_cursor
@@ -29,6 +33,7 @@ from waybill.jobs.attempts import Cause
 from waybill.jobs.dead_letters import DeadLetterFilter
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.job_filter import JobFilter
+from waybill.notify.delivery import DeliveryStatus, NotificationFilter
 from waybill.principal import Principal
 from waybill.requests.access import Deed
 
@@ -220,3 +225,62 @@ async def replay_dead_letters(
         principal, body.wanted(), limit=_MAX_REPLAYED
     )
     return ReplayedDocument(replayed=[job.id for job in replayed])
+
+
+@router.get(
+    "/notifications",
+    summary="List what became of notifications",
+    responses=problem_responses(401, 403),
+)
+async def list_notifications(
+    request: Request,
+    principal: CurrentPrincipal,
+    services: AppServices,
+    status: Annotated[DeliveryStatus | None, Query()] = None,
+    export: Annotated[UUID | None, Query()] = None,
+    channel: Text = None,
+    target: Text = None,
+    code: Text = None,
+    limit: Limit = _PAGE_ITEMS,
+    cursor: Cursor = None,
+) -> NotificationList:
+    """Return the notifications that match every filter given, the newest first; never a body, an
+    address or a secret."""
+    wanted = NotificationFilter(
+        export_id=export,
+        status=status,
+        channel=channel,
+        target=target,
+        code=code,
+        before=read_cursor(cursor),
+    )
+    states = await services.administration.list_notifications(principal, wanted, limit=limit + 1)
+    page = states[:limit]
+    following = None
+    if len(states) > limit:
+        query = dict(request.query_params) | {
+            "limit": str(limit),
+            "cursor": write_cursor(page[-1].created_at, page[-1].id),
+        }
+        following = f"{api_base(request, services)}/admin/notifications?{urlencode(query)}"
+    return NotificationList(
+        items=[NotificationDocument.of(state) for state in page], next=following
+    )
+
+
+@router.post(
+    "/notifications/replay",
+    status_code=202,
+    dependencies=[Depends(require_unambiguous_json)],
+    summary="Send again what was given up",
+    responses=problem_responses(401, 403),
+)
+async def replay_notifications(
+    body: NotificationFilterBody, principal: CurrentPrincipal, services: AppServices
+) -> ReplayedNotifications:
+    """Send every notification again that was given up and matches, a thousand at most per request.
+
+    Each gets as many attempts as a new one, under the same event id.
+    """
+    states = await services.administration.replay_notifications(principal, body.wanted())
+    return ReplayedNotifications(items=[NotificationDocument.of(state) for state in states])

@@ -16,6 +16,8 @@ from waybill.audit.audit import AuditEvent, AuditOutcome
 from waybill.jobs.attempts import AttemptOutcome, Cause
 from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter
 from waybill.jobs.job import ExportJob
+from waybill.notify.delivery import DeliveryState, DeliveryStatus, NotificationFilter
+from waybill.notify.events import EventType
 from waybill.upkeep.monitor import MonitorFigures
 
 _Word = Field(default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
@@ -130,6 +132,65 @@ class DeadLetterFilterBody(BaseModel):
 
 class ReplayedDocument(BaseModel):
     replayed: list[UUID]
+
+
+class NotificationDocument(BaseModel):
+    """What became of one notification: no body, no address, no secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    event_id: str = Field(description="The same for every receiver and every attempt.")
+    event: EventType
+    export_id: UUID
+    channel: str
+    target: str = Field(description="The name of an endpoint, or `requester`.")
+    status: DeliveryStatus
+    attempts: int
+    last_error_code: str | None
+    created_at: datetime
+    next_attempt_at: datetime | None
+    settled_at: datetime | None
+
+    @classmethod
+    def of(cls, state: DeliveryState) -> NotificationDocument:
+        """Describe ``state``."""
+        return cls.model_validate(state)
+
+
+class NotificationList(BaseModel):
+    items: list[NotificationDocument]
+    next: str | None = Field(description="The address of the next page, if there is one.")
+
+
+class NotificationFilterBody(BaseModel):
+    """Which notifications; at least one field, so that nobody replays everything by accident."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"target": "crm"}], "minProperties": 1},
+    )
+
+    export_id: UUID | None = None
+    channel: str | None = _Word
+    target: str | None = _Word
+    code: str | None = _Word
+
+    @model_validator(mode="after")
+    def _check_not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field")
+        return self
+
+    def wanted(self) -> NotificationFilter:
+        """Return the filter."""
+        return NotificationFilter(
+            export_id=self.export_id, channel=self.channel, target=self.target, code=self.code
+        )
+
+
+class ReplayedNotifications(BaseModel):
+    items: list[NotificationDocument]
 
 
 class AuditEventDocument(BaseModel):

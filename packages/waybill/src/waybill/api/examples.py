@@ -20,8 +20,11 @@ from waybill.api.admin_schemas import (
     AuditEventDocument,
     AuditList,
     DeadLetterDocument,
+    NotificationDocument,
+    NotificationList,
     QueueDocument,
     ReplayedDocument,
+    ReplayedNotifications,
 )
 from waybill.api.documents import (
     OfferDocument,
@@ -45,6 +48,8 @@ from waybill.manifest import (
     ManifestPart,
     ManifestSnapshot,
 )
+from waybill.notify.delivery import DeliveryStatus
+from waybill.notify.events import EventType
 
 _BASE = "https://exports.example.com/api"
 _ID = UUID("1f0c2a9b-6d2b-4bb5-9d2c-3e0f6a1b2c3d")
@@ -111,6 +116,20 @@ _EVENT = AuditEventDocument(
     client="192.0.2.7",
     export_tenant="acme",
     export_owner="ann",
+)
+_NOTIFICATION = NotificationDocument(
+    id=UUID("8d0c6f5e-0f43-4a5c-9a3e-5d1a3f8c0b11"),
+    event_id="evt_5f1d1c0a9b8e4d7c8a6b5c4d3e2f1a0b",
+    event=EventType.COMPLETED,
+    export_id=_ID,
+    channel="webhook",
+    target="crm",
+    status=DeliveryStatus.DEAD,
+    attempts=10,
+    last_error_code="unreachable",
+    created_at=_AT,
+    next_attempt_at=None,
+    settled_at=_NOW,
 )
 _PREVIEW = PreviewDocument(
     type="users",
@@ -201,6 +220,8 @@ EXAMPLES: tuple[BaseModel, ...] = (
         alerts=[],
     ),
     ReplayedDocument(replayed=[_ID]),
+    NotificationList(items=[_NOTIFICATION], next=None),
+    ReplayedNotifications(items=[_NOTIFICATION]),
     AuditList(items=[_EVENT], next=None),
     Readiness(
         status="ready", checks=dict.fromkeys(("database", "migrations", "broker", "storage"), "ok")

@@ -41,6 +41,8 @@ ACTION_OF_ROUTE: dict[str, AuditAction] = {
     "list_dead_letters": AuditAction.LISTED,
     "replay_dead_letter": AuditAction.REPLAYED,
     "replay_dead_letters": AuditAction.REPLAYED,
+    "list_notifications": AuditAction.LISTED,
+    "replay_notifications": AuditAction.RESENT,
     "list_audit_events": AuditAction.AUDITED,
 }
 

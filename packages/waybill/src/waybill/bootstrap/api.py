@@ -9,6 +9,7 @@ from waybill.bootstrap import shared
 from waybill.bootstrap.parts import ProcessParts
 from waybill.jobs.changes import ExportChanges
 from waybill.jobs.dead_letters import DeadLetters
+from waybill.notify.states import NotificationStates
 from waybill.requests.access import Access
 from waybill.requests.admin import ExportAdministration
 from waybill.requests.dry_runs import FairPlaces
@@ -109,12 +110,17 @@ class ApiParts(ProcessParts):
         return DeadLetters(self.repository, self.queue, max_attempts=self.settings.max_attempts)
 
     @cached_property
+    def notification_states(self) -> NotificationStates:
+        return NotificationStates(self.engine, self.clock)
+
+    @cached_property
     def administration(self) -> ExportAdministration:
         return ExportAdministration(
             self.engine,
             access=self.access,
             repository=self.repository,
             dead_letters=self.dead_letters,
+            notifications=self.notification_states,
             audit=self.audit,
         )
 

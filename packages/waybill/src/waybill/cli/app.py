@@ -18,6 +18,7 @@ from waybill.cli import (
     export,
     exports,
     local,
+    notifications,
     processes,
     settings,
     token,
@@ -66,6 +67,7 @@ doctor.register(app)
 capacity.register(app)
 database.register(app)
 dead_letters.register(app)
+notifications.register(app)
 settings.register(app)
 catalog.register(app)
 export.register(app)

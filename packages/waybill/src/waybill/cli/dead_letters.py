@@ -3,37 +3,25 @@ it works while the API is down."""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import getpass
-import os
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 from rich.table import Table
 
 from waybill.cli.exits import UsageMistake
+from waybill.cli.operators import PANEL, operate, operator, whole_reach
 from waybill.cli.output import moment_text, output_console, print_json
-from waybill.cli.own_settings import load_own_settings
 from waybill.clock import instant_text
-from waybill.errors import AuthenticationRequired, ConfigurationError
 from waybill.jobs.attempts import Cause, ExportAttempt
 from waybill.jobs.job import ExportJob
-from waybill.log import configure_logging
-from waybill.principal import Principal
 
 if TYPE_CHECKING:
     # Imported where it is used: SQLAlchemy would double the start-up of every other verb.
     from waybill.bootstrap.commands import CommandParts
     from waybill.jobs.dead_letters import DeadLetterFilter
-    from waybill.jobs.reach import Reach
     from waybill.jobs.rows import JobListener
-
-T = TypeVar("T")
-
-_PANEL = "Run the service"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +36,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one docume
 
 def register(parent: typer.Typer) -> None:
     """Add ``dead-letters`` to ``parent``."""
-    parent.add_typer(app, name="dead-letters", rich_help_panel=_PANEL)
+    parent.add_typer(app, name="dead-letters", rich_help_panel=PANEL)
 
 
 @app.command("list")
@@ -65,11 +53,11 @@ def list_(
     async def work(parts: CommandParts) -> tuple[list[ExportJob], int]:
         letters = parts.dead_letters
         return (
-            list(await letters.list(wanted, within=_reach(), limit=limit)),
-            await letters.count(wanted, within=_reach()),
+            list(await letters.list(wanted, within=whole_reach(), limit=limit)),
+            await letters.count(wanted, within=whole_reach()),
         )
 
-    jobs, total = _run(work)
+    jobs, total = operate(work)
     if as_json:
         print_json({"items": [_job_document(job) for job in jobs], "total": total})
         return
@@ -100,7 +88,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one dead letter with the history of its attempts."""
-    letter = _run(lambda parts: parts.dead_letters.get(export_id, within=_reach()))
+    letter = operate(lambda parts: parts.dead_letters.get(export_id, within=whole_reach()))
     if as_json:
         document = _job_document(letter.job)
         document["attempts"] = [_attempt_document(attempt) for attempt in letter.attempts]
@@ -165,13 +153,13 @@ def replay(
     async def work(parts: CommandParts) -> list[ExportJob]:
         letters, audit = parts.dead_letters, [_audit(parts)]
         if everything:
-            return list(await letters.replay_many(wanted, within=_reach(), audit=audit))
+            return list(await letters.replay_many(wanted, within=whole_reach(), audit=audit))
         return [
-            await letters.replay(export_id, within=_reach(), audit=audit)
+            await letters.replay(export_id, within=whole_reach(), audit=audit)
             for export_id in export_ids or ()
         ]
 
-    jobs = _run(work)
+    jobs = operate(work)
     if as_json:
         print_json({"replayed": [str(job.id) for job in jobs]})
         return
@@ -186,45 +174,10 @@ def _filter(cause: Cause | None, code: str | None, export_type: str | None) -> D
     return DeadLetterFilter(cause=cause, code=code, export_type=export_type)
 
 
-def _reach() -> Reach:
-    """Every job: whoever runs this holds the password of waybill's own database."""
-    from waybill.jobs.reach import EVERYTHING
-
-    return EVERYTHING
-
-
 def _audit(parts: CommandParts) -> JobListener:
     from waybill.audit.audit import AuditAction
 
-    return parts.audit.listener(_operator(), AuditAction.REPLAYED, code="by_command")
-
-
-def _operator() -> Principal:
-    """Who runs this, as the audit trail names them: no person of the API's."""
-    try:
-        return Principal(f"command:{getpass.getuser()}", scopes=frozenset())
-    except (AuthenticationRequired, KeyError, OSError):  # a user without a name
-        return Principal(f"command:{os.getuid()}", scopes=frozenset())
-
-
-def _run(work: Callable[[CommandParts], Awaitable[T]]) -> T:
-    from sqlalchemy.exc import OperationalError
-
-    from waybill.bootstrap.commands import CommandParts
-
-    settings = load_own_settings()
-    configure_logging("WARNING")  # to standard error, so that the output stays the answer alone
-
-    async def main() -> T:
-        try:
-            async with CommandParts(settings) as parts:
-                return await work(parts)
-        except OperationalError as exc:
-            raise ConfigurationError(
-                "The database does not answer, or refuses us. Check WAYBILL_DATABASE_URL."
-            ) from exc
-
-    return asyncio.run(main())
+    return parts.audit.listener(operator(), AuditAction.REPLAYED, code="by_command")
 
 
 def _job_document(job: ExportJob) -> dict[str, Any]:

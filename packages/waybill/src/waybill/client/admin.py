@@ -12,8 +12,10 @@ from waybill.api.admin_schemas import (
     AdminExportList,
     AuditList,
     DeadLetterDocument,
+    NotificationList,
     QueueDocument,
     ReplayedDocument,
+    ReplayedNotifications,
 )
 from waybill.client.calls import Call, ExportId, parsed, query
 from waybill.client.calls import export_path as _own_path
@@ -67,6 +69,26 @@ def replay_dead_letters(**filters: Any) -> Call[ReplayedDocument]:
         "POST",
         "/api/admin/dead-letters/replay",
         parsed(ReplayedDocument),
+        json=query(**filters),
+        is_repeatable=False,
+    )
+
+
+def list_notifications(**filters: Any) -> Call[NotificationList]:
+    """List what became of notifications: ``status``, ``export``, ``channel``, ``target``, ``code``,
+    ``limit``."""
+    return Call(
+        "GET", "/api/admin/notifications", parsed(NotificationList), params=query(**filters)
+    )
+
+
+def replay_notifications(**filters: Any) -> Call[ReplayedNotifications]:
+    """Send again what was given up, of those that match: ``export_id``, ``channel``, ``target``,
+    ``code``; at least one."""
+    return Call(
+        "POST",
+        "/api/admin/notifications/replay",
+        parsed(ReplayedNotifications),
         json=query(**filters),
         is_repeatable=False,
     )

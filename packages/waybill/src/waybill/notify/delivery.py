@@ -53,6 +53,29 @@ class DeliveryState:
     settled_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationFilter:
+    """Which notifications; a field left ``None`` does not narrow.
+
+    ``before`` pages: the creation time and id of the last one seen.
+    """
+
+    export_id: UUID | None = None
+    status: DeliveryStatus | None = None
+    channel: str | None = None
+    target: str | None = None
+    code: str | None = None
+    before: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledEndpoint:
+    """A webhook endpoint that answered 410 Gone, and gets nothing more until then."""
+
+    name: str
+    disabled_at: datetime
+
+
 class NotificationChannel(Protocol):
     """A way to tell somebody. Implemented by ``EmailChannel`` and ``WebhookChannel``."""
 

@@ -6,6 +6,8 @@ quotes neither a body, a secret, an address of a person nor the path of a URL.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from waybill.errors import WaybillError
 
 
@@ -48,3 +50,13 @@ class EndpointGone(DeliveryError):
         self.endpoint = endpoint
         self.fingerprint = fingerprint
         super().__init__("endpoint_gone", f"Webhook endpoint {endpoint!r} answered 410 Gone.")
+
+
+class EndpointNotDisabled(WaybillError):
+    """An endpoint should be enabled that is."""
+
+    def __init__(self, name: str, disabled: Sequence[str]) -> None:
+        self.name = name
+        self.disabled = tuple(disabled)
+        known = f"Those that are: {', '.join(disabled)}." if disabled else "None is."
+        super().__init__(f"There is no disabled endpoint {name!r}. {known}")

@@ -1,4 +1,4 @@
-"""All SQL on the delivery side of ``notifications``: claim, settle, show, clear.
+"""All SQL on the delivery side of ``notifications``: claim, settle, clear.
 
 Due times are waybill's own clock (a rehearsal can move it); leases are the database server's, so
 that two schedulers never disagree about who is sending.
@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import RowMapping, Update, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from waybill.notify.delivery import Delivery, DeliveryState, DeliveryStatus
+from waybill.notify.delivery import Delivery, DeliveryStatus
 from waybill.notify.events import ChannelName, EventType
 from waybill.notify.tables import disabled_webhooks as disabled
 from waybill.notify.tables import notification_contacts as contacts
 from waybill.notify.tables import notifications as table
 
-_STATE_COLUMNS = [table.c[name] for name in DeliveryState.__dataclass_fields__]
-
 
 class DeliveryRepository:
-    """Notifications in PostgreSQL, as the dispatcher and the admin see them."""
+    """Notifications in PostgreSQL, as the dispatcher sees them."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -136,20 +134,7 @@ class DeliveryRepository:
             )
             return result.rowcount
 
-    # -- for the admin ----------------------------------------------------------------------------
-
-    async def states(
-        self, *, export_id: UUID | None = None, status: DeliveryStatus | None = None, limit: int
-    ) -> Sequence[DeliveryState]:
-        """Return what became of notifications, newest first."""
-        statement = select(*_STATE_COLUMNS).order_by(table.c.created_at.desc(), table.c.id)
-        if export_id is not None:
-            statement = statement.where(table.c.export_id == export_id)
-        if status is not None:
-            statement = statement.where(table.c.status == status.value)
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(statement.limit(limit))).mappings()
-            return [_state(row) for row in rows]
+    # -- for the scheduler ------------------------------------------------------------------------
 
     async def purge(self, *, older_than: timedelta) -> int:
         """Delete notifications settled that long ago, by the server's clock: a rehearsed one would
@@ -196,11 +181,3 @@ def _delivery(row: RowMapping) -> Delivery:
     values["event"] = EventType(values["event"])
     values["channel"] = ChannelName(values["channel"])
     return Delivery(**values)
-
-
-def _state(row: RowMapping) -> DeliveryState:
-    values = dict(row)
-    values["event"] = EventType(values["event"])
-    values["channel"] = ChannelName(values["channel"])
-    values["status"] = DeliveryStatus(values["status"])
-    return DeliveryState(**values)

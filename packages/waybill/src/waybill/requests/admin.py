@@ -21,6 +21,8 @@ from waybill.jobs.job_filter import JobFilter
 from waybill.jobs.reach import Reach
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
+from waybill.notify.delivery import DeliveryState, NotificationFilter
+from waybill.notify.states import NotificationStates
 from waybill.principal import Principal
 from waybill.requests.access import Access, Deed
 
@@ -33,6 +35,7 @@ class ExportAdministration:
         access: decides.
         repository: the jobs.
         dead_letters: those that failed.
+        notifications: what became of them.
         audit: told of every change, and of reading the trail.
     """
 
@@ -43,12 +46,14 @@ class ExportAdministration:
         access: Access,
         repository: ExportRepository,
         dead_letters: DeadLetters,
+        notifications: NotificationStates,
         audit: AuditLog,
     ) -> None:
         self._engine = engine
         self._access = access
         self._repository = repository
         self._dead_letters = dead_letters
+        self._notifications = notifications
         self._audit = audit
 
     async def list(
@@ -135,6 +140,32 @@ class ExportAdministration:
             except (ExportNotFound, NotADeadLetter, ValuesForgotten):
                 continue  # somebody else was faster, or it is too late
         return replayed
+
+    # -- notifications ----------------------------------------------------------------------------
+
+    async def list_notifications(
+        self, principal: Principal, wanted: NotificationFilter, *, limit: int
+    ) -> Sequence[DeliveryState]:
+        """Return what became of the notifications of exports, the newest first.
+
+        Raises:
+            PermissionDenied
+        """
+        return await self._notifications.list(wanted, within=self._reach(principal), limit=limit)
+
+    async def replay_notifications(
+        self, principal: Principal, wanted: NotificationFilter
+    ) -> Sequence[DeliveryState]:
+        """Send those that were given up again; returns those that are due again.
+
+        Raises:
+            PermissionDenied
+        """
+        return await self._notifications.replay(
+            wanted,
+            within=self._reach(principal),
+            audit=[self._audit.listener(principal, AuditAction.RESENT)],
+        )
 
     # -- the trail --------------------------------------------------------------------------------
 

@@ -147,6 +147,8 @@ MATRIX: Final[dict[str, dict[str, str]]] = {
     "GET /api/admin/dead-letters/{export_id}": _admin_one("200"),
     "POST /api/admin/dead-letters/{export_id}/replay": _admin_one("202"),
     "POST /api/admin/dead-letters/replay": _admin_all("202"),
+    "GET /api/admin/notifications": _admin_all("200"),
+    "POST /api/admin/notifications/replay": _admin_all("202"),
     "GET /api/audit": _admin_all("200"),
     "GET /metrics": _admin_all("200"),
     "POST /api/portal-links": _row("403", back_end="201"),

@@ -95,6 +95,7 @@ async def test_what_people_do_is_recorded_with_who_and_from_where(
         ("GET", "/api/admin/exports", "listed"),
         ("POST", f"/api/admin/exports/{UUID(int=5)}/revoke", "revoked"),
         ("POST", f"/api/admin/dead-letters/{UUID(int=6)}/replay", "replayed"),
+        ("GET", "/api/admin/notifications", "listed"),
     ],
 )
 async def test_refusal_is_recorded(
@@ -264,6 +265,38 @@ async def test_dead_letter_is_shown_with_its_attempts_and_replayed(
     many = await api.post("/api/admin/dead-letters/replay", json={"type": "users"})
     assert len(many.json()["replayed"]) == 2
     assert [row[1] for row in trail(execute)].count("replayed") == 3
+
+
+async def test_notifications_are_listed_by_pages_and_sent_again(
+    api: httpx.AsyncClient, add_job: Any, execute: Execute
+) -> None:
+    job = await add_job()
+    for target in ("crm", "erp", "bi"):
+        execute(
+            "INSERT INTO notifications (id, event_id, event, export_id, channel, target, payload,"
+            " status, attempts, last_error_code, settled_at) VALUES (gen_random_uuid(), 'evt_1',"
+            " 'export.completed', %s, 'webhook', %s, '{}', 'dead', 10, 'unreachable', now())",
+            job.id, target,
+        )  # fmt: skip
+    path = "/api/admin/notifications"
+    listed = (await api.get(f"{path}?status=dead&limit=2")).json()
+    rest = (await api.get(listed["next"])).json()
+    assert rest["next"] is None
+    assert [each["target"] for each in listed["items"] + rest["items"]] == ["bi", "erp", "crm"]
+    one = (
+        await api.get(f"{path}?export={job.id}&channel=webhook&target=erp&code=unreachable")
+    ).json()
+    assert [each["target"] for each in one["items"]] == ["erp"]
+    assert "payload" not in one["items"][0]
+    assert (await api.post(f"{path}/replay", json={})).status_code == 422
+    assert (await api.post(f"{path}/replay", json={"targets": "crm"})).status_code == 422
+    sent = await api.post(f"{path}/replay", json={"export_id": str(job.id), "target": "crm"})
+    assert sent.status_code == 202
+    assert [(each["target"], each["status"]) for each in sent.json()["items"]] == [
+        ("crm", "pending")
+    ]
+    assert len((await api.get(f"{path}?status=dead")).json()["items"]) == 2
+    assert ("local-developer", "resent", "allowed", None) in trail(execute)
 
 
 async def test_queue_tells_depth_and_age(

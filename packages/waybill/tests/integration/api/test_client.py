@@ -253,6 +253,8 @@ async def test_every_operation_of_the_document_has_a_call(api: httpx.AsyncClient
         admin.get_dead_letter(some),
         admin.replay_dead_letter(some),
         admin.replay_dead_letters(cause="transient"),
+        admin.list_notifications(),
+        admin.replay_notifications(target="crm"),
         admin.list_audit(),
     ]
     documented = {

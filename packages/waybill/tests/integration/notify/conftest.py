@@ -8,7 +8,7 @@ import contextlib
 import email
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email import policy
@@ -25,10 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.jobs.job import ExportJob
+from waybill.jobs.reach import EVERYTHING
 from waybill.jobs.rows import JOB_COLUMNS, job_of
 from waybill.jobs.tables import export_jobs
+from waybill.notify.delivery import DeliveryState, NotificationFilter
 from waybill.notify.notifications import Notifications, build_notifications
 from waybill.notify.settings import NotificationSettings
+from waybill.notify.states import NotificationStates
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -181,6 +184,21 @@ def build(engine: AsyncEngine, clock: Clock) -> Callable[..., Notifications]:
         )
 
     return build
+
+
+@pytest.fixture
+def states(engine: AsyncEngine, clock: Clock) -> NotificationStates:
+    return NotificationStates(engine, clock)
+
+
+@pytest.fixture
+def look(states: NotificationStates) -> Callable[..., Awaitable[Sequence[DeliveryState]]]:
+    """Say what became of the notifications that match, the newest first."""
+
+    async def look(**wanted: Any) -> Sequence[DeliveryState]:
+        return await states.list(NotificationFilter(**wanted), within=EVERYTHING, limit=10)
+
+    return look
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ async def test_unix_socket_is_refused() -> None:
     ],
 )
 async def test_forbidden_webhook_never_connects_and_the_job_stays_completed(
+    look: Any,
     url: str,
     receiver: Any,
     secret: Any,
@@ -154,7 +155,7 @@ async def test_forbidden_webhook_never_connects_and_the_job_stays_completed(
         clock=clock,
     )
     assert await dispatcher.deliver_due() == 1
-    (state,) = await notifications.deliveries.states(export_id=job.id, limit=2)
+    (state,) = await look(export_id=job.id)
     assert (state.status, state.last_error_code) == ("pending", "target_forbidden")
     assert receiver.connections == 0
     assert execute("SELECT status FROM export_jobs") == [("completed",)]

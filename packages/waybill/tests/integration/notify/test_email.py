@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from email.headerregistry import Address
 from typing import Any
 
@@ -23,16 +23,17 @@ from waybill.notify.targets import SmtpOptions, SmtpSecurity
 Build = Callable[..., Notifications]
 AddJob = Callable[..., Awaitable[ExportJob]]
 Tell = Callable[..., Awaitable[bool]]
+Look = Callable[..., Awaitable[Sequence[DeliveryState]]]
 ADA = "ada@example.org"
 
 
-async def _state(notifications: Notifications, job: ExportJob) -> DeliveryState:
-    (state,) = await notifications.deliveries.states(export_id=job.id, limit=10)
+async def _state(look: Look, job: ExportJob) -> DeliveryState:
+    (state,) = await look(export_id=job.id)
     return state
 
 
 async def test_completed_export_is_mailed_to_who_asked_for_it(
-    build: Build, mail_sink: Any, mail_settings: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, mail_sink: Any, mail_settings: Any, add_job: AddJob, tell: Tell
 ) -> None:
     notifications = build(**mail_settings(mail_sink))
     job = await add_job()
@@ -50,7 +51,7 @@ async def test_completed_export_is_mailed_to_who_asked_for_it(
     assert page in text
     assert f'href="{page}"' in html
     assert "Rows: 2,000" in text
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert state.status == "delivered"
     assert message["Message-ID"] == f"<{state.event_id}@example.com>"
 
@@ -91,6 +92,7 @@ async def test_job_without_an_address_is_told_to_nobody(
     ],
 )
 async def test_refusal_for_good_is_dead_and_for_now_is_retried(
+    look: Look,
     answers: dict[str, list[str]],
     status: str,
     code: str,
@@ -106,11 +108,12 @@ async def test_refusal_for_good_is_dead_and_for_now_is_retried(
     job = await add_job()
     await tell(notifications, job, email=ADA)
     await notifications.dispatcher.deliver_due()
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.last_error_code) == (status, code)
 
 
 async def test_mail_server_that_comes_back_gets_the_same_mail(
+    look: Look,
     build: Build,
     serve_mail: Any,
     mail_settings: Any,
@@ -124,7 +127,7 @@ async def test_mail_server_that_comes_back_gets_the_same_mail(
     job = await add_job()
     await tell(notifications, job, email=ADA)
     await notifications.dispatcher.deliver_due()
-    assert (await _state(notifications, job)).last_error_code == "smtp_unreachable"
+    assert (await _state(look, job)).last_error_code == "smtp_unreachable"
     clock.advance(seconds=6)
     with serve_mail() as sink:
         await build(**mail_settings(sink)).dispatcher.deliver_due()
@@ -132,14 +135,14 @@ async def test_mail_server_that_comes_back_gets_the_same_mail(
 
 
 async def test_silent_mail_server_times_out(
-    build: Build, receiver: Any, mail_settings: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, receiver: Any, mail_settings: Any, add_job: AddJob, tell: Tell
 ) -> None:
     # The HTTP receiver waits for a request, so an SMTP client waits for its greeting.
     notifications = build(**(mail_settings(receiver) | {"smtp_timeout_seconds": 0.5}))
     job = await add_job()
     await tell(notifications, job, email=ADA)
     await notifications.dispatcher.deliver_due()
-    assert (await _state(notifications, job)).last_error_code == "smtp_timed_out"
+    assert (await _state(look, job)).last_error_code == "smtp_timed_out"
 
 
 # -- TLS and passwords, on the channel itself ------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from waybill.jobs.job import ExportJob
 from waybill.notify import tables
-from waybill.notify.delivery import DeliveryStatus
+from waybill.notify.delivery import DeliveryState, DeliveryStatus
 from waybill.notify.dispatcher import NotificationDispatcher
 from waybill.notify.events import ChannelName, EventType
 from waybill.notify.notifications import Notifications, build_notifications
@@ -31,6 +31,7 @@ from waybill.own_database import SCHEMA
 Build = Callable[..., Notifications]
 AddJob = Callable[..., Awaitable[ExportJob]]
 Tell = Callable[..., Awaitable[bool]]
+Look = Callable[..., Awaitable[Sequence[DeliveryState]]]
 ADA = "ada@example.org"
 
 
@@ -174,6 +175,7 @@ async def test_sender_that_died_is_followed_by_another_and_can_settle_nothing(
 
 
 async def test_delivery_that_kills_its_process_is_given_up(
+    look: Look,
     build: Build,
     declare: Any,
     receiver: Any,
@@ -186,12 +188,13 @@ async def test_delivery_that_kills_its_process_is_given_up(
     await tell(notifications, job)
     execute("UPDATE notifications SET attempts = 10")
     await notifications.dispatcher.deliver_due()
-    (state,) = await notifications.deliveries.states(export_id=job.id, limit=1)
+    (state,) = await look(export_id=job.id)
     assert (state.status, state.last_error_code) == ("dead", "attempts_lost")
     assert receiver.requests == []
 
 
 async def test_defect_of_a_channel_is_a_failed_attempt_of_one_delivery(
+    look: Look,
     build: Build,
     declare: Any,
     receiver: Any,
@@ -213,17 +216,17 @@ async def test_defect_of_a_channel_is_a_failed_attempt_of_one_delivery(
         clock=clock,
     )
     assert await dispatcher.deliver_due() == 1
-    (state,) = await notifications.deliveries.states(limit=1)
+    (state,) = await look()
     assert (state.status, state.last_error_code) == ("pending", "internal_error")
 
 
 async def test_channel_that_was_switched_off_gives_its_messages_up(
-    build: Build, mail_sink: Any, mail_settings: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, mail_sink: Any, mail_settings: Any, add_job: AddJob, tell: Tell
 ) -> None:
     await tell(build(**mail_settings(mail_sink)), await add_job(), email=ADA)
     notifications = build()
     await notifications.dispatcher.deliver_due()
-    (state,) = await notifications.deliveries.states(status=DeliveryStatus.DEAD, limit=5)
+    (state,) = await look(status=DeliveryStatus.DEAD)
     assert state.last_error_code == "channel_not_configured"
 
 
@@ -231,6 +234,7 @@ async def test_channel_that_was_switched_off_gives_its_messages_up(
 
 
 async def test_expiring_file_is_announced_once_to_everybody(
+    look: Look,
     build: Build,
     declare: Any,
     receiver: Any,
@@ -257,13 +261,13 @@ async def test_expiring_file_is_announced_once_to_everybody(
     (message,) = mail_sink.mails
     assert message["Subject"] == "Your export of users will be deleted soon"
     assert len(receiver.requests) == 1
-    states = await notifications.deliveries.states(export_id=job.id, limit=5)
+    states = await look(export_id=job.id)
     assert {state.event for state in states} == {EventType.EXPIRING}
     assert len({state.event_id for state in states}) == 1
 
 
 async def test_only_files_worth_announcing_are_announced(
-    build: Build, declare: Any, receiver: Any, clock: Any, add_job: AddJob
+    look: Look, build: Build, declare: Any, receiver: Any, clock: Any, add_job: AddJob
 ) -> None:
     notifications = build(webhooks=[declare(receiver)])
     now = clock.now()
@@ -275,7 +279,7 @@ async def test_only_files_worth_announcing_are_announced(
         finished_at=now - timedelta(days=6), expires_at=now + timedelta(hours=23)
     )
     await notifications.outbox.enqueue_expiring()
-    states = await notifications.deliveries.states(limit=10)
+    states = await look()
     assert [state.export_id for state in states] == [wanted.id]
 
 
@@ -365,6 +369,7 @@ async def test_address_is_forgotten_after_the_last_mail(
 
 
 async def test_nothing_private_is_kept_in_the_outbox_or_shown(
+    look: Look,
     build: Build,
     declare: Any,
     secret: Any,
@@ -384,7 +389,7 @@ async def test_nothing_private_is_kept_in_the_outbox_or_shown(
     await notifications.dispatcher.deliver_due()
     rows = execute("SELECT n::text FROM notifications n")
     assert len(rows) == 2
-    shown = repr(rows) + repr(await notifications.deliveries.states(limit=5))
+    shown = repr(rows) + repr(await look())
     for private in (ADA, "t0ken", secret("k"), "b0dytext", "person-7"):
         assert private not in shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -23,19 +23,20 @@ from waybill.notify.webhook import WebhookChannel
 Build = Callable[..., Notifications]
 AddJob = Callable[..., Awaitable[ExportJob]]
 Tell = Callable[..., Awaitable[bool]]
+Look = Callable[..., Awaitable[Sequence[DeliveryState]]]
 
 
 def _answer(status: str, *headers: str) -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "", ""]).encode()
 
 
-async def _state(notifications: Notifications, job: ExportJob) -> DeliveryState:
-    (state,) = await notifications.deliveries.states(export_id=job.id, limit=10)
+async def _state(look: Look, job: ExportJob) -> DeliveryState:
+    (state,) = await look(export_id=job.id)
     return state
 
 
 async def test_completed_export_is_posted_and_verified(
-    build: Build, declare: Any, secret: Any, receiver: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, declare: Any, secret: Any, receiver: Any, add_job: AddJob, tell: Tell
 ) -> None:
     notifications = build(webhooks=[declare(receiver)])
     job = await add_job()
@@ -50,7 +51,7 @@ async def test_completed_export_is_posted_and_verified(
     assert payload["type"] == "export.completed"
     assert payload["data"]["id"] == str(job.id)
     assert payload["data"]["rows"] == 2_000
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.attempts) == (DeliveryStatus.DELIVERED, 1)
     assert await notifications.dispatcher.deliver_due() == 0
 
@@ -69,7 +70,14 @@ async def test_both_secrets_verify_while_rotating(
 
 
 async def test_failing_receiver_gets_the_same_event_again_until_it_takes_it(
-    build: Build, declare: Any, secret: Any, receiver: Any, clock: Any, add_job: AddJob, tell: Tell
+    look: Look,
+    build: Build,
+    declare: Any,
+    secret: Any,
+    receiver: Any,
+    clock: Any,
+    add_job: AddJob,
+    tell: Tell,
 ) -> None:
     notifications = build(webhooks=[declare(receiver)])
     job = await add_job()
@@ -77,18 +85,18 @@ async def test_failing_receiver_gets_the_same_event_again_until_it_takes_it(
     receiver.answers = [_answer("500 Oops"), _answer("404 Not Found")]
 
     await notifications.dispatcher.deliver_due()
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.attempts, state.last_error_code) == ("pending", 1, "http_500")
     assert await notifications.dispatcher.deliver_due() == 0  # not before five seconds are over
     clock.advance(seconds=5.1)
     await notifications.dispatcher.deliver_due()
-    assert (await _state(notifications, job)).last_error_code == "http_404"
+    assert (await _state(look, job)).last_error_code == "http_404"
     clock.advance(seconds=299)
     assert await notifications.dispatcher.deliver_due() == 0
     clock.advance(seconds=1.1)
     await notifications.dispatcher.deliver_due()
 
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.attempts, state.last_error_code) == ("delivered", 3, None)
     assert len(receiver.requests) == 3
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
@@ -98,7 +106,7 @@ async def test_failing_receiver_gets_the_same_event_again_until_it_takes_it(
 
 
 async def test_receiver_that_never_takes_it_ends_as_dead(
-    build: Build, declare: Any, receiver: Any, clock: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, declare: Any, receiver: Any, clock: Any, add_job: AddJob, tell: Tell
 ) -> None:
     notifications = build(webhooks=[declare(receiver)])
     job = await add_job()
@@ -108,7 +116,7 @@ async def test_receiver_that_never_takes_it_ends_as_dead(
         await notifications.dispatcher.deliver_due()
         clock.advance(days=1.1)
     assert len(receiver.requests) == 10
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.attempts, state.last_error_code) == ("dead", 10, "http_503")
 
 
@@ -136,6 +144,7 @@ async def test_receiver_that_asks_for_patience_gets_it_within_reason(
 
 
 async def test_gone_receiver_is_sent_nothing_more_until_its_url_changes(
+    look: Look,
     build: Build,
     declare: Any,
     receiver: Any,
@@ -149,7 +158,7 @@ async def test_gone_receiver_is_sent_nothing_more_until_its_url_changes(
     await tell(notifications, first)
     receiver.answers = [_answer("410 Gone")]
     await notifications.dispatcher.deliver_due()
-    state = await _state(notifications, first)
+    state = await _state(look, first)
     assert (state.status, state.last_error_code) == ("dead", "endpoint_gone")
     assert not await tell(notifications, second)
     clock.advance(days=1)
@@ -163,7 +172,7 @@ async def test_gone_receiver_is_sent_nothing_more_until_its_url_changes(
 
 
 async def test_what_waits_for_a_gone_receiver_is_given_up_with_it(
-    build: Build, declare: Any, receiver: Any, clock: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, declare: Any, receiver: Any, clock: Any, add_job: AddJob, tell: Tell
 ) -> None:
     notifications = build(webhooks=[declare(receiver)])
     waiting, gone = await add_job(), await add_job()
@@ -173,13 +182,14 @@ async def test_what_waits_for_a_gone_receiver_is_given_up_with_it(
     await tell(notifications, gone)
     await notifications.dispatcher.deliver_due()
     for job in (waiting, gone):
-        assert (await _state(notifications, job)).last_error_code == "endpoint_gone"
+        assert (await _state(look, job)).last_error_code == "endpoint_gone"
     clock.advance(days=1)
     assert await notifications.dispatcher.deliver_due() == 0
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirect_is_a_failure_and_never_followed(
+    look: Look,
     status: int,
     build: Build,
     declare: Any,
@@ -193,7 +203,7 @@ async def test_redirect_is_a_failure_and_never_followed(
     await tell(notifications, job)
     receiver.answers = [_answer(f"{status} Elsewhere", f"Location: {other_receiver.url}")]
     await notifications.dispatcher.deliver_due()
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.last_error_code) == ("pending", "redirect_refused")
     assert other_receiver.connections == 0
 
@@ -249,6 +259,7 @@ async def _flood_of_headers(writer: asyncio.StreamWriter, _: Any) -> None:
     ],
 )
 async def test_misbehaving_receiver_costs_one_attempt(
+    look: Look,
     answer: Any,
     code: str,
     build: Build,
@@ -263,12 +274,12 @@ async def test_misbehaving_receiver_costs_one_attempt(
     receiver.answers = [answer]
     async with asyncio.timeout(30):  # without a limit of its own it would never end
         await notifications.dispatcher.deliver_due()
-    state = await _state(notifications, job)
+    state = await _state(look, job)
     assert (state.status, state.attempts, state.last_error_code) == ("pending", 1, code)
 
 
 async def test_body_without_end_is_not_read(
-    build: Build, declare: Any, receiver: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, declare: Any, receiver: Any, add_job: AddJob, tell: Tell
 ) -> None:
     written = 0
     cut = asyncio.Event()
@@ -289,7 +300,7 @@ async def test_body_without_end_is_not_read(
     await tell(notifications, job)
     receiver.answers = [flood]
     await notifications.dispatcher.deliver_due()
-    assert (await _state(notifications, job)).status is DeliveryStatus.DELIVERED
+    assert (await _state(look, job)).status is DeliveryStatus.DELIVERED
     # The connection was cut: the flood ends, after the buffers of two sockets at most.
     async with asyncio.timeout(10):
         await cut.wait()
@@ -297,24 +308,30 @@ async def test_body_without_end_is_not_read(
 
 
 async def test_nobody_listening_is_unreachable(
-    build: Build, declare: Any, receiver: Any, unused_tcp_port: int, add_job: AddJob, tell: Tell
+    look: Look,
+    build: Build,
+    declare: Any,
+    receiver: Any,
+    unused_tcp_port: int,
+    add_job: AddJob,
+    tell: Tell,
 ) -> None:
     endpoint = declare(receiver, url=f"http://127.0.0.1:{unused_tcp_port}/")
     notifications = build(webhooks=[endpoint])
     job = await add_job()
     await tell(notifications, job)
     await notifications.dispatcher.deliver_due()
-    assert (await _state(notifications, job)).last_error_code == "unreachable"
+    assert (await _state(look, job)).last_error_code == "unreachable"
 
 
 async def test_endpoint_that_is_no_longer_configured_gives_its_messages_up(
-    build: Build, declare: Any, receiver: Any, add_job: AddJob, tell: Tell
+    look: Look, build: Build, declare: Any, receiver: Any, add_job: AddJob, tell: Tell
 ) -> None:
     job = await add_job()
     await tell(build(webhooks=[declare(receiver, "old")]), job)
     notifications = build(webhooks=[declare(receiver, "new")])
     await notifications.dispatcher.deliver_due()
-    assert (await _state(notifications, job)).last_error_code == "endpoint_unknown"
+    assert (await _state(look, job)).last_error_code == "endpoint_unknown"
     assert receiver.requests == []
 
 

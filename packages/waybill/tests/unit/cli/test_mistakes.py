@@ -155,6 +155,11 @@ MISTAKES: dict[str, tuple[list[str], dict[str, str], Setup, int]] = {
     "dead letters without settings": (["dead-letters", "list"], {}, _nothing, 78),
     "dead letter of no id": (["dead-letters", "show", "x"], {}, _nothing, 64),
     "replay of nothing": (["dead-letters", "replay"], {}, _nothing, 64),
+    "notifications without settings": (["notifications", "list"], {}, _nothing, 78),
+    "notifications of a status that is none": (
+        ["notifications", "list", "--status", "lost"], {}, _nothing, 64,
+    ),
+    "notifications of nothing again": (["notifications", "replay"], {}, _nothing, 64),
 }  # fmt: skip
 
 
