@@ -285,7 +285,7 @@ class Settings(NotificationSettings, BaseSettings):
     token: let Prometheus alone."""
 
     log_level: str = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
+    """DEBUG, INFO, WARNING or ERROR; libraries say nothing below INFO."""
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
 

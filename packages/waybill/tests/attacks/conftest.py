@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -57,7 +57,12 @@ def start_target(
     catalog.write_text('[exports.users]\ntable = "public.users"\nkey = "id"\n', encoding="utf-8")
 
     @contextlib.contextmanager
-    def start(*, only_api: bool = False, **settings: str | None) -> Iterator[Target]:
+    def start(
+        *,
+        only_api: bool = False,
+        metrics_ports: Mapping[str, int] | None = None,
+        **settings: str | None,
+    ) -> Iterator[Target]:
         with temporary_database(local_stack, template) as dsn:
             redis_url = local_stack.valkey.url(_REDIS_DATABASE)
             logs = Path(tempfile.mkdtemp(prefix="attack-", dir=directory))
@@ -76,6 +81,7 @@ def start_target(
                 {name: value for name, value in environment.items() if value is not None},
                 log_dir=logs,
                 guard=local_stack.guard,
+                metrics_ports=metrics_ports,
             )
             try:
                 if only_api:
