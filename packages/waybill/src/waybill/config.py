@@ -6,6 +6,7 @@ Every number that the decision records promise stands here, once, with its unit 
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -26,6 +27,12 @@ MAX_ROW_BYTES = 64 * 1024 * 1024
 QUOTA_PER_DAY = 5
 
 _LEASE_RENEWALS_PER_LEASE = 3
+
+
+# As browsers write them: without the port that the scheme has by itself.
+_ORIGIN = re.compile(
+    r"(?!http:.*:80$|https:.*:443$)https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
+)
 
 
 class Settings(NotificationSettings, BaseSettings):
@@ -115,6 +122,9 @@ class Settings(NotificationSettings, BaseSettings):
     """How long a session of the pages lasts, whatever is done in it."""
     session_idle_minutes: float = Field(60.0, gt=0)
     """How long it lasts when nothing is done in it."""
+    element_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of pages (``https://app.example.com``) that may call the API from a browser, with a
+    token of their own, where ``pages`` are served; no others may."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """A longer request is refused with 413."""
     head_seconds: float = Field(10.0, gt=0)
@@ -289,7 +299,7 @@ class Settings(NotificationSettings, BaseSettings):
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", "element_origins", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -300,6 +310,17 @@ class Settings(NotificationSettings, BaseSettings):
     @classmethod
     def _check_schema(cls, value: str | None) -> str | None:
         return None if value is None else check_schema(value)
+
+    @field_validator("element_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not _ORIGIN.fullmatch(each):
+                raise ValueError(
+                    "give origins as browsers send them, like https://app.example.com: in small "
+                    "letters, without a path, a default port or an asterisk"
+                )
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Callable, Iterator
+import csv
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+import psycopg
+from playwright.sync_api import Page, expect
 
 from waybill.manifest import Manifest
 from waybill.results.verify import verify_file
 
+from .conftest import bearer
+
 USER = ["exports:request", "exports:read"]
 ADMIN = [*USER, "exports:pii", "exports:admin", "exports:all-tenants"]
-
-
-@pytest.fixture(scope="module")
-def chromium(find_program: Callable[[str, str], str]) -> Iterator[Browser]:
-    path = find_program("chromium", "chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def portal_link(running: Any) -> Callable[..., str]:
-    def make(subject: str, scopes: list[str], target: str = "/exports") -> str:
-        answer = httpx.post(
-            f"{running.url}/api/portal-links",
-            json={"subject": subject, "scopes": scopes, "next": target},
-            headers={"Authorization": f"Bearer {running.token}"},
-        )
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["url"])
-
-    return make
-
-
-@pytest.fixture
-def new_page(chromium: Browser, running: Any) -> Iterator[Callable[..., Page]]:
-    """Open a page in a browser of its own. What the page complains of fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def make(**options: Any) -> Page:
-        context = chromium.new_context(base_url=running.url, locale="en-GB", **options)
-        context.set_default_timeout(60_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda said: complaints.append(said.text) if "Security Policy" in said.text else None,
-        )
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def test_from_the_link_to_the_verified_file(
@@ -111,10 +66,11 @@ def test_without_script_everything_works_by_buttons(
 
 
 def test_nothing_on_any_page_keeps_people_out(
-    new_page: Callable[..., Page], portal_link: Callable[..., str]
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    troubles: Callable[[Page], list[Any]],
 ) -> None:
     """axe-core finds nothing serious, light and dark, at 320 and at 1,280 pixels."""
-    axe = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
     found = []
     for scheme in ("light", "dark"):
         page = new_page(color_scheme=scheme)
@@ -134,13 +90,215 @@ def test_nothing_on_any_page_keeps_people_out(
             for width in (320, 1_280):
                 page.set_viewport_size({"width": width, "height": 900})
                 page.goto(path)
-                page.evaluate(axe)
-                result = page.evaluate("axe.run()")
-                found += [
-                    (path, scheme, width, each["id"], [n["target"] for n in each["nodes"]][:3])
-                    for each in result["violations"]
-                    if each["impact"] in {"serious", "critical"}
-                ]
-                if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                    found.append((path, scheme, width, "wider than the window", []))
+                found += [(path, scheme, width, each) for each in troubles(page)]
     assert found == []
+
+
+def test_who_watches_outlives_a_restart_a_reload_and_another_tab(
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    waiting_job: Callable[[str], str],
+    running: Any,
+    troubles: Callable[[Page], list[Any]],
+) -> None:
+    pages = {}
+    jobs = {}
+    for name in ("stays", "loses its job", "loses its session"):
+        who = f"browser-{name.replace(' ', '-')}"
+        jobs[name] = waiting_job(who)
+        page = pages[name] = new_page()
+        page.goto(portal_link(who, USER, f"/exports/{jobs[name]}"))
+        page.wait_for_url(f"**/exports/{jobs[name]}")
+        expect(page.get_by_text("It waits for its turn.")).to_be_visible()
+    processes = running.service.processes
+    processes.api.kill()
+    try:
+        lost = pages["stays"].get_by_role("status")
+        expect(lost).to_contain_text("The connection is lost. The export goes on")
+        with psycopg.connect(running.dsn, autocommit=True) as connection:
+            connection.execute("SET search_path = waybill")
+            connection.execute("DELETE FROM export_jobs WHERE id = %s", (jobs["loses its job"],))
+            connection.execute(
+                "DELETE FROM page_sessions WHERE person ->> 'subject' = %s",
+                ("browser-loses-its-session",),
+            )
+    finally:
+        processes.start_api()
+    gone = pages["loses its job"].get_by_role("status")
+    expect(gone).to_have_text("This export is not there any more.")
+    over = pages["loses its session"].get_by_role("status")
+    expect(over).to_contain_text("Your session is over. The export goes on.")
+    again = over.get_by_role("link", name="Sign in again")
+    expect(again).to_have_attribute(
+        "href", f"/signin?why=over&next=/exports/{jobs['loses its session']}"
+    )
+    stays = pages["stays"]
+    expect(stays.locator("[data-field=trouble]")).to_be_hidden()
+    assert troubles(stays) == []
+    stays.reload()
+    expect(stays.get_by_text("It waits for its turn.")).to_be_visible()
+    # Cancelled in one tab, it is over in the other too, without a word to it.
+    other = stays.context.new_page()
+    other.goto(f"/exports/{jobs['stays']}")
+    other.get_by_role("button", name="Cancel the export").click()
+    for tab in (other, stays):
+        expect(tab.get_by_text("This export was cancelled. No file was made.")).to_be_visible()
+
+
+def test_failure_says_what_to_do_and_an_administrator_replays_it(
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    running: Any,
+    troubles: Callable[[Page], list[Any]],
+) -> None:
+    page = new_page()
+    page.goto(portal_link("browser-fay", USER, "/new/doubled"))
+    page.wait_for_url("**/new/doubled")
+    page.get_by_role("button", name="Request the export").click()
+    page.wait_for_url("**/exports/*-*")
+    expect(page.get_by_text("key that does not identify its rows")).to_be_visible()
+    assert troubles(page) == []
+    path = page.url.removeprefix(running.url)
+    boss = new_page()
+    boss.goto(portal_link("browser-boss", ADMIN, "/operate"))
+    boss.wait_for_url("**/operate")
+    letter = boss.get_by_role("listitem").filter(has=boss.locator(f'a[href="{path}"]'))
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM doubled").fetchone() or (0,)
+        connection.execute("TRUNCATE doubled")
+        connection.execute("INSERT INTO doubled VALUES (1)")
+        try:
+            letter.get_by_role("button", name="Replay").click()
+            boss.wait_for_url(f"**{path}")
+            expect(boss.get_by_role("link", name="Download the file")).to_be_visible()
+        finally:
+            connection.execute("TRUNCATE doubled")
+            connection.execute("INSERT INTO doubled SELECT 1 FROM generate_series(1, %s)", (rows,))
+    page.reload()
+    expect(page.get_by_role("link", name="Download the file")).to_be_visible()
+
+
+def test_quota_that_is_used_up_and_data_that_would_be_script_are_shown_as_such(
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    strict_api: str,
+    troubles: Callable[[Page], list[Any]],
+) -> None:
+    host = bearer("host", ["exports:portal", *USER])
+    page = new_page(base_url=strict_api)
+    page.goto(portal_link("browser-quinn", USER, "/new/odd", url=strict_api, token=host))
+    page.wait_for_url("**/new/odd")
+    page.get_by_role("button", name="Preview").click()
+    preview = page.locator("#preview")
+    expect(preview.get_by_role("cell", name="<script>alert(1)</script>")).to_be_visible()
+    expect(preview.get_by_role("columnheader", name="<i>cell</i>")).to_be_visible()
+    expect(preview.get_by_role("cell", name="invoice⟨U+202E⟩xslx.exe")).to_be_visible()
+    expect(page).to_have_title(re.compile(re.escape("in⟨U+202E⟩voice</title><script>")))
+    assert page.locator("main script, main img, main i").count() == 0
+    assert troubles(page) == []
+    page.goto("/new/users")
+    expect(page.get_by_text("1 of 1 exports left for today.")).to_be_visible()
+    page.get_by_role("button", name="Request the export").click()
+    page.wait_for_url("**/exports/*-*")
+    page.goto("/new/users")
+    page.get_by_label("Format").select_option("ndjson")
+    page.get_by_role("button", name="Request the export").click()
+    expect(page.get_by_text("You have used up your exports for today.").first).to_be_visible()
+    assert troubles(page) == []
+
+
+SHOP = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>A shop</title>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; script-src 'self' {url}; connect-src {url}">
+<script type="module" src="shop.js"></script>
+<script type="module" src="{url}/elements/waybill-export.js"></script>
+</head><body><main><h1>A shop</h1><waybill-export type="users"></waybill-export></main></body>
+</html>
+"""
+SHOP_SCRIPT = """
+const element = document.querySelector("waybill-export");
+window.told = [];
+for (const name of ["requested", "completed", "failed", "error"]) {
+  addEventListener(`waybill:${name}`, (event) => {
+    told.push([name, event.detail.code ?? event.detail.progress.rows]);
+  });
+}
+element.token = async () => new URLSearchParams(location.search).get("token");
+element.lang = new URLSearchParams(location.search).get("lang") ?? "";
+"""
+
+
+def test_element_works_on_another_site_that_is_listed(
+    new_page: Callable[..., Page],
+    strict_api: str,
+    stock_site: tuple[str, Path],
+    troubles: Callable[[Page], list[Any]],
+    tmp_path: Path,
+) -> None:
+    origin, directory = stock_site
+    (directory / "shop.html").write_text(SHOP.replace("{url}", strict_api), encoding="utf-8")
+    (directory / "shop.js").write_text(SHOP_SCRIPT, encoding="utf-8")
+    token = bearer("element-ann", USER)
+    page = new_page()
+    page.goto(f"{origin}/shop.html?token={token}")
+    expect(page.get_by_role("heading", name="Everybody's <b>users</b>")).to_be_visible()
+    expect(page.get_by_text("1 of 1 exports left for today.")).to_be_visible()
+    # By keyboard, and followed by what is said to screen readers.
+    page.get_by_role("button", name="Request the export").press("Enter")
+    said = page.get_by_role("status").filter(has_text="Ready: 2,000 rows")
+    expect(said).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download").click()
+    saved.value.save_as(tmp_path / "users.csv")
+    assert saved.value.suggested_filename.endswith(".csv")
+    with (tmp_path / "users.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.reader(file))) == 2_001
+    page.get_by_role("button", name="Request the export").click()
+    refused = page.get_by_role("status").filter(has_text="You have used up your exports for today.")
+    expect(refused).to_contain_text("The next is possible in")
+    assert page.evaluate("told") == [
+        ["requested", 0],
+        ["completed", 2_000],
+        ["error", "quota_exceeded"],
+    ]
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (320, 1_280):
+            page.set_viewport_size({"width": width, "height": 900})
+            found += [(scheme, width, each) for each in troubles(page)]
+    assert found == []
+    page.goto(f"{origin}/shop.html?lang=de&token=nonsense")
+    expect(page.get_by_role("button", name="Export anfordern")).to_be_visible()
+    expect(page.get_by_text("Sie sind nicht mehr angemeldet.")).to_be_visible()
+    # The same page by a name that is not listed: the browser keeps the answers from it.
+    page.goto(f"{origin.replace('localhost', '127.0.0.1')}/shop.html?token={token}")
+    expect(page.get_by_text("The export service does not answer.")).to_be_visible()
+    assert page.evaluate("told[0]") == ["error", "unreachable"]
+
+
+def test_element_asks_where_streams_are_kept_from_it_and_goes_on_after_a_reload(
+    new_page: Callable[..., Page],
+    strict_api: str,
+    stock_site: tuple[str, Path],
+    waiting_job: Callable[[str], str],
+) -> None:
+    origin, directory = stock_site
+    (directory / "shop.html").write_text(SHOP.replace("{url}", strict_api), encoding="utf-8")
+    (directory / "shop.js").write_text(SHOP_SCRIPT, encoding="utf-8")
+    waiting_job("element-bob")
+    page = new_page()
+    page.route("**/events", lambda route: route.abort())
+    for _ in range(2):
+        page.goto(f"{origin}/shop.html?token={bearer('element-bob', USER)}")
+        expect(page.get_by_role("progressbar", name="Progress")).to_be_visible()
+    page.evaluate("window.before = document.querySelector('waybill-export')")
+    other = page.context.new_page()
+    other.goto(f"{origin}/shop.html?token={bearer('element-bob', USER)}")
+    other.get_by_role("button", name="Cancel the export").click()
+    for tab in (other, page):
+        said = tab.get_by_role("status").filter(has_text="This export was cancelled.")
+        expect(said).to_be_visible()
+        expect(tab.get_by_role("button", name="Request the export")).to_be_visible()

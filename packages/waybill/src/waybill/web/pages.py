@@ -5,8 +5,18 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from waybill.api.known_query import require_known_query
-from waybill.web import assets, history, operate, portal_links, request_page, signing_in, watch
+from waybill.web import (
+    assets,
+    element,
+    history,
+    operate,
+    portal_links,
+    request_page,
+    signing_in,
+    watch,
+)
 from waybill.web.cookies import SessionAuthenticator
+from waybill.web.cross_origin import CrossOrigin
 
 ROUTERS = (signing_in.router, request_page.router, history.router, watch.router, operate.router)
 """Whose routes are pages; a row each in tests/attacks/rights/matrix.py."""
@@ -17,6 +27,9 @@ def install(app: FastAPI) -> None:
     services = app.state.services
     app.state.authenticator = SessionAuthenticator(app.state.authenticator, services.sessions)
     app.include_router(assets.router)
+    app.include_router(element.router)
     app.include_router(portal_links.router, dependencies=[Depends(require_known_query)])
     for router in ROUTERS:
         app.include_router(router)
+    if services.settings.element_origins:
+        app.add_middleware(CrossOrigin, origins=services.settings.element_origins)

@@ -305,6 +305,28 @@ TEXTS_DE: Final = {
     "audit.when": "Wann",
     "audit.older": "Ältere Ereignisse",
     "progress.said": "{percent} Prozent, {rows} Zeilen",
+    "element.requesting": "Die Anforderung ist unterwegs.",
+    "element.ready": (
+        "Fertig: {rows} Zeilen, {size}. Jede Zeile wurde gezählt und jedes Byte geprüft."
+    ),
+    "element.recent": "Letzte Exporte",
+    "element.download": "Herunterladen",
+    "element.downloading": "Die Datei wird geholt.",
+    "element.downloaded": "Die Datei liegt bei Ihren Downloads.",
+    "element.unreachable": (
+        "Der Exportdienst antwortet nicht. Prüfen Sie Ihre Verbindung und versuchen Sie es "
+        "noch einmal."
+    ),
+    "element.signed_out": (
+        "Sie sind nicht mehr angemeldet. Melden Sie sich neu an und laden Sie diese Seite neu."
+    ),
+    "element.permission_denied": (
+        "Das dürfen Sie nicht. Fragen Sie Ihre Administration, wenn Sie es brauchen."
+    ),
+    "element.file_denied": (
+        "Sie dürfen diesen Export sehen, aber nicht seine Datei: Ihre Rechte decken heute "
+        "nicht, was darin steht."
+    ),
 }
 
 # What ``jobs.explanations`` says in English, by the same codes.

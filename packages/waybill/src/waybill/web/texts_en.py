@@ -277,4 +277,20 @@ TEXTS_EN: Final = {
     "audit.when": "When",
     "audit.older": "Older events",
     "progress.said": "{percent} percent, {rows} rows",
+    "element.requesting": "The request is on its way.",
+    "element.ready": (
+        "Ready: {rows} rows, {size}. Every row was counted and every byte was checked."
+    ),
+    "element.recent": "Recent exports",
+    "element.download": "Download",
+    "element.downloading": "The file is being fetched.",
+    "element.downloaded": "The file is in your downloads.",
+    "element.unreachable": (
+        "The export service does not answer. Check your connection and try again."
+    ),
+    "element.signed_out": "You are not signed in any more. Sign in again and reload this page.",
+    "element.permission_denied": "You may not do this. Ask your administrator if you need it.",
+    "element.file_denied": (
+        "You may see this export, but not its file: today your rights do not cover what is in it."
+    ),
 }

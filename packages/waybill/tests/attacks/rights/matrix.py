@@ -179,6 +179,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
     # export is on them (on the form, the personal column)
     "GET /": _anybodys("303 to /exports"),
     "GET /assets/{name}": _anybodys("200"),
+    "GET /elements/waybill-export.js": _anybodys("200"),
     "GET /signin": _anybodys("200"),
     "GET /portal/{secret}": _anybodys("200"),
     # A link that never was: whoever comes with it.

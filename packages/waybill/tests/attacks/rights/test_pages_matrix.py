@@ -66,7 +66,7 @@ async def signed_in(house: House, role: str) -> dict[str, str]:
 
 
 def routes() -> Iterator[APIRoute]:
-    for router in (*pages.ROUTERS, pages.assets.router):
+    for router in (*pages.ROUTERS, pages.assets.router, pages.element.router):
         for route in router.routes:
             assert isinstance(route, APIRoute)
             yield route
@@ -122,7 +122,7 @@ def _is_kept_apart(answer: httpx.Response, operation: str) -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    if not operation.startswith("GET /assets"):
+    if not operation.startswith(("GET /assets", "GET /elements")):
         assert headers["cache-control"] == "no-store", operation
 
 
