@@ -18,10 +18,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, or_, select, text
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -37,6 +38,15 @@ log = get_logger(__name__)
 
 # What a client sends reaches the trail only cut to this.
 _MAX_CHARACTERS = 255
+
+# The owner is looked up here, so that no caller can forget it, nor say it wrongly.
+_owned = select(jobs.c.tenant, jobs.c.requested_by).where(
+    jobs.c.id == bindparam("about", type_=UuidType)
+)
+_APPEND: Final = insert(events).values(
+    export_tenant=_owned.with_only_columns(jobs.c.tenant).scalar_subquery(),
+    export_owner=_owned.with_only_columns(jobs.c.requested_by).scalar_subquery(),
+)
 
 _client: ContextVar[str | None] = ContextVar("waybill_audit_client", default=None)
 
@@ -149,25 +159,22 @@ class AuditLog:
             code: a refusal's error code, or how it was done; never free text.
             connection: the transaction of the change that is recorded; one of its own if ``None``.
         """
-        # Looked up here, so that no caller can forget it, nor say it wrongly.
-        owned = select(jobs.c.tenant, jobs.c.requested_by).where(jobs.c.id == export_id)
-        statement = insert(events).values(
-            export_tenant=owned.with_only_columns(jobs.c.tenant).scalar_subquery(),
-            export_owner=owned.with_only_columns(jobs.c.requested_by).scalar_subquery(),
-            actor=None if actor is None else _cut(actor.subject),
-            tenant=None if actor is None else _cut(actor.tenant),
-            action=action.value,
-            outcome=outcome.value,
-            code=_cut(code),
-            export_id=export_id,
-            export_type=_cut(export_type),
-            client=_client.get(),
-        )
+        values = {
+            "actor": None if actor is None else _cut(actor.subject),
+            "tenant": None if actor is None else _cut(actor.tenant),
+            "action": action.value,
+            "outcome": outcome.value,
+            "code": _cut(code),
+            "export_id": export_id,
+            "about": export_id,
+            "export_type": _cut(export_type),
+            "client": _client.get(),
+        }
         if connection is not None:
-            await connection.execute(statement)
+            await connection.execute(_APPEND, values)
             return
         async with self._engine.begin() as own:
-            await own.execute(statement)
+            await own.execute(_APPEND, values)
 
     async def record_look(self, actor: Principal, job: ExportJob) -> None:
         """Append that ``actor`` looked at ``job``, if that is another tenant's: within a tenant a
@@ -217,21 +224,19 @@ class AuditLog:
         export_type: str | None = None,
     ) -> None:
         """Append ``count`` refusals of nobody as one event; what cannot be written is logged."""
-        owned = select(jobs.c.tenant, jobs.c.requested_by).where(jobs.c.id == export_id)
-        statement = insert(events).values(
-            export_tenant=owned.with_only_columns(jobs.c.tenant).scalar_subquery(),
-            export_owner=owned.with_only_columns(jobs.c.requested_by).scalar_subquery(),
-            action=action.value,
-            outcome=AuditOutcome.REFUSED.value,
-            code=_cut(code),
-            export_id=export_id,
-            export_type=_cut(export_type),
-            client=client,
-            count=count,
-        )
+        values = {
+            "action": action.value,
+            "outcome": AuditOutcome.REFUSED.value,
+            "code": _cut(code),
+            "export_id": export_id,
+            "about": export_id,
+            "export_type": _cut(export_type),
+            "client": client,
+            "count": count,
+        }
         try:
             async with self._engine.begin() as own:
-                await own.execute(statement)
+                await own.execute(_APPEND, values)
         except (SQLAlchemyError, OSError) as exc:
             log.error("audit.not_recorded", action=action.value, error=type(exc).__name__)  # noqa: TRY400
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waybill.errors import LeaseLost
@@ -230,11 +230,12 @@ class CheckpointLog:
 
 async def forget_checkpoint(connection: AsyncConnection, job: ExportJob) -> None:
     """Delete the checkpoint of a job that ended; a ``JobListener``. The upload is swept."""
-    await connection.execute(
-        delete(export_checkpoints).where(export_checkpoints.c.export_id == job.id)
-    )
+    await connection.execute(_FORGET, {"ended_export": job.id})
 
 
+_FORGET = delete(export_checkpoints).where(
+    export_checkpoints.c.export_id == bindparam("ended_export")
+)
 _INSERT_PART = """
     INSERT INTO export_checkpoint_parts
         (export_id, number, bytes, sha256, etag, snapshot, rows, last_key)

@@ -8,13 +8,13 @@ disagree about who owns a job.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, func, null, select, update
+from sqlalchemy import Update, bindparam, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
@@ -151,28 +151,26 @@ class LeaseRepository:
 
     async def complete(self, lease: Lease, result: Result) -> bool:
         """Commit the result: from here on the object is the job's one file."""
-        return await self._end(
-            _held(lease).values(
-                **_over(ExportStatus.COMPLETED),
-                rows_expected=result.rows,
-                rows_expected_exact=True,
-                rows_done=result.rows,
-                bytes_done=result.object_bytes,
-                expires_at=result.expires_at,
-                storage=result.storage,
-                object_key=result.object_key,
-                object_bytes=result.object_bytes,
-                object_etag=result.object_etag,
-                manifest=result.manifest,
-                file_name=result.manifest.get("file_name"),
-                media_type=result.manifest.get("media_type"),
-                # Unknown is not the same as none: rights are decided by it.
-                file_columns=[each["name"] for each in result.manifest.get("columns", ())]
-                or null(),
-                sha256=result.sha256,
-            ),
-            AttemptOutcome.COMPLETED,
-        )
+        values: dict[str, Any] = {
+            "held_export": lease.export_id,
+            "held_token": lease.token,
+            "rows_expected": result.rows,
+            "rows_done": result.rows,
+            "bytes_done": result.object_bytes,
+            "expires_at": result.expires_at,
+            "storage": result.storage,
+            "object_key": result.object_key,
+            "object_bytes": result.object_bytes,
+            "object_etag": result.object_etag,
+            "manifest": result.manifest,
+            "file_name": result.manifest.get("file_name"),
+            "media_type": result.manifest.get("media_type"),
+            "sha256": result.sha256,
+        }
+        statement = _COMPLETE_UNKNOWN
+        if columns := [each["name"] for each in result.manifest.get("columns", ())]:
+            statement, values["file_columns"] = _COMPLETE, columns
+        return await self._end(statement, AttemptOutcome.COMPLETED, values=values)
 
     async def deliver(self, lease: Lease, *, rows: int, bytes: int, sha256: str) -> bool:
         """End a job whose file was streamed to its owner and kept nowhere."""
@@ -320,10 +318,14 @@ class LeaseRepository:
         return released
 
     async def _end(
-        self, statement: Update, outcome: AttemptOutcome, failure: AttemptFailure | None = None
+        self,
+        statement: Update,
+        outcome: AttemptOutcome,
+        failure: AttemptFailure | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> bool:
         async with self._engine.begin() as connection:
-            job = await change(connection, statement)
+            job = await change(connection, statement, values)
             if job is None:
                 return False
             await end_attempt(connection, job.id, outcome, failure)
@@ -379,3 +381,18 @@ def _figures(progress: Progress) -> dict[str, Any]:
         "rows_expected": progress.rows_expected,
         "rows_expected_exact": progress.is_exact,
     }
+
+
+_COMPLETE: Final = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("held_export"),
+        jobs.c.status == ExportStatus.RUNNING.value,
+        jobs.c.lease_token == bindparam("held_token"),
+    )
+    .values(updated_at=func.now(), rows_expected_exact=True, **_over(ExportStatus.COMPLETED))
+)
+"""``_held``, built once, as every job ends with it; what it is run with says the rest."""
+_COMPLETE_UNKNOWN: Final = _COMPLETE.values(file_columns=null())
+"""Of a file whose columns are not known, which is not the same as none: rights are decided by it.
+"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -18,6 +18,8 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    any_,
+    bindparam,
     delete,
     func,
     insert,
@@ -27,6 +29,8 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptOutcome, ExportAttempt
@@ -56,6 +60,18 @@ _WITHOUT_FILE = [
     ExportStatus.EXPIRED.value,
     ExportStatus.DELETED.value,
 ]
+
+
+# Built once, as every request and every look at a job needs them.
+_FIND: Final = select(*JOB_COLUMNS).where(jobs.c.id == bindparam("wanted"))
+_PUBLISHED: Final = (
+    update(jobs)
+    .where(
+        jobs.c.id == any_(bindparam("announced", type_=ARRAY(UuidType))),
+        jobs.c.status == ExportStatus.QUEUED.value,
+    )
+    .values(published_at=func.now())
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +137,7 @@ class ExportRepository:
     async def find(self, export_id: UUID) -> ExportJob | None:
         """Return the job, or ``None``."""
         async with self._alone.connect() as connection:
-            result = await connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == export_id))
+            result = await connection.execute(_FIND, {"wanted": export_id})
             row = result.mappings().one_or_none()
             return None if row is None else job_of(row)
 
@@ -214,11 +230,8 @@ class ExportRepository:
         """Note that a message for each job went out just now."""
         if not export_ids:
             return
-        await self._execute(
-            update(jobs)
-            .where(jobs.c.id.in_(export_ids), jobs.c.status == ExportStatus.QUEUED.value)
-            .values(published_at=func.now())
-        )
+        async with self._alone.begin() as connection:
+            await connection.execute(_PUBLISHED, {"announced": list(export_ids)})
 
     async def unannounced(self, *, limit: int) -> Sequence[UUID]:
         """Return due jobs of which the broker was never told since they became due."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import Update, func, null, update
+from sqlalchemy import Update, bindparam, func, null, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, Cause, ExportAttempt
 from waybill.jobs.job import ExportJob, ExportStatus, sources_of
@@ -20,6 +22,18 @@ COMMITS_ALONE: Final = "waybill_commits_alone"
 """Option of statements that must be over when they are answered, pooler or not: no frame at all."""
 
 JOB_COLUMNS = [jobs.c[field.name] for field in fields(ExportJob)]
+
+# Statements of every small job are built once: SQLAlchemy takes longer to build and to recognise
+# them than PostgreSQL takes to run them.
+_END_ATTEMPT: Final = (
+    update(attempts)
+    .where(
+        attempts.c.export_id == bindparam("ended_export"),
+        attempts.c.ended_at.is_(None),
+        jobs.c.id == attempts.c.export_id,
+    )
+    .values(ended_at=func.now(), rows_done=jobs.c.rows_done, bytes_done=jobs.c.bytes_done)
+)
 
 
 class JobListener(Protocol):
@@ -69,11 +83,24 @@ def alone(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
-async def change(connection: AsyncConnection, statement: Update) -> ExportJob | None:
-    """Run an update of at most one row; return the row as it is now, or ``None`` for 0 rows."""
-    result = await connection.execute(statement.returning(*JOB_COLUMNS))
+async def change(
+    connection: AsyncConnection,
+    statement: Update,
+    values: Mapping[str, Any] | None = None,
+) -> ExportJob | None:
+    """Run an update of at most one row; return the row as it is now, or ``None`` for 0 rows.
+
+    ``values`` are those of a statement that was built beforehand.
+    """
+    result = await connection.execute(_returning(statement), values)
     row = result.mappings().one_or_none()
     return None if row is None else job_of(row)
+
+
+@functools.lru_cache(maxsize=32)
+def _returning(statement: Update) -> ReturningUpdate[Any]:
+    # Of a statement that is built beforehand, this is too; the others are soon forgotten.
+    return statement.returning(*JOB_COLUMNS)
 
 
 async def end_attempt(
@@ -84,21 +111,14 @@ async def end_attempt(
 ) -> None:
     """Write the end of a job's open attempt, if it has one, with the job's figures."""
     await connection.execute(
-        update(attempts)
-        .where(
-            attempts.c.export_id == export_id,
-            attempts.c.ended_at.is_(None),
-            jobs.c.id == attempts.c.export_id,
-        )
-        .values(
-            ended_at=func.now(),
-            outcome=outcome.value,
-            cause=failure.cause.value if failure else None,
-            error_code=failure.code if failure else None,
-            message=failure.message if failure else None,
-            rows_done=jobs.c.rows_done,
-            bytes_done=jobs.c.bytes_done,
-        )
+        _END_ATTEMPT,
+        {
+            "ended_export": export_id,
+            "outcome": outcome.value,
+            "cause": failure.cause.value if failure else None,
+            "error_code": failure.code if failure else None,
+            "message": failure.message if failure else None,
+        },
     )
 
 

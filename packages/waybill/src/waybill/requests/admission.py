@@ -14,7 +14,17 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Text, case, cast, func, insert, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.audit.audit import AuditAction, AuditLog
@@ -30,7 +40,29 @@ from waybill.requests.quota import QuotaBucket, QuotaState, peek, spend
 from waybill.requests.request import ExportRequest
 
 _FORGET_BATCH: Final = 1_000
-_UNFINISHED: Final = [ExportStatus.QUEUED.value, ExportStatus.RUNNING.value]
+
+# Built once, as every request needs them.
+_person_s_turn: ColumnElement[str] = cast(
+    func.pg_advisory_xact_lock(bindparam("person", type_=BigInteger)), Text
+)
+_TURN: Final = select(_person_s_turn)
+# The key is not waited for: the draft's answer to a repetition that comes too early is 409. CASE
+# makes sure that it is tried first, and the person's turn awaited only then.
+_TURN_WITH_KEY: Final = select(
+    case((func.pg_try_advisory_xact_lock(bindparam("key", type_=BigInteger)), _person_s_turn))
+)
+_UNFINISHED: Final = (
+    select(*JOB_COLUMNS)
+    .where(
+        jobs.c.requested_by == bindparam("person"),
+        jobs.c.tenant.is_not_distinct_from(bindparam("of_tenant")),
+        jobs.c.fingerprint == bindparam("equal_to"),
+        jobs.c.status.in_([ExportStatus.QUEUED.value, ExportStatus.RUNNING.value]),
+    )
+    .order_by(jobs.c.created_at)
+    .limit(1)
+)
+_ADD: Final = insert(jobs).returning(*JOB_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,36 +242,27 @@ class Admission:
         request: ExportRequest,
         fingerprint: str,
     ) -> ExportJob:
-        statement = (
-            insert(jobs)
-            .values(
-                id=uuid4(),
-                export_type=request.export_type,
-                format=request.format,
-                options=request.options_json(),
-                requested_by=principal.subject,
-                tenant=principal.tenant,
-                max_attempts=self._max_attempts,
-                fingerprint=fingerprint,
-            )
-            .returning(*JOB_COLUMNS)
-        )
-        job = job_of((await connection.execute(statement)).mappings().one())
+        values = {
+            "id": uuid4(),
+            "export_type": request.export_type,
+            "format": request.format,
+            "options": request.options_json(),
+            "requested_by": principal.subject,
+            "tenant": principal.tenant,
+            "max_attempts": self._max_attempts,
+            "fingerprint": fingerprint,
+        }
+        job = job_of((await connection.execute(_ADD, values)).mappings().one())
         # Now, since a small export may be over before another transaction could say it.
         await self._outbox.subscribe(connection, job.id, principal.email)
         return job
 
 
 async def _take_turn(connection: AsyncConnection, principal: Principal, key: str | None) -> None:
-    turn: ColumnElement[str] = cast(
-        func.pg_advisory_xact_lock(lock_number("person", principal)), Text
-    )
+    statement, locks = _TURN, {"person": lock_number("person", principal)}
     if key is not None:
-        # The key is not waited for: the draft's answer to a repetition that comes too early is
-        # 409. CASE makes sure that it is tried first, and the person's turn awaited only then.
-        free = func.pg_try_advisory_xact_lock(lock_number("key", principal, key))
-        turn = case((free, turn))
-    if await connection.scalar(select(turn)) is None:
+        statement, locks["key"] = _TURN_WITH_KEY, lock_number("key", principal, key)
+    if await connection.scalar(statement, locks) is None:
         raise IdempotencyKeyInUse
 
 
@@ -256,16 +279,10 @@ async def _find_unfinished(
 ) -> ExportJob | None:
     # No unique index says that there is at most one: a replayed dead letter may stand beside the
     # new request that its owner made in the meantime. The lock sees to it that requests make one.
-    statement = (
-        select(*JOB_COLUMNS)
-        .where(
-            jobs.c.requested_by == principal.subject,
-            jobs.c.tenant.is_not_distinct_from(principal.tenant),
-            jobs.c.fingerprint == fingerprint,
-            jobs.c.status.in_(_UNFINISHED),
-        )
-        .order_by(jobs.c.created_at)
-        .limit(1)
-    )
-    row = (await connection.execute(statement)).mappings().one_or_none()
+    values = {
+        "person": principal.subject,
+        "of_tenant": principal.tenant,
+        "equal_to": fingerprint,
+    }
+    row = (await connection.execute(_UNFINISHED, values)).mappings().one_or_none()
     return None if row is None else job_of(row)
