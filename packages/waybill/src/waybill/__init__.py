@@ -1,8 +1,8 @@
 """waybill: asynchronous user-data export, with a manifest that proves the file whole.
 
 For applications that embed it: ``waybill.router``, ``waybill.app``, ``waybill.Principal``,
-``waybill.Settings``, ``waybill.Catalog``. They are imported when they are used, so that the client
-alone needs nothing of the service.
+``waybill.Settings``, ``waybill.Catalog``, ``waybill.Hooks``. They are imported when they are used,
+so that the client alone needs nothing of the service.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from waybill.config import Settings
     from waybill.fastapi import app, router
     from waybill.principal import Principal
+    from waybill.run.hooks import Hooks
 
-__all__ = ["Catalog", "Principal", "Settings", "__version__", "app", "router"]
+__all__ = ["Catalog", "Hooks", "Principal", "Settings", "__version__", "app", "router"]
 
 __version__ = "0.2.0"
 
 _HOME = {
     "Catalog": "waybill.catalog",
+    "Hooks": "waybill.run.hooks",
     "Principal": "waybill.principal",
     "Settings": "waybill.config",
     "app": "waybill.fastapi",

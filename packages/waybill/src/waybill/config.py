@@ -67,6 +67,11 @@ class Settings(NotificationSettings, BaseSettings):
     No Redis Cluster. It holds ids, and may lose them; services share it without noticing."""
     redis_master_name: str | None = None
     """How the Sentinels of ``sentinel://`` call the master (``mymaster``)."""
+    redis_sentinel_username: str | None = None
+    """Who we are to the Sentinels, where they have users of their own (ACL)."""
+    redis_sentinel_password: SecretStr | None = None
+    """The password of the Sentinels, where they ask for one: that of the address is the
+    master's."""
     s3_endpoint_url: HttpUrl | None = None
     """Unset for AWS itself."""
     s3_region: str = "us-east-1"
@@ -101,6 +106,9 @@ class Settings(NotificationSettings, BaseSettings):
     up."""
     catalog: str = "waybill.toml"
     """A path to a TOML catalog, or an import string ``package.module:catalog``."""
+    hooks: str | None = None
+    """Functions to be called when exports end: an import string ``package.module:hooks`` of a
+    ``waybill.Hooks``, or of a function that returns one."""
 
     # -- the API ------------------------------------------------------------------------------
     development_token: SecretStr | None = None

@@ -20,7 +20,7 @@ from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.turns import RunningLimits, Turns
 from waybill.log import get_logger
-from waybill.run.hooks import Hooks
+from waybill.run.hooks import Hooks, load_hooks
 from waybill.run.identity import new_family
 from waybill.storage.base import Storage
 from waybill.storage.registry import create_storages
@@ -37,10 +37,10 @@ class ProcessParts(CoreParts):
         settings, clock, celery: as ``CoreParts``.
         catalog: what may be exported; the settings' unless given.
         family: the name of this process and those it forks, for the history.
-        hooks: of an application that embeds us.
+        hooks: of an application that embeds us; the settings' unless given.
 
     Raises:
-        ConfigurationError: the catalog or a storage's settings do not hold.
+        ConfigurationError: the catalog, the hooks or a storage's settings do not hold.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ProcessParts(CoreParts):
         family: str | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        self.hooks = hooks or Hooks()
+        self.hooks = load_hooks(settings.hooks) if hooks is None else hooks
         super().__init__(settings, clock=clock, celery=celery)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog

@@ -219,6 +219,11 @@ def _unused(patient: Patient) -> Iterator[Finding]:
             "redis_master_name", "WAYBILL_REDIS_MASTER_NAME is set, and no Sentinel is asked.",
             "Write WAYBILL_REDIS_URL as sentinel://…, or leave the name out.",
         )  # fmt: skip
+    if (settings.redis_sentinel_username or settings.redis_sentinel_password) and not sentinel:
+        yield _report.warning(
+            "redis_sentinel", "WAYBILL_REDIS_SENTINEL_… is set, and no Sentinel is asked.",
+            "Write WAYBILL_REDIS_URL as sentinel://…, or leave it out.",
+        )  # fmt: skip
     given = settings.smtp_username or settings.mail_from
     if given and not settings.smtp_host:
         yield _report.warning(

@@ -92,6 +92,9 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
             "queue_name": queue,
             "sentinels": address.sentinels,
             "master_name": address.master_name,
+            # Named, so that they are not the master's, which the address has.
+            "sentinel_username": settings.redis_sentinel_username,
+            "sentinel_password": settings.redis_sentinel_password,
             **QueueKeys(queue).unacked,
         },
         # Ids as JSON, and nothing else: a pickle in a queue is code execution.

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import redis
 from kombu.transport import redis as kombu_redis
+from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
@@ -244,9 +245,17 @@ class GuardedSentinelChannel(GuardedChannel):
     """The same on the master that Sentinels name. kombu's own takes their addresses from a list of
     fail-overs, by which a connection comes to a transport without the guard."""
 
-    from_transport_options = (*GuardedChannel.from_transport_options, "sentinels", "master_name")
+    from_transport_options = (
+        *GuardedChannel.from_transport_options,
+        "sentinels",
+        "master_name",
+        "sentinel_username",
+        "sentinel_password",
+    )
     sentinels: Sequence[tuple[str, int]] = ()
     master_name = ""
+    sentinel_username: str | None = None
+    sentinel_password: SecretStr | None = None
     connection_class = SentinelManagedConnection  # type: ignore[assignment]
 
     def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:
@@ -255,7 +264,9 @@ class GuardedSentinelChannel(GuardedChannel):
             del arguments[name]
         self.keyprefix_fanout = self.keyprefix_fanout.format(db=arguments["db"])
         # One that is away is no reason to wait: there are others, and whoever asks comes back.
-        asking = {
+        asking: dict[str, Any] = {
+            "username": self.sentinel_username,
+            "password": self.sentinel_password and self.sentinel_password.get_secret_value(),
             "socket_timeout": _SENTINEL_SECONDS,
             "socket_connect_timeout": _SENTINEL_SECONDS,
             "retry": Retry(NoBackoff(), 0),

@@ -14,6 +14,7 @@ from typing import Any
 
 from waybill.jobs.job import ExportJob
 from waybill.log import get_logger
+from waybill.references import import_made
 
 log = get_logger(__name__)
 
@@ -49,3 +50,14 @@ class Hooks:
         except Exception as exc:
             # The class alone: its message is the application's, and may hold anything.
             log.error("hook.failed", hook=name, export_id=str(job.id), error=type(exc).__name__)  # noqa: TRY400
+
+
+def load_hooks(reference: str | None) -> Hooks:
+    """Return the hooks that ``WAYBILL_HOOKS`` names; none when ``None``.
+
+    Raises:
+        ConfigurationError: it names nothing, or something else.
+    """
+    if reference is None:
+        return Hooks()
+    return import_made("WAYBILL_HOOKS", reference, Hooks, "a waybill.Hooks")

@@ -27,6 +27,7 @@ from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
 from waybill.worker.tasks import register_export_task, register_sweeper_tasks
+from waybill.worker.temporary import require_temporary_directory
 
 log = get_logger(__name__)
 
@@ -35,7 +36,8 @@ _RELEASE_SECONDS = 10.0
 
 def run_worker(settings: Settings) -> None:
     """Run exports until told to stop."""
-    WorkerParts(settings)  # connects to nothing; a wrong catalog ends the command here
+    WorkerParts(settings)  # connects to nothing; a wrong catalog or hook ends the command here
+    require_temporary_directory()
     app = create_celery(settings, wait_for_queue_name(settings.database_dsn, settings.own_schema))
     refuse_cluster(app)
     # Made before the fork and shared by it: the parent raises it, the children see it.
@@ -121,6 +123,7 @@ def _keep_our_logging(**_: Any) -> None:
 
 def run_scheduler(settings: Settings) -> None:
     """Run the sweeper until told to stop."""
+    SchedulerParts(settings)  # as the worker
     app = create_celery(settings)
     refuse_cluster(app)
     build = parts_factory(SchedulerParts, settings)

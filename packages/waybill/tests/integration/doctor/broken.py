@@ -462,4 +462,7 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
         "settings.quota_roles", "warning", given(QUOTA_ROLES='{"guest": 1}'),
     ),
     "mail set up in part": ("settings.smtp_host", "warning", given(MAIL_FROM="a@example.com")),
+    "password of Sentinels, and no Sentinel": (
+        "settings.redis_sentinel", "warning", given(REDIS_SENTINEL_PASSWORD="secret"),
+    ),
 }  # fmt: skip

@@ -261,6 +261,10 @@ def test_failover_by_sentinel_is_followed(
             {
                 "sentinel monitor ours": f"{LOOPBACK} {first.port} 1",
                 "sentinel auth-pass ours": "pw",
+                # Sentinels have users of their own; another's name and the master's password are
+                # none of theirs.
+                "user default": "off",
+                "user asker": "on >s3cret +@all",
                 "sentinel down-after-milliseconds ours": 500,
                 "sentinel failover-timeout ours": 3000,
             },
@@ -269,10 +273,16 @@ def test_failover_by_sentinel_is_followed(
     ):
         follower = second.client(password="pw")
         wait_until(lambda: follower.info("replication")["master_link_status"] == "up", "it follows")
-        wait_until(lambda: sentinel.client().sentinel_slaves("ours") != [], "Sentinel knows both")
+        knows = sentinel.client(username="asker", password="s3cret")
+        wait_until(lambda: knows.sentinel_slaves("ours") != [], "Sentinel knows both")
         # The first Sentinel of the two is not there.
         url = f"sentinel://:pw@{LOOPBACK}:1,{LOOPBACK}:{sentinel.port}/0"
-        queue = queue_at(local_stack, database, url, redis_master_name="ours")
+        theirs = {"redis_sentinel_username": "asker", "redis_sentinel_password": "s3cret"}
+        queue = queue_at(local_stack, database, url, redis_master_name="ours", **theirs)
+        # Another database: kombu keeps pools by address.
+        stranger = queue_at(local_stack, database, f"{url[:-1]}1", redis_master_name="ours")
+        with pytest.raises(QueueUnavailable, match="MasterNotFound"):
+            stranger._publish(UUID(int=1))
         queue._publish(UUID(int=1))
         assert next_id(queue) == UUID(int=1)
         first.kill()
