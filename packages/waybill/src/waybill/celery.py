@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from celery import Celery, signals
@@ -24,12 +24,24 @@ from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError
 from waybill.jobs.host_queue import RUN_EXPORT_HERE, adopt, queue_of
 from waybill.log import get_logger
+from waybill.notify.delivery import Delivery, NotificationChannel, Subscription
+from waybill.notify.errors import DeliveryFailed, DeliveryRefused
+from waybill.notify.registry import create_channels
 from waybill.run.hooks import Hooks
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.tasks import register_export_task
 
-__all__ = ["Hooks", "check", "install"]
+__all__ = [
+    "Delivery",
+    "DeliveryFailed",
+    "DeliveryRefused",
+    "Hooks",
+    "NotificationChannel",
+    "Subscription",
+    "check",
+    "install",
+]
 
 log = get_logger(__name__)
 
@@ -47,6 +59,7 @@ def install(
     queue: str = "waybill",
     catalog: Catalog | None = None,
     hooks: Hooks | None = None,
+    channels: Sequence[NotificationChannel] = (),
 ) -> None:
     """Have the workers of ``app`` run exports, and its beat the upkeep.
 
@@ -62,18 +75,21 @@ def install(
             one broker need two names.
         catalog: what may be exported; the settings' when ``None``.
         hooks: functions to be called when exports end.
+        channels: by which people are told besides; give them to ``waybill.router(channels=…)`` as
+            well, since what is cancelled there is told, too.
 
     Raises:
-        ConfigurationError: settings or catalog do not hold, or it was done already.
+        ConfigurationError: settings, catalog or channels do not hold, or it was done already.
     """
     if queue_of(app) is not None:
         raise ConfigurationError("waybill.celery.install() was called for this application before.")
     given = load_settings() if settings is None else settings
     known = load(given.catalog) if catalog is None else catalog
     longest = _longest_seconds(given, known)
+    create_channels(given, channels)
     adopt(app, queue)
     shutdown = ShutdownFlag()
-    common: dict[str, Any] = {"catalog": known, "celery": app, "hooks": hooks}
+    common: dict[str, Any] = {"catalog": known, "celery": app, "hooks": hooks, "channels": channels}
     runtime = ProcessRuntime(parts_factory(WorkerParts, given, shutdown=shutdown, **common))
     upkeep = ProcessRuntime(parts_factory(SchedulerParts, given, **common))
     options: dict[str, Any] = {
@@ -93,7 +109,9 @@ def install(
         app, runtime, shutdown, ChildTermination(shutdown),
         name=RUN_EXPORT_HERE, **options,
     )  # fmt: skip
-    _register_upkeep(app, upkeep, given, queue=f"{queue}.upkeep", options=options)
+    _register_upkeep(
+        app, upkeep, given, queue=f"{queue}.upkeep", options=options, channels=channels
+    )
     _connect(app, shutdown, (runtime, upkeep), longest=longest, queue=queue)
 
 
@@ -168,9 +186,10 @@ def _register_upkeep(
     *,
     queue: str,
     options: dict[str, Any],
+    channels: Sequence[NotificationChannel],
 ) -> None:
     async def deliver() -> None:
-        async with DeliveryParts(settings) as parts:
+        async with DeliveryParts(settings, channels=channels) as parts:
             await parts.notifications.housekeep()
             while await parts.notifications.dispatcher.deliver_due():
                 pass

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import ChainMap
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ from waybill.config import Settings, load_settings
 from waybill.errors import AuthenticationRequired, ConfigurationError
 from waybill.jobs.host_queue import queue_of
 from waybill.log import get_logger
+from waybill.notify.delivery import NotificationChannel
+from waybill.notify.registry import create_channels
 from waybill.principal import Principal
 
 __all__ = ["Embedded", "app", "router"]
@@ -49,6 +51,7 @@ def app(
     principal: Any = None,
     catalog: Catalog | None = None,
     celery: Celery | None = None,
+    channels: Sequence[NotificationChannel] = (),
 ) -> Embedded:
     """Return waybill's API as an ASGI application to mount; with ``pages``, its pages too.
 
@@ -59,9 +62,10 @@ def app(
         catalog: what may be exported; the settings' when ``None``.
         celery: the application's Celery, where ``waybill.celery.install`` was called with it; then
             jobs are announced there.
+        channels: as ``waybill.celery.install``.
 
     Raises:
-        ConfigurationError: settings, catalog or sign-in do not hold.
+        ConfigurationError: settings, catalog, channels or sign-in do not hold.
     """
     given = load_settings() if settings is None else settings
     if celery is not None and queue_of(celery) is None:
@@ -69,10 +73,11 @@ def app(
             "No worker of this Celery application runs exports: call waybill.celery.install(app) "
             "where it is made, or leave celery= out for workers of waybill's own."
         )
+    create_channels(given, channels)
     sign_in = _callable(principal)
 
     def build() -> FastAPI:
-        parts = ApiParts(given, catalog=catalog, celery=celery)
+        parts = ApiParts(given, catalog=catalog, celery=celery, channels=channels)
         own = create_app(parts, authenticator=_HostSignIn() if sign_in else None)
         if sign_in:
             own.dependency_overrides[current_principal] = sign_in
@@ -91,6 +96,7 @@ def router(
     principal: Any = None,
     catalog: Catalog | None = None,
     celery: Celery | None = None,
+    channels: Sequence[NotificationChannel] = (),
 ) -> APIRouter:
     """Return waybill's routes below ``/api``, to include with whichever prefix; as ``app``.
 
@@ -100,7 +106,7 @@ def router(
     FastAPI's (``dependencies``, ``responses``) does not apply: who may do what is said by
     ``principal``.
     """
-    embedded = app(settings, principal=principal, catalog=catalog, celery=celery)
+    embedded = app(settings, principal=principal, catalog=catalog, celery=celery, channels=channels)
     found = APIRouter(lifespan=embedded.lifespan)
     paths = dict.fromkeys(
         each.path

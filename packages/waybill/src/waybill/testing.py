@@ -14,6 +14,7 @@ PostgreSQL in the tests there is ``waybill.local.testing``.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from waybill.catalog import Catalog
 from waybill.config import Settings, load_settings
 from waybill.jobs.job import ExportJob
 from waybill.migrations.run import migrate
+from waybill.notify.delivery import NotificationChannel
 from waybill.principal import Principal
 from waybill.requests.request import ExportRequest
 from waybill.run.hooks import Hooks
@@ -72,6 +74,7 @@ def run_export(
     *,
     catalog: Catalog | None = None,
     hooks: Hooks | None = None,
+    channels: Sequence[NotificationChannel] = (),
     **wanted: Any,
 ) -> Export:
     """Request an export as ``principal`` and run it here and now; not from a running event loop.
@@ -82,6 +85,7 @@ def run_export(
         principal: who asks.
         catalog: what may be exported; the settings' when ``None``.
         hooks: called as a worker would.
+        channels: remembered to be told, as a worker would; ``waybill.notify`` tells them.
         wanted: as a request has them: ``format``, ``columns``, ``filters``, ``options`` …
 
     Raises:
@@ -90,8 +94,8 @@ def run_export(
 
     async def main() -> Export:
         async with (
-            ApiParts(settings, catalog=catalog) as api,
-            WorkerParts(settings, catalog=catalog, hooks=hooks) as worker,
+            ApiParts(settings, catalog=catalog, channels=channels) as api,
+            WorkerParts(settings, catalog=catalog, hooks=hooks, channels=channels) as worker,
         ):
             request = ExportRequest(export_type=export_type, **{"format": "csv", **wanted})
             requested = await api.exports.request(principal, request)

@@ -50,7 +50,7 @@ def test_sources_as_they_are_pass(checkout: Path) -> None:
         ("source/source", "waybill.formats"),
         ("storage/s3/storage", "waybill.jobs.job"),
         ("jobs/job", "waybill.requests.service"),
-        ("notify/mail", "waybill.audit.audit"),
+        ("notify/email/mail", "waybill.audit.audit"),
         ("worker/tasks", "waybill.api.app"),
     ],
 )

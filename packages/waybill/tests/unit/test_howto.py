@@ -13,6 +13,7 @@ import pytest
 
 from waybill.formats import ENCODERS
 from waybill.jobs.attempts import Cause
+from waybill.notify.registry import CHANNELS
 from waybill.storage.registry import STORAGES
 
 ROOT = Path(__file__).parents[4]
@@ -86,6 +87,7 @@ def test_every_changing_page_is_followed() -> None:
         "add-a-filter-operator.md",
         "add-a-format.md",
         "add-a-lint-rule.md",
+        "add-a-notification-channel.md",
         "add-a-storage.md",
     ]
     index = (PAGES / "README.md").read_text(encoding="utf-8")
@@ -111,6 +113,15 @@ def test_storage_touches_its_folder_and_the_registry_alone(checkout: Path) -> No
     assert {path.name for path in sources if path.parent.name == "storage"} == {"registry.py"}
     assert int(re.findall(r"(\d+) passed", printed)[0]) >= 25
     assert "memory" not in STORAGES
+
+
+def test_channel_touches_its_folder_and_the_registry_alone(checkout: Path) -> None:
+    touched, (printed,) = follow("add-a-notification-channel.md", checkout)
+    sources = {path for path in touched if "src" in path.parts}
+    assert {path.parent.name for path in sources} == {"journal", "notify"}
+    assert {path.name for path in sources if path.parent.name == "notify"} == {"registry.py"}
+    assert int(re.findall(r"(\d+) passed", printed)[0]) == 5
+    assert "journal" not in CHANNELS
 
 
 def test_filter_operator_becomes_qualified_sql(checkout: Path) -> None:

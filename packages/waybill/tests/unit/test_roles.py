@@ -17,7 +17,7 @@ from waybill.bootstrap.worker import WorkerParts
 from waybill.catalog import Catalog
 from waybill.config import Settings
 
-CORE = {"audit", "clock", "engine", "outbox", "queue", "repository", "settings"}
+CORE = {"audit", "channels", "clock", "engine", "outbox", "queue", "repository", "settings"}
 PROCESS = CORE | {"catalog", "family", "hooks", "figures", "storage", "storages", "leases", "turns"}
 KEEPING = {"admission", "cleanup", "dry_runs", "monitor", "portal_links", "sessions"}
 """What the API does for one person at once, and the scheduler for everybody in time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +21,9 @@ from waybill.jobs.queue import ExportQueue
 from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.repository import ExportRepository
 from waybill.jobs.rows import JobListener
+from waybill.notify.delivery import NotificationChannel
 from waybill.notify.notifications import build_outbox
+from waybill.notify.registry import create_channels
 
 
 class CoreParts:
@@ -30,17 +33,27 @@ class CoreParts:
         settings: the process's.
         clock: the time; the system's unless given.
         celery: the application that messages go through, if there is one already.
+        channels: by which an application that embeds us tells people besides.
+
+    Raises:
+        ConfigurationError: the broker's address, or a channel, does not hold.
     """
 
     def __init__(
-        self, settings: Settings, *, clock: Clock | None = None, celery: Celery | None = None
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        celery: Celery | None = None,
+        channels: Sequence[NotificationChannel] = (),
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock(settings.clock_offset_seconds)
         self.engine = create_engine(settings)
         self.audit = AuditLog(self.engine)
         # Told of every job that ends, in the transaction that ends it.
-        self.outbox = build_outbox(settings, self.engine, clock=self.clock)
+        self.channels = create_channels(settings, channels)
+        self.outbox = build_outbox(settings, self.channels, self.engine, clock=self.clock)
         self._listeners: list[JobListener] = [self.outbox.enqueue, forget_checkpoint]
         self.repository = ExportRepository(self.engine, listeners=self._listeners)
         # A wrong address ends the command; the queue's name is in the database, which may be away.

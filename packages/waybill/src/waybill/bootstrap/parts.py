@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.turns import RunningLimits, Turns
 from waybill.log import get_logger
+from waybill.notify.delivery import NotificationChannel
 from waybill.run.hooks import Hooks, load_hooks
 from waybill.run.identity import new_family
 from waybill.storage.base import Storage
@@ -34,7 +35,7 @@ class ProcessParts(CoreParts):
     """What the long-running roles have besides: catalog, leases and storages.
 
     Args:
-        settings, clock, celery: as ``CoreParts``.
+        settings, clock, celery, channels: as ``CoreParts``.
         catalog: what may be exported; the settings' unless given.
         family: the name of this process and those it forks, for the history.
         hooks: of an application that embeds us; the settings' unless given.
@@ -52,9 +53,10 @@ class ProcessParts(CoreParts):
         celery: Celery | None = None,
         family: str | None = None,
         hooks: Hooks | None = None,
+        channels: Sequence[NotificationChannel] = (),
     ) -> None:
         self.hooks = load_hooks(settings.hooks) if hooks is None else hooks
-        super().__init__(settings, clock=clock, celery=celery)
+        super().__init__(settings, clock=clock, celery=celery, channels=channels)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog
         self.figures = JobFigures(self.catalog)

@@ -78,4 +78,4 @@ class DeliveryParts(CoreParts):
 
     @cached_property
     def notifications(self) -> Notifications:
-        return build_notifications(self.settings, self.engine, clock=self.clock)
+        return build_notifications(self.settings, self.channels, self.engine, clock=self.clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from waybill.bootstrap.parts import ProcessParts
 from waybill.catalog import Catalog
 from waybill.clock import Clock
 from waybill.config import Settings
+from waybill.notify.delivery import NotificationChannel
 from waybill.run.hooks import Hooks
 from waybill.run.produce import ExportProducer
 from waybill.run.runner import ExportRunner, Outcome
@@ -38,9 +40,16 @@ class WorkerParts(ProcessParts):
         family: str | None = None,
         shutdown: ShutdownFlag | None = None,
         hooks: Hooks | None = None,
+        channels: Sequence[NotificationChannel] = (),
     ) -> None:
         super().__init__(
-            settings, catalog=catalog, clock=clock, celery=celery, family=family, hooks=hooks
+            settings,
+            catalog=catalog,
+            clock=clock,
+            celery=celery,
+            family=family,
+            hooks=hooks,
+            channels=channels,
         )
         self._shutdown = shutdown
 

@@ -10,8 +10,8 @@ from typing import Final
 import aiosmtplib
 
 from waybill.doctor.findings import Finding, Patient, Report
+from waybill.notify.email.channel import connected
 from waybill.notify.errors import DeliveryError
-from waybill.notify.smtp import connected
 
 AREA: Final = "mail"
 _SECONDS: Final = 10.0

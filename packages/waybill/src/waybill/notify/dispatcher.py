@@ -12,7 +12,6 @@ from waybill.metrics.definitions import NOTIFICATIONS
 from waybill.metrics.recording import record
 from waybill.notify.delivery import Delivery, NotificationChannel
 from waybill.notify.errors import DeliveryError, DeliveryFailed, DeliveryRefused, EndpointGone
-from waybill.notify.events import ChannelName
 from waybill.notify.repository import DeliveryRepository
 from waybill.notify.retry import RetrySchedule
 
@@ -38,7 +37,7 @@ class NotificationDispatcher:
         self,
         *,
         deliveries: DeliveryRepository,
-        channels: Mapping[ChannelName, NotificationChannel],
+        channels: Mapping[str, NotificationChannel],
         schedule: RetrySchedule,
         clock: Clock,
     ) -> None:
@@ -124,7 +123,7 @@ class NotificationDispatcher:
 
 
 def _count(delivery: Delivery, outcome: str) -> None:
-    record(NOTIFICATIONS, channel=delivery.channel.value, outcome=outcome)
+    record(NOTIFICATIONS, channel=delivery.channel, outcome=outcome)
 
 
 def _fields(delivery: Delivery) -> dict[str, object]:
@@ -132,7 +131,7 @@ def _fields(delivery: Delivery) -> dict[str, object]:
         "notification_id": str(delivery.id),
         "export_id": str(delivery.export_id),
         "event_type": delivery.event.value,
-        "channel": delivery.channel.value,
+        "channel": delivery.channel,
         "target": delivery.target,
         "attempt": delivery.attempts,
     }

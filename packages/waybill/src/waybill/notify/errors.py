@@ -6,6 +6,7 @@ quotes neither a body, a secret, an address of a person nor the path of a URL.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 
 from waybill.errors import WaybillError
@@ -60,3 +61,12 @@ class EndpointNotDisabled(WaybillError):
         self.disabled = tuple(disabled)
         known = f"Those that are: {', '.join(disabled)}." if disabled else "None is."
         super().__init__(f"There is no disabled endpoint {name!r}. {known}")
+
+
+def is_tls_failure(exc: BaseException | None) -> bool:
+    """Return whether a TLS error is at the root of ``exc``: libraries wrap it several times."""
+    while exc is not None:
+        if isinstance(exc, ssl.SSLError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False

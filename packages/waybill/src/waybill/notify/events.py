@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from waybill.jobs.job import ExportJob, ExportStatus
@@ -39,9 +39,12 @@ _EVENT_OF_STATUS = {
 }
 
 
-class ChannelName(StrEnum):
-    EMAIL = "email"
-    WEBHOOK = "webhook"
+EMAIL: Final = "email"
+"""The channel that is given the address of the person who asked, and the only one."""
+WEBHOOK: Final = "webhook"
+"""The channel whose endpoints can answer that they are gone."""
+REQUESTER: Final = "requester"
+"""The target that is the person who asked, whoever it is."""
 
 
 @dataclass(frozen=True, slots=True)

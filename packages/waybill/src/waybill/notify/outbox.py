@@ -6,13 +6,12 @@ transaction is rolled back has left none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,17 +21,14 @@ from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.rows import JOB_COLUMNS, job_of
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.log import get_logger
-from waybill.notify.delivery import DeliveryStatus
-from waybill.notify.events import ChannelName, EventType, ExportLinks, event_id, event_payload
-from waybill.notify.mail_address import parse_address
+from waybill.notify.delivery import DeliveryStatus, NotificationChannel, Subscription
+from waybill.notify.email.address import parse_address
+from waybill.notify.events import EMAIL, EventType, ExportLinks, event_id, event_payload
 from waybill.notify.tables import disabled_webhooks as disabled
 from waybill.notify.tables import notification_contacts as contacts
 from waybill.notify.tables import notifications
-from waybill.notify.targets import WebhookEndpoint
 
 log = get_logger(__name__)
-
-REQUESTER = "requester"
 
 _BATCH = 100
 # A dead letter that is replayed within this time still finds the person who asked for it.
@@ -40,28 +36,30 @@ _FAILED_CONTACT_DAYS = 7
 _WITHOUT_FILE = (ExportStatus.CANCELLED, ExportStatus.EXPIRED, ExportStatus.DELETED)
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriptions:
-    """Who wants to know what: the requester by mail, and each endpoint."""
-
-    mail_events: frozenset[EventType] = frozenset()
-    endpoints: tuple[WebhookEndpoint, ...] = ()
-
-
 class NotificationOutbox:
-    """Writes notifications; ``NotificationDispatcher`` delivers them."""
+    """Writes notifications; ``NotificationDispatcher`` delivers them.
+
+    Args:
+        engine: waybill's own database.
+        channels: they say who is told of what.
+        links: the addresses that payloads name.
+        clock: by which files expire, and notifications are due.
+        expiring_notice: how long before its end a file is announced as expiring.
+    """
 
     def __init__(
         self,
         engine: AsyncEngine,
         *,
-        subscriptions: Subscriptions,
+        channels: Iterable[NotificationChannel],
         links: ExportLinks,
         clock: Clock,
         expiring_notice: timedelta,
     ) -> None:
         self._engine = engine
-        self._subscriptions = subscriptions
+        self._subscriptions = [
+            (channel.name, each) for channel in channels for each in channel.subscriptions()
+        ]
         self._links = links
         self._clock = clock
         self._expiring_notice = expiring_notice
@@ -76,7 +74,7 @@ class NotificationOutbox:
         Returns whether anything was kept: not without mail events, and not an address nobody can
         write to (a claim of a token may hold anything; it never fails the request).
         """
-        if email is None or not self._subscriptions.mail_events:
+        if email is None or not self._mail_events():
             return False
         try:
             address = parse_address(email)
@@ -101,15 +99,10 @@ class NotificationOutbox:
         event = event or EventType.of_status(job.status)
         if event is None:
             return False
-        statements = []
-        if event in self._subscriptions.mail_events:
-            statements.append(
-                self._insert(job, event, ChannelName.EMAIL, REQUESTER, _has_contact(job.id))
-            )
-        statements += [
-            self._insert(job, event, ChannelName.WEBHOOK, endpoint.name, _is_enabled(endpoint))
-            for endpoint in self._subscriptions.endpoints
-            if event in endpoint.events
+        statements = [
+            self._insert(job, event, channel, subscription)
+            for channel, subscription in self._subscriptions
+            if event in subscription.events
         ]
         if not statements:
             return False
@@ -124,16 +117,9 @@ class NotificationOutbox:
         has just said until when.
         """
         seen = 0
-        subscriptions = self._subscriptions
-        if EventType.EXPIRING in subscriptions.mail_events:
-            seen += await self._announce(
-                ChannelName.EMAIL, REQUESTER, exists().where(contacts.c.export_id == jobs.c.id)
-            )
-        for endpoint in subscriptions.endpoints:
-            if EventType.EXPIRING in endpoint.events:
-                seen += await self._announce(
-                    ChannelName.WEBHOOK, endpoint.name, _is_enabled(endpoint)
-                )
+        for channel, subscription in self._subscriptions:
+            if EventType.EXPIRING in subscription.events:
+                seen += await self._announce(channel, subscription)
         return seen
 
     async def forget_contacts(self) -> int:
@@ -141,12 +127,12 @@ class NotificationOutbox:
         told = notifications.alias()
         pending = exists().where(
             told.c.export_id == jobs.c.id,
-            told.c.channel == ChannelName.EMAIL.value,
+            told.c.channel == EMAIL,
             told.c.status == DeliveryStatus.PENDING.value,
         )
         announced = exists().where(
             told.c.export_id == jobs.c.id,
-            told.c.channel == ChannelName.EMAIL.value,
+            told.c.channel == EMAIL,
             told.c.event == EventType.EXPIRING.value,
         )
         nothing_more: ColumnElement[bool] = or_(
@@ -157,9 +143,7 @@ class NotificationOutbox:
             ),
             and_(
                 jobs.c.status == ExportStatus.COMPLETED.value,
-                announced
-                if EventType.EXPIRING in self._subscriptions.mail_events
-                else jobs.c.id.is_not(None),
+                announced if EventType.EXPIRING in self._mail_events() else jobs.c.id.is_not(None),
             ),
         )
         statement = delete(contacts).where(
@@ -170,9 +154,11 @@ class NotificationOutbox:
 
     # -- plumbing ---------------------------------------------------------------------------------
 
-    async def _announce(
-        self, channel: ChannelName, target: str, condition: ColumnElement[bool]
-    ) -> int:
+    def _mail_events(self) -> frozenset[EventType]:
+        found = [each.events for channel, each in self._subscriptions if channel == EMAIL]
+        return frozenset().union(*found)
+
+    async def _announce(self, channel: str, subscription: Subscription) -> int:
         now, notice = self._clock.now(), self._expiring_notice
         # Per target, with the condition inside: what is never written for a target would
         # otherwise be found again at every sweep and crowd out the rest.
@@ -183,12 +169,12 @@ class NotificationOutbox:
                 jobs.c.expires_at > now,
                 jobs.c.expires_at <= now + notice,
                 jobs.c.expires_at - jobs.c.finished_at > 2 * notice,
-                condition,
+                _condition(channel, subscription),
                 ~exists().where(
                     notifications.c.export_id == jobs.c.id,
                     notifications.c.event == EventType.EXPIRING.value,
-                    notifications.c.channel == channel.value,
-                    notifications.c.target == target,
+                    notifications.c.channel == channel,
+                    notifications.c.target == subscription.target,
                 ),
             )
             .order_by(jobs.c.expires_at)
@@ -198,7 +184,7 @@ class NotificationOutbox:
             rows = (await connection.execute(statement)).mappings().all()
             for row in rows:
                 await connection.execute(
-                    self._insert(job_of(row), EventType.EXPIRING, channel, target, condition)
+                    self._insert(job_of(row), EventType.EXPIRING, channel, subscription)
                 )
         return len(rows)
 
@@ -206,9 +192,8 @@ class NotificationOutbox:
         self,
         job: ExportJob,
         event: EventType,
-        channel: ChannelName,
-        target: str,
-        condition: ColumnElement[bool],
+        channel: str,
+        subscription: Subscription,
     ) -> Any:
         now = self._clock.now()
         occurred_at = now if event is EventType.EXPIRING else job.finished_at or now
@@ -217,13 +202,17 @@ class NotificationOutbox:
             "event_id": event_id(job, event),
             "event": event.value,
             "export_id": job.id,
-            "channel": channel.value,
-            "target": target,
+            "channel": channel,
+            "target": subscription.target,
             "payload": event_payload(job, event, occurred_at=occurred_at, links=self._links),
             "next_attempt_at": now,
         }
         columns = [notifications.c[name] for name in values]
-        source = select(*_literals(values)).select_from(jobs).where(jobs.c.id == job.id, condition)
+        source = (
+            select(*_literals(values))
+            .select_from(jobs)
+            .where(jobs.c.id == job.id, _condition(channel, subscription))
+        )
         statement = insert(notifications).from_select(columns, source).on_conflict_do_nothing()
         return statement.returning(notifications.c.id)
 
@@ -253,11 +242,13 @@ def _literals(values: Mapping[str, Any]) -> Collection[ColumnElement[Any]]:
     ]
 
 
-def _has_contact(export_id: UUID) -> ColumnElement[bool]:
-    return exists().where(contacts.c.export_id == export_id)
-
-
-def _is_enabled(endpoint: WebhookEndpoint) -> ColumnElement[bool]:
-    return ~exists().where(
-        disabled.c.name == endpoint.name, disabled.c.fingerprint == endpoint.fingerprint
-    )
+def _condition(channel: str, subscription: Subscription) -> ColumnElement[bool]:
+    """Return whether there is somebody to tell of the row of ``export_jobs`` at hand."""
+    if channel == EMAIL:
+        return exists().where(contacts.c.export_id == jobs.c.id)
+    if subscription.fingerprint is not None:
+        return ~exists().where(
+            disabled.c.name == subscription.target,
+            disabled.c.fingerprint == subscription.fingerprint,
+        )
+    return true()

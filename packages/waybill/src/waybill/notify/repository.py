@@ -15,8 +15,9 @@ from sqlalchemy import RowMapping, Update, delete, func, null, or_, select, upda
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from waybill.jobs.tables import export_jobs as jobs
 from waybill.notify.delivery import Delivery, DeliveryStatus
-from waybill.notify.events import ChannelName, EventType
+from waybill.notify.events import EMAIL, WEBHOOK, EventType
 from waybill.notify.tables import disabled_webhooks as disabled
 from waybill.notify.tables import notification_contacts as contacts
 from waybill.notify.tables import notifications as table
@@ -64,14 +65,14 @@ class DeliveryRepository:
             select(contacts.c.email)
             .where(
                 contacts.c.export_id == table.c.export_id,
-                table.c.channel == ChannelName.EMAIL.value,
+                table.c.channel == EMAIL,
             )
             .scalar_subquery()
             .label("email")
         )
         statement = (
             update(table)
-            .where(table.c.id == candidates.c.id)
+            .where(table.c.id == candidates.c.id, jobs.c.id == table.c.export_id)
             .values(
                 attempts=table.c.attempts + 1,
                 # One token for the batch is enough: a row is in one batch at a time.
@@ -88,6 +89,8 @@ class DeliveryRepository:
                 table.c.payload,
                 table.c.attempts,
                 table.c.lease_token,
+                jobs.c.requested_by,
+                jobs.c.tenant,
                 email,
             )
         )
@@ -126,7 +129,7 @@ class DeliveryRepository:
             result = await connection.execute(
                 update(table)
                 .where(
-                    table.c.channel == ChannelName.WEBHOOK.value,
+                    table.c.channel == WEBHOOK,
                     table.c.target == name,
                     table.c.status == DeliveryStatus.PENDING.value,
                 )
@@ -179,5 +182,4 @@ def _held(delivery: Delivery) -> Update:
 def _delivery(row: RowMapping) -> Delivery:
     values = dict(row)
     values["event"] = EventType(values["event"])
-    values["channel"] = ChannelName(values["channel"])
     return Delivery(**values)

@@ -18,13 +18,13 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from waybill.notify.egress import EgressPolicy
+from waybill.notify.email.address import parse_address
 from waybill.notify.errors import TargetForbidden
 from waybill.notify.events import EventType
-from waybill.notify.mail_address import parse_address
 from waybill.notify.retry import RETRY_JITTER, RETRY_SECONDS, RetrySchedule
-from waybill.notify.signing import signing_key
 from waybill.notify.targets import SmtpOptions, SmtpSecurity, WebhookEndpoint
+from waybill.notify.webhook.egress import EgressPolicy
+from waybill.notify.webhook.signing import signing_key
 
 _MAX_SECRETS = 2
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

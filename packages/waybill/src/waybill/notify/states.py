@@ -21,7 +21,7 @@ from waybill.notify.delivery import (
     DisabledEndpoint,
     NotificationFilter,
 )
-from waybill.notify.events import ChannelName, EventType
+from waybill.notify.events import EventType
 from waybill.notify.tables import disabled_webhooks as disabled
 from waybill.notify.tables import notifications as table
 
@@ -131,6 +131,5 @@ def _within(statement: Select[Any], wanted: NotificationFilter, within: Reach) -
 def _state(row: RowMapping) -> DeliveryState:
     values = dict(row)
     values["event"] = EventType(values["event"])
-    values["channel"] = ChannelName(values["channel"])
     values["status"] = DeliveryStatus(values["status"])
     return DeliveryState(**values)

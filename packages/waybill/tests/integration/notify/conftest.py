@@ -30,6 +30,7 @@ from waybill.jobs.rows import JOB_COLUMNS, job_of
 from waybill.jobs.tables import export_jobs
 from waybill.notify.delivery import DeliveryState, NotificationFilter
 from waybill.notify.notifications import Notifications, build_notifications
+from waybill.notify.registry import create_channels
 from waybill.notify.settings import NotificationSettings
 from waybill.notify.states import NotificationStates
 
@@ -179,9 +180,8 @@ def build(engine: AsyncEngine, clock: Clock) -> Callable[..., Notifications]:
             "webhook_timeout_seconds": 5,
             "notify_retry_jitter": 0,
         }
-        return build_notifications(
-            NotificationSettings(**(defaults | settings)), engine, clock=clock
-        )
+        found = NotificationSettings(**(defaults | settings))
+        return build_notifications(found, create_channels(found), engine, clock=clock)
 
     return build
 

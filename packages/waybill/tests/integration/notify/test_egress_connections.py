@@ -11,15 +11,15 @@ import pytest
 from waybill.clock import SystemClock
 from waybill.jobs.job import ExportJob
 from waybill.notify.dispatcher import NotificationDispatcher
-from waybill.notify.egress import EgressPolicy
 from waybill.notify.errors import DeliveryFailed, TargetForbidden
-from waybill.notify.events import ChannelName
+from waybill.notify.events import WEBHOOK
 from waybill.notify.notifications import Notifications
 from waybill.notify.retry import RetrySchedule
-from waybill.notify.signing import signing_key
 from waybill.notify.targets import WebhookEndpoint
-from waybill.notify.transport import PinnedBackend, resolve_with_system
-from waybill.notify.webhook import WebhookChannel
+from waybill.notify.webhook.channel import WebhookChannel
+from waybill.notify.webhook.egress import EgressPolicy
+from waybill.notify.webhook.signing import signing_key
+from waybill.notify.webhook.transport import PinnedBackend, resolve_with_system
 
 
 class ScriptedResolver:
@@ -150,7 +150,7 @@ async def test_forbidden_webhook_never_connects_and_the_job_stays_completed(
     )
     dispatcher = NotificationDispatcher(
         deliveries=notifications.deliveries,
-        channels={ChannelName.WEBHOOK: channel},
+        channels={WEBHOOK: channel},
         schedule=RetrySchedule(),
         clock=clock,
     )

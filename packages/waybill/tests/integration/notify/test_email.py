@@ -14,10 +14,10 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import DeliveryState
+from waybill.notify.email.channel import EmailChannel
 from waybill.notify.errors import DeliveryFailed
 from waybill.notify.events import EventType
 from waybill.notify.notifications import Notifications
-from waybill.notify.smtp import EmailChannel
 from waybill.notify.targets import SmtpOptions, SmtpSecurity
 
 Build = Callable[..., Notifications]

@@ -21,8 +21,9 @@ from waybill.jobs.job import ExportJob
 from waybill.notify import tables
 from waybill.notify.delivery import DeliveryState, DeliveryStatus
 from waybill.notify.dispatcher import NotificationDispatcher
-from waybill.notify.events import ChannelName, EventType
+from waybill.notify.events import WEBHOOK, EventType
 from waybill.notify.notifications import Notifications, build_notifications
+from waybill.notify.registry import create_channels
 from waybill.notify.retry import RetrySchedule
 from waybill.notify.settings import NotificationSettings
 from waybill.notify.thread import DeliveryThread
@@ -211,7 +212,7 @@ async def test_defect_of_a_channel_is_a_failed_attempt_of_one_delivery(
 
     dispatcher = NotificationDispatcher(
         deliveries=notifications.deliveries,
-        channels={ChannelName.WEBHOOK: Defective()},
+        channels={WEBHOOK: Defective()},
         schedule=RetrySchedule(),
         clock=clock,
     )
@@ -448,17 +449,14 @@ async def test_thread_delivers_until_it_is_stopped_and_survives_a_lost_database(
     @asynccontextmanager
     async def open_notifications() -> Any:
         engine = create_async_engine(settings.sqlalchemy_url, pool_pre_ping=True)
+        found = NotificationSettings(
+            public_url="https://exports.example.com",
+            webhooks=[declare(receiver)],
+            webhook_allow_http=True,
+            webhook_allow_private_networks=True,
+        )
         try:
-            yield build_notifications(
-                NotificationSettings(
-                    public_url="https://exports.example.com",
-                    webhooks=[declare(receiver)],
-                    webhook_allow_http=True,
-                    webhook_allow_private_networks=True,
-                ),
-                engine,
-                clock=clock,
-            )
+            yield build_notifications(found, create_channels(found), engine, clock=clock)
         finally:
             await engine.dispose()
 

@@ -14,11 +14,11 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from waybill.clock import SystemClock
 from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import DeliveryState, DeliveryStatus
-from waybill.notify.egress import EgressPolicy
 from waybill.notify.notifications import Notifications
-from waybill.notify.signing import signing_key
 from waybill.notify.targets import WebhookEndpoint
-from waybill.notify.webhook import WebhookChannel
+from waybill.notify.webhook.channel import WebhookChannel
+from waybill.notify.webhook.egress import EgressPolicy
+from waybill.notify.webhook.signing import signing_key
 
 Build = Callable[..., Notifications]
 AddJob = Callable[..., Awaitable[ExportJob]]

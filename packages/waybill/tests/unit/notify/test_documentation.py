@@ -55,7 +55,7 @@ def test_every_event_is_documented(event: EventType, document: str) -> None:
 
 
 def test_every_failure_code_is_documented(document: str) -> None:
-    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES.glob("*.py"))
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES.rglob("*.py"))
     codes = {code.rstrip("_") for code in _CODE.findall(text)} | {"target_forbidden"}
     assert {"timed_out", "http", "smtp", "bad_address", "smtp_auth_failed"} <= codes
     missing = {code for code in codes if f"`{code}`" not in document}

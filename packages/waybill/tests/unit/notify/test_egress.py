@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.notify.egress import EgressPolicy, Target, refusal
 from waybill.notify.errors import TargetForbidden
+from waybill.notify.webhook.egress import EgressPolicy, Target, refusal
 
 PUBLIC = EgressPolicy()
 PRIVATE = EgressPolicy(allow_http=True, allow_private_networks=True)

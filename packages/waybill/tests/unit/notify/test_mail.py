@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from waybill.notify.email.address import parse_address
+from waybill.notify.email.mail import compose
 from waybill.notify.events import EventType
-from waybill.notify.mail import compose
-from waybill.notify.mail_address import parse_address
 
 PAGE = "https://exports.example.com/exports/6f1f?a=1&b=2"
 SENDER = Address("Exports", addr_spec="exports@example.com")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from waybill.notify.signing import signed_headers, signing_key
+from waybill.notify.webhook.signing import signed_headers, signing_key
 
 KEYS = st.binary(min_size=24, max_size=64)
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import httpcore
 
-from waybill.notify.egress import EgressPolicy
+from waybill.notify.webhook.egress import EgressPolicy
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a host. Raises ``OSError`` when there are none."""
@@ -90,12 +89,3 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-def is_tls_failure(exc: BaseException | None) -> bool:
-    """Return whether a TLS error is at the root of ``exc``: libraries wrap it several times."""
-    while exc is not None:
-        if isinstance(exc, ssl.SSLError):
-            return True
-        exc = exc.__cause__ or exc.__context__
-    return False

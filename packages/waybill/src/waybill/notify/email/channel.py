@@ -4,29 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from typing import Self
 
 import aiosmtplib
 
-from waybill.clock import Clock
-from waybill.notify.delivery import Delivery
-from waybill.notify.errors import DeliveryError, DeliveryFailed, DeliveryRefused
-from waybill.notify.mail import compose
-from waybill.notify.mail_address import parse_address
+from waybill.clock import Clock, SystemClock
+from waybill.notify.delivery import Delivery, Subscription
+from waybill.notify.email.address import parse_address
+from waybill.notify.email.mail import compose
+from waybill.notify.errors import DeliveryError, DeliveryFailed, DeliveryRefused, is_tls_failure
+from waybill.notify.events import EMAIL, REQUESTER, EventType
+from waybill.notify.settings import NotificationSettings
 from waybill.notify.targets import SmtpOptions, SmtpSecurity
-from waybill.notify.transport import is_tls_failure
 
 _QUIT_SECONDS = 2.0
 
 
 class EmailChannel:
-    """Writes to the person who requested the export."""
+    """Writes to the person who requested the export. Implements ``NotificationChannel``."""
 
-    def __init__(self, options: SmtpOptions, *, clock: Clock) -> None:
+    name = EMAIL
+
+    def __init__(
+        self,
+        options: SmtpOptions,
+        *,
+        clock: Clock,
+        events: frozenset[EventType] = frozenset(EventType),
+    ) -> None:
         self._options = options
         self._clock = clock
+        self._events = events
+
+    @classmethod
+    def from_settings(cls, settings: NotificationSettings) -> Self | None:
+        """Return the channel; ``None`` without a mail server."""
+        options = settings.smtp_options()
+        if options is None:
+            return None
+        return cls(options, clock=SystemClock(), events=frozenset(settings.mail_events))
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Return the one of the person who asked, whoever it is."""
+        return [Subscription(REQUESTER, self._events)]
 
     async def deliver(self, delivery: Delivery) -> None:
         """Hand the mail to the SMTP server, whose 250 is the success.

@@ -49,7 +49,7 @@ def compose(
     """Return the message.
 
     Args:
-        recipient: from ``waybill.notify.mail_address.parse_address``.
+        recipient: from ``waybill.notify.email.address.parse_address``.
         message_id: the left side of the Message-ID; the same for every retry, so that a second
             copy can be told from a second mail.
     """

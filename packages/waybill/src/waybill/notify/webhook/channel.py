@@ -6,32 +6,36 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Self
 
 import httpcore
 
 from waybill import __version__
-from waybill.clock import Clock
-from waybill.notify.delivery import Delivery
-from waybill.notify.egress import EgressPolicy
+from waybill.clock import Clock, SystemClock
+from waybill.notify.delivery import Delivery, Subscription
 from waybill.notify.errors import (
     DeliveryError,
     DeliveryFailed,
     DeliveryRefused,
     EndpointGone,
+    is_tls_failure,
 )
+from waybill.notify.events import WEBHOOK
 from waybill.notify.retry import parse_retry_after
-from waybill.notify.signing import signed_headers
+from waybill.notify.settings import NotificationSettings
 from waybill.notify.targets import WebhookEndpoint
-from waybill.notify.transport import (
+from waybill.notify.webhook.egress import EgressPolicy
+from waybill.notify.webhook.signing import signed_headers
+from waybill.notify.webhook.transport import (
     PinnedBackend,
     Resolver,
-    is_tls_failure,
     resolve_with_system,
 )
 
 
 class WebhookChannel:
-    """Posts signed events.
+    """Posts signed events. Implements ``NotificationChannel``.
 
     Nothing of a response but its status line and headers is read (the HTTP parser bounds them to
     100 kB), no redirect is followed, and no proxy of the environment is used.
@@ -40,6 +44,8 @@ class WebhookChannel:
         timeout_seconds: from resolving the name to the response's headers.
         clock: real time, never a rehearsed one: receivers refuse timestamps off by minutes.
     """
+
+    name = WEBHOOK
 
     def __init__(
         self,
@@ -55,8 +61,36 @@ class WebhookChannel:
         self._policy = policy
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._ssl_context = ssl_context or httpcore.default_ssl_context()
+        self._given_context = ssl_context
         self._backend = PinnedBackend(policy, resolve)
+
+    @classmethod
+    def from_settings(cls, settings: NotificationSettings) -> Self | None:
+        """Return the channel; ``None`` without an endpoint."""
+        if not settings.webhooks:
+            return None
+        authorities = settings.webhook_ca_file
+        return cls(
+            [webhook.endpoint() for webhook in settings.webhooks],
+            policy=settings.egress_policy(),
+            clock=SystemClock(),
+            timeout_seconds=settings.webhook_timeout_seconds,
+            ssl_context=ssl.create_default_context(cafile=str(authorities))
+            if authorities
+            else None,
+        )
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Return one for each endpoint."""
+        return [
+            Subscription(endpoint.name, endpoint.events, endpoint.fingerprint)
+            for endpoint in self._endpoints.values()
+        ]
+
+    @cached_property
+    def _ssl_context(self) -> ssl.SSLContext:
+        # Every process knows the endpoints, and one of them sends: the others read no certificates.
+        return self._given_context or httpcore.default_ssl_context()
 
     async def deliver(self, delivery: Delivery) -> None:
         """Post the event once; a 2xx answer is the success.

@@ -1,7 +1,7 @@
 """Where a webhook may go: the defence against server-side request forgery.
 
 Two gates. ``parse`` refuses a URL by its spelling, with a grammar so narrow that no other parser
-can read it differently. ``check`` refuses what a name resolves to; ``waybill.notify.transport``
+can read it differently. ``check`` refuses what a name resolves to; ``notify.webhook.transport``
 then connects to exactly the addresses that were checked.
 
 The networks come from the IANA special-purpose address registries (RFC 6890 and successors) and
