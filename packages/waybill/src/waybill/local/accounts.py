@@ -15,10 +15,11 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody with the scopes of a role."""
+    """Somebody with the scopes of a role, and the tenant whose rows types with a tenant show."""
 
     role: str
     scopes: tuple[str, ...]
+    tenant: str = "DE"
 
 
 ACCOUNTS: Final = (
@@ -47,7 +48,12 @@ def portal_link(endpoint: Endpoint, account: Account, *, target: str = "/exports
         answer = httpx.post(
             f"{endpoint.url}/api/portal-links",
             headers={"Authorization": f"Bearer {endpoint.token}"},
-            json={"subject": account.role, "scopes": list(account.scopes), "next": target},
+            json={
+                "subject": account.role,
+                "tenant": account.tenant,
+                "scopes": list(account.scopes),
+                "next": target,
+            },
             timeout=_TIMEOUT_SECONDS,
             trust_env=False,
         )

@@ -13,8 +13,8 @@ _FILE = "endpoint.json"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A service's address and development token, and the settings of its stack by name, for the
-    verbs that talk to its database."""
+    """A service's address and development token (empty where an issuer's tokens count), and the
+    settings of its stack by name, for the verbs that talk to its database."""
 
     url: str
     token: str = field(repr=False)

@@ -65,12 +65,13 @@ def _print_welcome(service: RunningService, catalog: str, console: Console) -> N
         "",
         f"waybill is ready at {here.url} (API documentation at {here.url}/docs)",
         "",
+        *_token_lines(here),
         f"  waybill export {first} --format csv",
         "",
         "or",
         "",
         f"  curl -i -X POST {here.url}/api/{first}/export \\",
-        f"    -H 'Authorization: Bearer {here.token}' \\",
+        f"    -H {_bearer(here)} \\",
         "    -H 'Content-Type: application/json' -d '{\"format\": \"csv\"}'",
         "",
         *_sign_in_lines(here),
@@ -79,7 +80,27 @@ def _print_welcome(service: RunningService, catalog: str, console: Console) -> N
         console.print(line, markup=False, soft_wrap=True)
 
 
+def _token_lines(here: Endpoint) -> list[str]:
+    if here.token:
+        return []
+    return [
+        "WAYBILL_JWT_… says whose tokens count. With WAYBILL_JWT_SECRETS, one of your own:",
+        "",
+        "  export WAYBILL_TOKEN=$(waybill token ann)",
+    ]
+
+
+def _bearer(here: Endpoint) -> str:
+    return (
+        f"'Authorization: Bearer {here.token}'"
+        if here.token
+        else ('"Authorization: Bearer $WAYBILL_TOKEN"')
+    )
+
+
 def _sign_in_lines(here: Endpoint) -> list[str]:
+    if not here.token:
+        return []  # the tokens' issuer signs people in
     try:
         links = [f"  {each.role:<14} {portal_link(here, each)}" for each in ACCOUNTS]
     except ConfigurationError:

@@ -128,15 +128,22 @@ _CATALOG = """\
 table = "public.users"
 key = ["id"]
 title = "Users"
+since = "created_at"
+filters = [
+  "country",
+  { name = "born", column = "birth_date", type = "date" },
+  { name = "balance", type = "number" },
+  { name = "is_active", type = "boolean" },
+]
 columns = [
   "id",
   "public_id",
-  { name = "email", label = "E-mail" },
-  { name = "full_name", label = "Name" },
-  { name = "phone", label = "Phone" },
+  { name = "email", label = "E-mail", pii = true },
+  { name = "full_name", label = "Name", pii = true },
+  { name = "phone", label = "Phone", pii = true },
   "country",
   "city",
-  "birth_date",
+  { name = "birth_date", label = "Born", pii = true },
   "balance",
   "is_active",
   "tags",
@@ -145,6 +152,14 @@ columns = [
   "created_at",
   "last_login_at",
 ]
+
+# Every tenant has the users of one country here. Whoever has no tenant has no such type.
+[exports.tenant_users]
+table = "public.users"
+key = "id"
+title = "Users of the tenant"
+scope = "country = :principal.tenant"
+columns = ["id", "country", "city", "is_active", "created_at"]
 
 [exports.active_users]
 query = \"\"\"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from waybill.api.jwt_settings import load_jwt_settings
 from waybill.config import Settings, load_settings
 from waybill.local import endpoint
 from waybill.local.endpoint import Endpoint
@@ -65,15 +66,17 @@ def running_service(
 ) -> Iterator[RunningService]:
     """Migrate the running ``stack`` and run the service's processes on it for the block.
 
+    Where ``WAYBILL_JWT_…`` says whose tokens count, those alone do, and the endpoint has none.
+
     Raises:
         ConfigurationError: the catalog or a setting does not hold (before anything starts).
         LocalStackError: a process does not come up, or a port is taken.
     """
-    token = development_token(stack.data_dir)
+    token = "" if load_jwt_settings().is_configured else development_token(stack.data_dir)
     environment = {
         **stack.as_environment(),
         "WAYBILL_CATALOG": catalog,
-        "WAYBILL_DEVELOPMENT_TOKEN": token,
+        **({"WAYBILL_DEVELOPMENT_TOKEN": token} if token else {}),
         # A service of one developer's own: limits are for when they are asked for.
         "WAYBILL_QUOTA_PER_DAY": os.environ.get("WAYBILL_QUOTA_PER_DAY", "unlimited"),
         "WAYBILL_DRY_RUNS_PER_DAY": os.environ.get("WAYBILL_DRY_RUNS_PER_DAY", "unlimited"),
@@ -90,7 +93,8 @@ def running_service(
         concurrency=concurrency,
     )
     with processes:
-        here = Endpoint(processes.url, token, os.getpid(), _settings_values(stack))
+        own = {"catalog": catalog, **({"development_token": token} if token else {})}
+        here = Endpoint(processes.url, token, os.getpid(), _settings_values(stack) | own)
         endpoint.publish(here, stack.data_dir)
         try:
             yield RunningService(here, stack, processes)
