@@ -95,6 +95,23 @@ class Settings(NotificationSettings, BaseSettings):
     """Whether SHA-256 goes along as ``x-amz-checksum-sha256`` for storage to compare: until it says
     that it does not know that (``auto``), ``always`` or ``never``. Without, parts are proven by
     their ETags, or by reading the file back."""
+    s3_acl: (
+        Literal[
+            "private",
+            "bucket-owner-full-control",
+            "bucket-owner-read",
+            "authenticated-read",
+            "aws-exec-read",
+        ]
+        | None
+    ) = None
+    """The canned ACL of each object, where a bucket of another account demands one."""
+    s3_tags: dict[str, str] = {}
+    """Tags of each object as JSON, for the bucket's own rules: ``{"tenant": "{tenant}"}``. Values
+    may say ``{tenant}`` and ``{export_type}``; takes the right s3:PutObjectTagging."""
+    s3_client: str | None = None
+    """An import string ``package.module:attribute`` of the application's boto3 session, or of a
+    function that takes what ``boto3.client`` takes."""
     s3_prefix: str = "exports"
     """Where keys begin: nothing outside it is ever listed or deleted."""
     storage: str = "s3"

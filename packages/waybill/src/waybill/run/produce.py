@@ -90,6 +90,7 @@ class ExportProducer:
         control: AttemptControl,
         storage: Storage,
     ) -> Completion:
+        storage = storage.labelled(tenant=job.tenant, export_type=job.export_type)
         with open_plan(
             self._source,
             request,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,10 @@ class Storage(Protocol):
     @property
     def continuation(self) -> Continuation | None:
         """What resumable exports need; ``None`` where every attempt begins anew."""
+        ...
+
+    def labelled(self, *, tenant: str | None, export_type: str) -> Self:
+        """Return this storage for the objects of one export, where it keeps labels of them."""
         ...
 
     def open_upload(self, key: str, *, content_type: str) -> AbstractContextManager[Upload]:

@@ -105,16 +105,15 @@ class FallbackMover:
 
     def _copy(self, job: ExportJob, manifest: Manifest) -> StoredObject:
         key = job.object_key or ""
-        stored = self._target.find(key)
+        target = self._target.labelled(tenant=job.tenant, export_type=job.export_type)
+        stored = target.find(key)
         if stored is not None and not self._is_whole(key, manifest):
             # Of an attempt whose commit was never confirmed.
-            self._target.delete(key)
+            target.delete(key)
             stored = None
         if stored is None:
-            stored = self._upload(key, manifest)
-        self._target.put(
-            manifest_key(key), manifest.to_json().encode(), content_type="application/json"
-        )
+            stored = self._upload(target, key, manifest)
+        target.put(manifest_key(key), manifest.to_json().encode(), content_type="application/json")
         return stored
 
     def _is_whole(self, key: str, manifest: Manifest) -> bool:
@@ -123,10 +122,10 @@ class FallbackMover:
             digest.update(chunk)
         return digest.hexdigest() == manifest.sha256
 
-    def _upload(self, key: str, manifest: Manifest) -> StoredObject:
+    def _upload(self, target: Storage, key: str, manifest: Manifest) -> StoredObject:
         whole = hashlib.sha256()
         receipts: list[PartReceipt] = []
-        with self._target.open_upload(key, content_type=manifest.media_type) as upload:
+        with target.open_upload(key, content_type=manifest.media_type) as upload:
             for part in manifest.parts:
                 data = b"".join(
                     self._source.read(key, start=part.offset, stop=part.offset + part.bytes)

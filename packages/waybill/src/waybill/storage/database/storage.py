@@ -71,6 +71,9 @@ class DatabaseStorage:
             )
         )
 
+    def labelled(self, *, tenant: str | None, export_type: str) -> Self:
+        return self  # it keeps none
+
     @contextmanager
     def open_upload(self, key: str, *, content_type: str) -> Iterator[DatabaseUpload]:
         upload_id = uuid4()

@@ -80,6 +80,9 @@ class DirectoryStorage:
             )
         )
 
+    def labelled(self, *, tenant: str | None, export_type: str) -> Self:
+        return self  # it keeps none
+
     def open_upload(
         self, key: str, *, content_type: str
     ) -> AbstractContextManager[DirectoryUpload]:

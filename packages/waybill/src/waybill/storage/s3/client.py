@@ -6,19 +6,21 @@ own client at first use. Answers and errors are boto3's; ``errors.translated`` t
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from waybill.errors import StorageRejected
+from waybill.errors import ConfigurationError, StorageRejected
+from waybill.references import import_object
 from waybill.storage.base import PartReceipt, StoredObject
 from waybill.storage.s3 import signing
 from waybill.storage.s3.answers import as_base64, etag_of, size_of
@@ -31,6 +33,7 @@ from waybill.storage.s3.errors import (
     translated,
 )
 from waybill.storage.s3.signing import StorageClock
+from waybill.storage.s3.tags import tagging
 
 _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
@@ -55,10 +58,29 @@ class S3Options:
     """Where links lead, if not to ``endpoint_url``."""
     encryption: Literal["AES256", "aws:kms"] | None = None
     kms_key_id: str | None = field(default=None, repr=False)
+    acl: str | None = None
+    """A canned ACL, as S3 calls them."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of every object; ``{tenant}`` and ``{export_type}`` stand for the export's."""
+    client: str | None = None
+    """``package.module:attribute`` of a boto3 session, or of a function like ``boto3.client``."""
     checksums: Literal["auto", "always", "never"] = "auto"
     """Whether SHA-256 goes along as ``x-amz-checksum-*``; ``auto``: until they are refused."""
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 60.0
+
+
+@dataclass(slots=True)
+class _State:
+    """What is found out and made once, for all that share a client."""
+
+    takes_checksums: bool
+    takes_conditions: bool = True
+    keeps_versions: bool = False
+    client: Any = None
+    client_pid: int = 0
+    signer: Any = None
+    signer_pid: int = 0
 
 
 class S3Client:
@@ -69,25 +91,28 @@ class S3Client:
         self.bucket = options.bucket
         self.prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self._lock = threading.Lock()
-        self._client: Any = None
-        self._client_pid = 0
-        self._signer: Any = None
-        self._signer_pid = 0
-        self._takes_conditions = True
-        self._takes_checksums = options.checksums != "never"
-        self._keeps_versions = False
+        self._state = _State(takes_checksums=options.checksums != "never")
+        self._labels: Mapping[str, str] = {}
         self.clock = StorageClock()
 
+    def labelled(self, labels: Mapping[str, str]) -> Self:
+        """Return the same client for objects whose tags say ``labels``."""
+        same = copy.copy(self)
+        same._labels = labels
+        return same
+
     @property
-    def encryption(self) -> dict[str, Any]:
-        """The arguments of what creates an object by which its encryption is asked for."""
-        if self.options.encryption is None:
-            return {}
-        key = self.options.kms_key_id
-        return {
-            "ServerSideEncryption": self.options.encryption,
-            **({"SSEKMSKeyId": key} if key else {}),
+    def creation(self) -> dict[str, Any]:
+        """The arguments of what creates an object by which its encryption, its ACL and its tags are
+        asked for."""
+        options = self.options
+        wanted = {
+            "ServerSideEncryption": options.encryption,
+            "SSEKMSKeyId": options.kms_key_id if options.encryption else None,
+            "ACL": options.acl,
+            "Tagging": tagging(options.tags, self._labels),
         }
+        return {name: value for name, value in wanted.items() if value}
 
     @property
     def signer(self) -> Any:
@@ -95,12 +120,12 @@ class S3Client:
         public = self.options.public_endpoint_url
         if public is None:
             return self.boto3
-        if self._signer is None or self._signer_pid != os.getpid():
+        if self._state.signer is None or self._state.signer_pid != os.getpid():
             options = dataclasses.replace(self.options, endpoint_url=public)
             with self._lock:
-                self._signer = _create_client(options, self.clock)
-                self._signer_pid = os.getpid()
-        return self._signer
+                self._state.signer = _create_client(options, self.clock)
+                self._state.signer_pid = os.getpid()
+        return self._state.signer
 
     def call(self, operation: str, key: str, **arguments: Any) -> Any:
         """Call one of boto3's operations on an object."""
@@ -132,7 +157,7 @@ class S3Client:
                 key,
                 arguments,
                 ContentType=content_type,
-                **self.encryption,
+                **self.creation,
             )
         return str(answer["UploadId"])
 
@@ -148,7 +173,7 @@ class S3Client:
             is_new=is_new,
             Body=data,
             ContentType=content_type,
-            **self.encryption,
+            **self.creation,
         )
 
     def store_part(
@@ -198,8 +223,8 @@ class S3Client:
         replaced. ``by_checksums`` gives the arguments with checksums, and without them.
         """
         while True:
-            takes_checksums = self._takes_checksums
-            takes_conditions = is_new and self._takes_conditions
+            takes_checksums = self._state.takes_checksums
+            takes_conditions = is_new and self._state.takes_conditions
             if is_new and not takes_conditions and self.find(key) is not None:
                 # Keys are drawn at random, so that looking first is all that can be done, and
                 # enough.
@@ -211,7 +236,7 @@ class S3Client:
                 )
             except ClientError as exc:
                 if takes_conditions and status_of(exc) == _NOT_IMPLEMENTED:
-                    self._takes_conditions = False
+                    self._state.takes_conditions = False
                 elif takes_checksums and self.options.checksums == "auto" and is_unknown(exc):
                     return self._call_without_checksums(
                         exc, operation, key, condition | {**by_checksums(False), **arguments}
@@ -228,7 +253,7 @@ class S3Client:
             answer: dict[str, Any] = self.call(operation, key, **arguments)
         except ClientError:
             raise refusal from None  # it was about something else
-        self._takes_checksums = False
+        self._state.takes_checksums = False
         return answer
 
     def find(self, key: str) -> StoredObject | None:
@@ -262,7 +287,7 @@ class S3Client:
             StorageRejected: versions stay, since these credentials may not delete them.
         """
         with translated("delete an object"):
-            if not self._keeps_versions or self.find(key) is not None:
+            if not self._state.keeps_versions or self.find(key) is not None:
                 try:
                     answer = self.call("delete_object", key)
                 except ClientError as exc:
@@ -270,8 +295,10 @@ class S3Client:
                         raise
                     return
                 # Of a bucket that keeps versions, or kept them once: nothing was deleted.
-                self._keeps_versions |= bool(answer.get("DeleteMarker") or answer.get("VersionId"))
-            if not self._keeps_versions:
+                self._state.keeps_versions |= bool(
+                    answer.get("DeleteMarker") or answer.get("VersionId")
+                )
+            if not self._state.keeps_versions:
                 return
             try:
                 for page in self.pages("list_object_versions", key):
@@ -294,12 +321,12 @@ class S3Client:
     @property
     def boto3(self) -> Any:
         """boto3's own client, of this process."""
-        if self._client is None or self._client_pid != os.getpid():
+        if self._state.client is None or self._state.client_pid != os.getpid():
             with self._lock:
-                if self._client is None or self._client_pid != os.getpid():
-                    self._client = _create_client(self.options, self.clock)
-                    self._client_pid = os.getpid()
-        return self._client
+                if self._state.client is None or self._state.client_pid != os.getpid():
+                    self._state.client = _create_client(self.options, self.clock)
+                    self._state.client_pid = os.getpid()
+        return self._state.client
 
 
 def _already_there(operation: str) -> ClientError:
@@ -315,13 +342,12 @@ def _already_there(operation: str) -> ClientError:
 def _create_client(options: S3Options, clock: StorageClock) -> Any:
     is_custom = options.endpoint_url is not None
     addressing = options.addressing or ("path" if is_custom else "auto")
-    client = boto3.session.Session().client(
-        "s3",
-        endpoint_url=options.endpoint_url,
-        region_name=options.region,
-        aws_access_key_id=options.access_key_id,
-        aws_secret_access_key=options.secret_access_key,
-        config=Config(
+    arguments: dict[str, Any] = {
+        "endpoint_url": options.endpoint_url,
+        "region_name": options.region,
+        "aws_access_key_id": options.access_key_id,
+        "aws_secret_access_key": options.secret_access_key,
+        "config": Config(
             # Also for presigned links, which are SigV2 in some regions by default.
             signature_version="s3v4",
             connect_timeout=options.connect_timeout_seconds,
@@ -334,9 +360,30 @@ def _create_client(options: S3Options, clock: StorageClock) -> Any:
             s3={"addressing_style": addressing},
             user_agent_appid="waybill",
         ),
+    }
+    client = (
+        boto3.session.Session().client("s3", **arguments)
+        if options.client is None
+        else _make_client(options.client, arguments)
     )
     signing.install(client, clock)
     client.meta.events.register("before-call.s3.UploadPart", _name_part_type)
+    return client
+
+
+def _make_client(reference: str, arguments: dict[str, Any]) -> Any:
+    """Return a client of the application's session, or what its function makes: of our own, since
+    events are registered on it, and signed and checked as ours."""
+    found: Any = import_object("WAYBILL_S3_CLIENT", reference)
+    make = getattr(found, "client", found)
+    given = {name: value for name, value in arguments.items() if value is not None}
+    client = make("s3", **given) if callable(make) else None
+    model = getattr(getattr(client, "meta", None), "service_model", None)
+    if getattr(model, "service_name", None) != "s3":
+        raise ConfigurationError(
+            f"WAYBILL_S3_CLIENT {reference!r} gives no client of S3. Point it at a boto3 session, "
+            "or at a function that takes what boto3.client takes."
+        )
     return client
 
 

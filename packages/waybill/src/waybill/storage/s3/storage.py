@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from waybill.config import Settings
 from waybill.errors import StorageRejected
+from waybill.references import import_object
 from waybill.storage.base import Continuation, StaleUpload, StoredObject
 from waybill.storage.disposition import content_disposition
 from waybill.storage.s3.answers import check_echo, cut, etag_of
@@ -36,6 +37,7 @@ from waybill.storage.s3.errors import (
     translate,
     translated,
 )
+from waybill.storage.s3.tags import check_tags
 from waybill.storage.s3.upload import S3Upload, begin_upload
 
 _READ_BYTES = 256 * 1024
@@ -48,13 +50,22 @@ class S3Storage:
 
     name = "s3"
 
-    def __init__(self, options: S3Options) -> None:
+    def __init__(self, options: S3Options, client: S3Client | None = None) -> None:
+        check_tags(options.tags)
         self.options = options
-        self.client = S3Client(options)
+        self.client = client or S3Client(options)
         self.continuation: Continuation = S3Continuation(self.client)
+
+    def labelled(self, *, tenant: str | None, export_type: str) -> Self:
+        if not self.options.tags:
+            return self
+        labels = {"tenant": tenant or "", "export_type": export_type}
+        return type(self)(self.options, self.client.labelled(labels))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
+        if settings.s3_client is not None:
+            import_object("WAYBILL_S3_CLIENT", settings.s3_client)  # what is wrong, at the start
         key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
         return cls(
             S3Options(
@@ -71,6 +82,9 @@ class S3Storage:
                 ),
                 encryption=settings.s3_encryption,
                 kms_key_id=settings.s3_kms_key_id,
+                acl=settings.s3_acl,
+                tags=settings.s3_tags,
+                client=settings.s3_client,
                 checksums=settings.s3_checksums,
             )
         )
