@@ -8,6 +8,7 @@ A directory's area is what stands above it: `services/orders` for `services/orde
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 #: Where projects keep their records, most usual first; the first is also what `adr init` makes.
@@ -41,6 +42,21 @@ def in_view(directories: Sequence[Path], start: Path) -> tuple[Path, ...]:
     below = tuple(d for d in directories if d.is_relative_to(start) or area_of(d) == start)
     found = owner(directories, start)
     return below or ((found,) if found else tuple(directories))
+
+
+def named_by(pattern: str, directory: str) -> bool:
+    """Whether a pattern of the settings stands for a directory, which need not exist; both are
+    relative to the project."""
+    parts, names = PurePosixPath(pattern).parts, PurePosixPath(directory).parts
+    reachable = {0}  # how many names the pattern's parts may have taken so far
+    for part in parts:
+        if part == "**":
+            reachable = set(range(min(reachable), len(names) + 1)) if reachable else set()
+        else:
+            reachable = {
+                at + 1 for at in reachable if at < len(names) and fnmatchcase(names[at], part)
+            }
+    return len(names) in reachable
 
 
 def expanded(root: Path, patterns: Sequence[str]) -> Iterator[Path]:

@@ -45,8 +45,8 @@ class Config:
     patterns, relative to the records directory, of Markdown files that are no records.
     ``citations`` are glob patterns, relative to the root, of the files that may cite records.
     ``reading`` holds the project's own words (``statuses``, ``headings``, ``fields``).
-    ``directories`` are all of a project that has several, ``directory`` is the one of them that
-    is worked on.
+    ``directories`` are all of a project that has several, ``patterns`` how they are written, and
+    ``directory`` is the one of them that is worked on.
     """
 
     root: Path
@@ -58,6 +58,7 @@ class Config:
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reading: Reading = DEFAULT_READING
     directories: tuple[Path, ...] = ()
+    patterns: tuple[str, ...] = ()
 
     def owns(self, path: Path) -> bool:
         """Whether a number in the file ``path`` (absolute) is one of ``directory``'s."""
@@ -213,6 +214,7 @@ def _from_table(path: Path, table: object) -> Config:
         tables,
         _reading(path, table),
         directories,
+        _strings(path, table, "directories", ()),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -168,13 +170,124 @@ def test_audit_of_one_directory_misses_no_record_of_another(
     monorepo.write(f"{MAIL}/0001-use-queues.md", house(1).replace("Redis", "Rabbit") + "More.\n")
     code, out, _ = adr(monorepo.root / "services/mail", "audit", "--base", "HEAD")
     assert (code, "content-changed" in out) == (1, True)
-    code, out, _ = adr(monorepo.root, "audit", "--base", "HEAD")
-    assert (code, "0 findings" in out) == (0, True)
+    code, out, err = adr(monorepo.root, "audit", "--base", "HEAD")
+    assert (code, "6 decided records against" in out, "1 findings" in out) == (1, True, True)
+    assert f"{MAIL}/0001-use-queues.md:" in out
+    assert "this is about" not in err
+    assert adr(monorepo.root / "services/orders", "audit", "--base", "HEAD")[0] == 0
+
+
+@pytest.mark.parametrize("history", [[], ["--history"]])
+def test_audit_misses_the_records_of_a_directory_that_is_gone(
+    monorepo: GitProject, history: list[str]
+) -> None:
+    """With it the pattern in the settings names one directory less, and nothing else is amiss."""
+    start = monorepo("rev-parse", "HEAD").strip()
+    shutil.rmtree(monorepo.root / "services/mail")
+    code, out, _ = adr(monorepo.root, "audit", "--base", start, *history)
+    assert (code, f"{MAIL}/0001-use-queues.md" in out, "record-deleted" in out) == (1, True, True)
+    monorepo.commit("gone")
+    assert adr(monorepo.root, "audit", "--base", start, *history)[0] == 1
+    assert adr(monorepo.root, "audit", "--history")[0] == 1
+    assert adr(monorepo.root / "services/orders", "audit", "--base", start)[0] == 0
+
+
+def test_audit_follows_a_directory_that_was_moved(monorepo: GitProject) -> None:
+    start = monorepo("rev-parse", "HEAD").strip()
+    (monorepo.root / "services/mail").rename(monorepo.root / "services/post")
+    assert adr(monorepo.root, "audit", "--base", start)[0] == 0
+    monorepo.commit("moved")
+    for options in (["--base", start], ["--history"]):
+        code, out, _ = adr(monorepo.root, "audit", *options)
+        assert (code, "0 findings" in out) == (0, True), out
+
+
+def test_review_asks_all_directories_in_view(monorepo: GitProject) -> None:
+    """A number means the record of its own area, whatever another directory has by that number."""
+    checked = (
+        house(1) + '\n```adr-check\n[[setting]]\nfile = "services/mail/src/mail.py"\n'
+        'attribute = "RETRIES"\noperator = "=="\nvalue = 3\n```\n'
+    )
+    monorepo.write(f"{MAIL}/0001-use-queues.md", checked)
+    monorepo.write("services/mail/src/mail.py", "RETRIES = 3\n")
+    monorepo.commit()
+    monorepo("checkout", "-q", "-b", "work")
+    monorepo.write("services/mail/src/mail.py", "RETRIES = 4\n# ADR-0002\n")
+    monorepo.write("services/orders/src/orders.py", "# ADR-0002\nX = 1\n")
+    for place in ("services/mail", "services/orders"):
+        monorepo.write(f"{place}/requirements.txt", f"{place[9:]}-client\n")
+    monorepo.write(f"{ORDERS}/0003-use-a-client.md", house(3, "Use a Client"))
+    monorepo.commit("a change")
+
+    def reviewed(where: str, *options: str) -> tuple[int, list[tuple[str, str]], dict[str, Any]]:
+        code, out, err = adr(monorepo.root / where, *options, "review", "main", "-f", "json")
+        assert "this is about" not in err
+        found = json.loads(out)
+        return code, [(f["rule"], f["path"]) for f in found["findings"]], found
+
+    mail = [
+        ("broken-check", "services/mail/src/mail.py"),
+        ("stale-citation", "services/mail/src/mail.py"),
+        ("undecided-dependency", "services/mail/requirements.txt"),
+    ]
+    code, findings, found = reviewed("")
+    assert (code, findings) == (1, mail)
+    assert {g["path"]: [by["path"] for by in g["by"]] for g in found["governed"]} == {
+        "services/mail/src/mail.py": [f"{MAIL}/0001-use-queues.md"],
+        "services/orders/src/orders.py": [f"{ORDERS}/0002-use-logs.md"],
+    }
+    assert reviewed("services/mail")[:2] == (1, mail)
+    assert reviewed("", "--dir", MAIL)[:2] == (1, mail)
+    assert reviewed("services/orders")[:2] == (0, [])
+    code, out, _ = adr(monorepo.root, "review", "main")
+    assert f"orders.py is governed by ADR-0002 of {ORDERS} (cited)" in out
+
+
+def test_review_of_a_directory_that_one_names_by_its_whole_path(
+    monorepo: GitProject, tmp_path: Path
+) -> None:
+    """The commits' records count, not those of the work tree."""
+    monorepo("checkout", "-q", "-b", "work")
+    monorepo.write("services/mail/src/mail.py", "# ADR-0002\n")
+    monorepo.commit("a change")
+    monorepo.write(f"{MAIL}/0002-use-mail.md", house(2, "Use Mail"))  # in no commit
+    whole = str(monorepo.root / MAIL)
+    assert "stale-citation" in adr(monorepo.root, "--dir", whole, "review", "main")[1]
+    assert adr(monorepo.root, "--dir", str(tmp_path.parent), "review", "main")[0] == 2
+
+
+def test_drafts_of_all_directories_get_numbers_of_their_own(monorepo: GitProject) -> None:
+    drafts = {}
+    for place in ("services/orders", "services/mail"):
+        assert adr(monorepo.root / place, "new", "Use a Cache", "--draft", "--no-edit")[0] == 0
+        (path,) = (monorepo.root / place / "docs/adr").glob("draft-*.md")
+        drafts[place] = f"ADR-{path.stem}"
+        monorepo.write(f"{place}/src/cache.py", f"# {drafts[place]}\n")
+    monorepo.commit("drafts")
+    code, out, _ = adr(monorepo.root, "number", "--check", "--json")
+    found = {item["draft"]: item["new_path"] for item in json.loads(out)["assigned"]}
+    assert (code, found) == (
+        1,
+        {
+            drafts["services/orders"]: f"{ORDERS}/0003-use-a-cache.md",
+            drafts["services/mail"]: f"{MAIL}/0002-use-a-cache.md",
+        },
+    )
+    code, out, err = adr(monorepo.root, "number", drafts["services/mail"], "--commit")
+    assert (code, "this is about" in err) == (0, False)
+    assert (monorepo.root / MAIL / "0002-use-a-cache.md").is_file()
+    assert not (monorepo.root / ORDERS / "0003-use-a-cache.md").exists()
+    assert adr(monorepo.root, "number", "--commit")[0] == 0
+    for place, label in (("services/orders", "ADR-0003"), ("services/mail", "ADR-0002")):
+        assert (monorepo.root / place / "src/cache.py").read_text() == f"# {label}\n"
+    assert monorepo("status", "--porcelain") == ""
+    made = monorepo("log", "--format=%s", "-2").splitlines()
+    assert made == ["Number ADR-0003", "Number ADR-0002"]
 
 
 @pytest.mark.parametrize(
     "command",
-    ["audit", "review HEAD..HEAD", "graph", "export", "site --output out", "number", "coverage",
+    ["graph", "export", "site --output out", "coverage",
      "conflicts"],
 )  # fmt: skip
 def test_command_about_one_directory_says_that_there_are_others(

@@ -28,7 +28,8 @@ class AuditFinding:
 @dataclass(frozen=True, slots=True)
 class AuditReport:
     """``base`` is the commit compared with (None: there was none to compare with), ``compared`` how
-    many decided records it holds. ``unguarded`` are its records without a known status."""
+    many decided records it holds. ``unguarded`` are its records without a known status.
+    ``is_history``: ``commits`` were walked one by one."""
 
     base: str | None
     base_name: str
@@ -36,6 +37,7 @@ class AuditReport:
     compared: int
     unguarded: tuple[str, ...] = ()
     commits: int = 0
+    is_history: bool = False
 
 
 def finding(version: Version, difference: Difference, commit: str | None = None) -> AuditFinding:

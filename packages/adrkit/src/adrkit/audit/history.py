@@ -67,7 +67,9 @@ def audit_history(
         walk.take(index, step)
     walk.mend(on_disk or {})
     lives = [life for life in walk.lives if life.decided is not None]
-    return AuditReport(commit, tip, tuple(walk.findings()), len(lives), commits=walk.commits)
+    return AuditReport(
+        commit, tip, tuple(walk.findings()), len(lives), commits=walk.commits, is_history=True
+    )
 
 
 def _steps(git: Git, tip: str, since: str | None) -> Iterator[_Step]:

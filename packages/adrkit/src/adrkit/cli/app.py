@@ -78,7 +78,7 @@ app = typer.Typer(
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class Workspace:
     """What commands work on; made once per invocation from the global options."""
 

@@ -13,11 +13,13 @@ from adrkit.audit import (
     AuditReport,
     AuditRun,
     AuditSettings,
+    audit_several,
+    directories_gone,
     plan_audit,
-    run_audit,
 )
-from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, one_workspace, print_json, say, warn
+from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
 from adrkit.cli.completing import complete_format
+from adrkit.config import load_config
 from adrkit.errors import GitError, InvalidInput, NoRecords, NotARepository
 from adrkit.git import Git
 from adrkit.reports import FORMATS, Annotation, github_lines, sarif_log
@@ -67,6 +69,8 @@ def audit(
     default branch. Where HEAD is that base, on the default branch itself, its history is walked
     commit by commit instead. Records that were still Proposed are free. A line
     `> **Amended YYYY-MM-DD:** what and why` makes a correction visible, and so acceptable.
+    Of a project with several records directories all below where one stands count, those included
+    that are gone since.
 
     Example: adr audit --base origin/release
     """
@@ -74,22 +78,26 @@ def audit(
         raise InvalidInput("format", format, remedy=f"choose one of {', '.join(FORMATS)}")
     if since is not None and not history:
         raise InvalidInput("option", "--since", remedy="it goes with --history")
-    space = one_workspace(ctx)
-    repository = space.repository
+    space = workspace(ctx)
+    spaces = space.spaces
+    config = spaces[0].config
     try:
-        git = Git.discover(space.config.root)
-        if not repository.directory.resolve().is_relative_to(git.root.resolve()):
-            raise NotARepository(repository.directory)
+        git = Git.discover(config.root)
+        for one in spaces:
+            if not one.config.directory.resolve().is_relative_to(git.root.resolve()):
+                raise NotARepository(one.config.directory)
     except GitError as error:
-        if not best_effort or not repository.require():
+        if not best_effort or not space.with_records():
             raise
         warn(f"NOT AUDITED: {error}; {error.remedy}")
         return
-    settings = AuditSettings.of(space.config)
+    settings = AuditSettings.of(config)
     plan = plan_audit(
         git, settings, revision=base, history=history, since=since, best_effort=best_effort
     )
-    run = run_audit(repository, git, plan)
+    gone = [] if space.directory is not None else directories_gone(git, config, plan)
+    former = [load_config(space.start, directory=one) for one in gone]
+    run = audit_several([one.config for one in spaces], former, git, plan, below=space.start)
     reports = run.reports
     if plan.shortfall is not None:
         begin = f" since {plan.since[:10]}, the oldest commit there is" if plan.since else ""
@@ -102,10 +110,10 @@ def audit(
         warn(f"{part}: {run.lacking}; {run.lacking.remedy}")
         if not reports:
             return
-    if not any(report.compared or report.findings for report in reports) and not (
-        repository.directory.is_dir() and repository.paths
+    if not any(report.compared or report.findings for report in reports) and not any(
+        one.config.directory.is_dir() and one.repository.paths for one in spaces
     ):
-        raise NoRecords(repository.directory)
+        raise NoRecords(config.directory)
     findings = _unique(reports)
     _print(space, git, format, findings, run)
     if findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +12,6 @@ from adrkit.cli.app import (
     EXIT_USAGE,
     Workspace,
     app,
-    one_workspace,
     print_json,
     say,
     warn,
@@ -24,6 +24,7 @@ from adrkit.errors import GitError, InvalidInput
 from adrkit.landing import commit_numbering, on_default_branch, renewed_index
 from adrkit.ledger import WORK_TREE, NumberLedger
 from adrkit.numbering import NumberingPlan, apply_numbering, plan_numbering
+from adrkit.record import Record
 from adrkit.renumber import RenumberPlan, apply_plan, plan_renumber
 
 
@@ -62,41 +63,65 @@ def number(
     File, title, what the draft supersedes, the table of `adr index`, and every mention in the
     project become those of the number: ADR-draft-title-KEY in prose and code, links to
     draft-title-KEY.md. Mentions that another branch brings later follow in the next run.
-    Exit code 1 when a record could not be superseded any more.
+    Exit code 1 when a record could not be superseded any more. Of a project with several records
+    directories all below where one stands count; each has numbers, and a commit, of its own.
 
     Example: adr number --commit
     """
-    space = one_workspace(ctx)
-    if on_default and not _is_default(space):
+    whole = workspace(ctx)
+    if on_default and not _is_default(whole.spaces[0]):
         return
-    if remote:
-        warn_of(space.ask_remote())
-    chosen = [space.record(name) for name in records] if records else None
-    for record in chosen or ():
+    wanted = _wanted(whole, records)
+    will = check or dry_run
+    plans = []
+    for space, chosen in wanted:
+        if remote:
+            warn_of(space.ask_remote())
+        space.repository.list()
+        space.warn_unreadable()
+        if caveat := space.ledger.caveat:
+            warn(caveat)
+        plan = plan_numbering(space.config, space.repository, space.ledger, chosen)
+        if not will:
+            _apply(space, plan, commit=commit)
+        plans.append(plan)
+    if as_json:
+        print_json(_numbering_json(whole, plans, applied=not will))
+    else:
+        _print_numbering(whole, plans, will=will)
+    for path in dict.fromkeys(path for plan in plans for path in plan.unreadable):
+        warn(f"{whole.shown(path)} mentions a draft, but is not UTF-8: mend it by hand")
+    changes = any(plan.changes for plan in plans)
+    if (check and changes) or any(item.left for plan in plans for item in plan.assigned):
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _wanted(
+    whole: Workspace, records: Sequence[str] | None
+) -> list[tuple[Workspace, list[Record] | None]]:
+    """The directories in view with the drafts to number, None for all of them."""
+    if not records:
+        spaces = whole.spaces
+        there = [space for space in spaces if space.config.directory.is_dir()]
+        return [(space, None) for space in there or spaces[:1]]
+    found: dict[Workspace, list[Record]] = {}
+    for name in records:
+        space, record = whole.find_record(name)
         if record.draft is None:
             raise InvalidInput("draft", record.label, remedy="`adr renumber` is for the others")
-    space.repository.list()
-    space.warn_unreadable()
-    if caveat := space.ledger.caveat:
-        warn(caveat)
-    plan = plan_numbering(space.config, space.repository, space.ledger, chosen)
-    if not (check or dry_run):
-        apply_numbering(space.config, plan)
-        changed = [change.path for change in plan.changes]
-        if plan.changes and (index := renewed_index(space.config)):
-            changed.append(index)
-        if commit and changed:
-            if space.git is None:
-                raise InvalidInput("option", "--commit", remedy="there is no git repository here")
-            commit_numbering(space.git, plan, changed)
-    if as_json:
-        print_json(_numbering_json(space, plan, applied=not (check or dry_run)))
-    else:
-        _print_numbering(space, plan, will=check or dry_run)
-    for path in plan.unreadable:
-        warn(f"{space.shown(path)} mentions a draft, but is not UTF-8: mend it by hand")
-    if (check and plan.changes) or any(item.left for item in plan.assigned):
-        raise typer.Exit(EXIT_FINDINGS)
+        found.setdefault(space, []).append(record)
+    return list(found.items())
+
+
+def _apply(space: Workspace, plan: NumberingPlan, *, commit: bool) -> None:
+    apply_numbering(space.config, plan)
+    changed = [change.path for change in plan.changes]
+    if plan.changes and (index := renewed_index(space.config)):
+        changed.append(index)
+    if commit and changed:
+        if space.git is None:
+            raise InvalidInput("option", "--commit", remedy="there is no git repository here")
+        commit_numbering(space.git, plan, changed)
 
 
 def _is_default(space: Workspace) -> bool:
@@ -109,22 +134,24 @@ def _is_default(space: Workspace) -> bool:
         return False
 
 
-def _print_numbering(space: Workspace, plan: NumberingPlan, *, will: bool) -> None:
-    for item in plan.assigned:
+def _print_numbering(space: Workspace, plans: Sequence[NumberingPlan], *, will: bool) -> None:
+    for item in (item for plan in plans for item in plan.assigned):
         verb = "would become" if will else "became"
         say(f"{item.record.label} {verb} ADR-{item.number:04d}: {space.shown(item.new_path)}")
         for path in item.superseded:
             say(f"  {'would supersede' if will else 'superseded'} {space.shown(path)}")
         for problem in item.left:
             warn(f"ADR-{item.number:04d} supersedes a record that was left as it is: {problem}")
-    for mended in plan.mended:
+    for mended in (mended for plan in plans for mended in plan.mended):
         lines = ", ".join(map(str, mended.lines))
         say(f"{'would edit' if will else 'edited'} {space.shown(mended.path)}: lines {lines}")
-    if not plan.changes:
+    if not any(plan.changes for plan in plans):
         say("no draft waits for a number")
 
 
-def _numbering_json(space: Workspace, plan: NumberingPlan, *, applied: bool) -> dict[str, object]:
+def _numbering_json(
+    space: Workspace, plans: Sequence[NumberingPlan], *, applied: bool
+) -> dict[str, object]:
     return {
         "applied": applied,
         "assigned": [
@@ -136,9 +163,14 @@ def _numbering_json(space: Workspace, plan: NumberingPlan, *, applied: bool) -> 
                 "superseded": [space.shown(path) for path in item.superseded],
                 "not_superseded": list(item.left),
             }
+            for plan in plans
             for item in plan.assigned
         ],
-        "edits": [{"path": space.shown(m.path), "lines": list(m.lines)} for m in plan.mended],
+        "edits": [
+            {"path": space.shown(mended.path), "lines": list(mended.lines)}
+            for plan in plans
+            for mended in plan.mended
+        ],
     }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from adrkit.audit.base import AuditSettings, default_branch
-from adrkit.cli.app import EXIT_FINDINGS, app, one_workspace, print_json, say, warn
+from adrkit.cli.app import EXIT_FINDINGS, app, print_json, say, warn, workspace
 from adrkit.cli.completing import choices
 from adrkit.errors import InvalidInput, MissingObjects, UnreadableFile
 from adrkit.git import Git
@@ -58,7 +58,8 @@ def review_command(
     Which records govern the changed files; which checks the diff breaks; which citations it makes
     stale; and whether it looks like a decision without a record: a dependency, a service, a
     schema, a rule of access. What was so before the merge base is not reported. The work tree is
-    not touched, and commands that checks name are not run.
+    not touched, and commands that checks name are not run. Of a project with several records
+    directories all below where one stands count.
 
     Who has a reason says so in a commit message, the description or a comment in the code:
     `adr-exception: 0012 why`. Exit code 1 when there are errors (with --strict: or warnings).
@@ -67,13 +68,14 @@ def review_command(
     """
     if format not in _FORMATS:
         raise InvalidInput("format", format, remedy=f"choose one of {', '.join(_FORMATS)}")
-    space = one_workspace(ctx)
-    git = Git.discover(space.config.root)
+    space = workspace(ctx)
+    config = space.spaces[0].config
+    git = Git.discover(config.root)
     match = _RANGE.fullmatch(revisions or "")
     base = match["base"] if match else revisions
     head = (match["head"] if match else "") or "HEAD"
     if not base:
-        base = default_branch(git, AuditSettings.of(space.config))
+        base = default_branch(git, AuditSettings.of(config))
     try:
         found = review(
             git, space.start, base, head, directory=space.directory, text=_description(message)
@@ -143,7 +145,12 @@ def _as_json(found: Review) -> dict[str, Any]:
             {
                 "path": path,
                 "by": [
-                    {"record": r.record.label, "link": r.link.value, "detail": r.detail}
+                    {
+                        "record": r.record.label,
+                        "path": found.place(r.record) or None,
+                        "link": r.link.value,
+                        "detail": r.detail,
+                    }
                     for r in reasons
                 ],
             }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from adrkit.governance import Governance
+from adrkit.record import Record
 
 #: Rules with what they mean. Those of UNDECIDED ask whether there is a decision to record.
 RULES: Mapping[str, str] = {
@@ -43,7 +46,11 @@ class ReviewFinding:
 @dataclass(frozen=True, slots=True)
 class Review:
     """``governed`` are the changed files that records speak of, with why. ``findings`` are those
-    that count, ``excused`` those that an exception answers. ``records`` are the diff's own."""
+    that count, ``excused`` those that an exception answers. ``records`` are the diff's own.
+
+    ``places`` are the records' paths relative to the project, by those that their reasons have;
+    ``several`` is whether they lie in several directories, each with numbers of its own.
+    """
 
     base: str
     head: str
@@ -54,6 +61,16 @@ class Review:
     excused: tuple[ReviewFinding, ...]
     records: tuple[str, ...] = ()
     skipped_commands: int = 0
+    places: Mapping[Path, str] = field(default_factory=dict)
+    several: bool = False
+
+    def place(self, record: Record) -> str:
+        """ "" for a record that is in no file."""
+        return self.places.get(record.path, "") if record.path else ""
+
+    def area(self, record: Record) -> str:
+        """The directory that its number is one of, "" where the project has one."""
+        return posixpath.dirname(self.place(record)) if self.several else ""
 
     @property
     def errors(self) -> int:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from adrkit.checks import (
-    CitationRun,
-    Level,
-    Result,
-    Verdict,
-    check_citations,
-    make_context,
-    read_checks,
-    run_checks,
-)
+from adrkit.areas import area_of, owner
+from adrkit.checks import Level, Result, Verdict, read_checks
 from adrkit.checks.check import Check
 from adrkit.checks.python_module import PythonModule
-from adrkit.checks.run import CheckRun
 from adrkit.config import SETTINGS_FILES
-from adrkit.errors import UnrelatedHistories
+from adrkit.errors import NotARepository, UnrelatedHistories
 from adrkit.git import Git
 from adrkit.globs import is_glob, matches_any
 from adrkit.governance import Governance, governing_many, readings
@@ -32,13 +22,14 @@ from adrkit.model import Status
 from adrkit.reading import Reading
 from adrkit.record import Record
 from adrkit.renames import Renames
-from adrkit.review.diff import messages, read_diff
+from adrkit.review.diff import messages
 from adrkit.review.exceptions import answered, read_claims
 from adrkit.review.findings import Review, ReviewFinding
-from adrkit.review.signals import Sides, Signal, is_no_product, signals
-from adrkit.review.snapshot import Snapshot
+from adrkit.review.sides import Range, Side
+from adrkit.review.signals import is_no_product
+from adrkit.review.undecided import IN_FORCE, undecided
 
-_IN_FORCE = (Status.ACCEPTED, Status.PROPOSED)
+_LEVELS = {"error": 0, "warning": 1, "note": 2}
 
 
 def review(
@@ -53,116 +44,127 @@ def review(
 ) -> Review:
     """Review what ``head`` adds to its merge base with ``base``.
 
-    ``start`` is where settings are looked for, inside of the work tree; ``text`` is the
-    description of a pull request, for exceptions; ``parsed`` as in CheckContext. Reads git's
-    objects alone: the work tree and the clone stay as they are, and no program that a check names
-    is run.
+    ``start`` is where settings are looked for, inside of the work tree; of a project with several
+    records directories all that are in view from there count, or ``directory`` alone, relative to
+    ``start``. ``text`` is the description of a pull request, for exceptions; ``parsed`` as in
+    CheckContext. Reads git's objects alone: the work tree and the clone stay as they are, and no
+    program that a check names is run.
 
-    Raises UnknownRevision, UnrelatedHistories, ShallowClone, ConfigError, or GitCommandFailed
-    (MissingObjects in a partial clone).
+    Raises UnknownRevision, UnrelatedHistories, ShallowClone, ConfigError, NotARepository for a
+    ``directory`` outside, or GitCommandFailed (MissingObjects in a partial clone).
     """
     tip = git.resolve(head)
     fork = git.merge_base(base, tip)
     if fork is None:
         git.require_history()
         raise UnrelatedHistories(base, head)
+    chosen: tuple[str | None, ...] = ()
+    if directory is not None:
+        try:
+            chosen = (git.relative(start / directory),)
+        except ValueError as error:
+            raise NotARepository(start / directory) from error
     with tempfile.TemporaryDirectory(prefix="adrkit-review-") as folder:
-        made = _Review(git, start, fork, tip, Path(folder), directory)
-        made.parsed = {} if parsed is None else parsed
-        return made.run(text)
+        kept = {} if parsed is None else parsed
+        between = Range(git, git.relative(start), fork, tip, Path(folder), kept)
+        return _reviewed(between, chosen or between.directories(), text)
 
 
-class _Side:
-    """One of the two commits; its files are written when something asks for them."""
+def _reviewed(between: Range, directories: Sequence[str | None], text: str | None) -> Review:
+    parts = [_Part(between, directory) for directory in directories]
+    said = messages(between.git, between.base.id, between.head.id)
+    findings = [finding for part in parts for finding in part.findings()]
+    findings += undecided(between, parts)
+    claims = list(read_claims(between.files, said, text))
+    known = frozenset(number for part in parts for number in part.numbers())
+    kept, excused = answered(findings, claims, known)
+    kept.sort(key=lambda item: (_LEVELS[item.level], item.path, item.line, item.rule))
+    governed: dict[str, tuple[Governance, ...]] = {}
+    for part in parts:
+        for path, reasons in part.governed():
+            governed[path] = (*governed.get(path, ()), *reasons)
+    own = {path for part in parts for path in part.record_paths()}
+    places = {r.path: part.shown(r) for part in parts for r in part.records if r.path}
+    return Review(
+        between.base.id, between.head.id, len(said), len(between.files),
+        tuple((path, reasons) for path, reasons in sorted(governed.items()) if path not in own),
+        tuple(kept), tuple(excused),
+        tuple(name for part in parts for name in part.own_records()),
+        sum(part.head.checks.skipped for part in parts),
+        places, len(parts) > 1,
+    )  # fmt: skip
 
-    def __init__(self, review: _Review, commit: str, name: str) -> None:
-        self._review, self.commit, self._name = review, commit, name
 
-    @cached_property
-    def snapshot(self) -> Snapshot:
-        made = self._review
-        return Snapshot(
-            made.git, self.commit, made.folder / self._name, made.inside, made.directory
+class _Part:
+    """The review for one records directory."""
+
+    def __init__(self, between: Range, directory: str | None) -> None:
+        self.between, self.git = between, between.git
+        self.base, self.head = (
+            Side(between, commit, directory) for commit in (between.base, between.head)
         )
+        self.files, self.by_path, self.renamed = between.files, between.by_path, between.renamed
 
-    @cached_property
-    def paths(self) -> tuple[str, ...]:
-        return self._review.git.files_at(self.commit)
+    @property
+    def prefix(self) -> str:
+        return self.head.snapshot.prefix
 
-    @cached_property
-    def checks(self) -> CheckRun:
-        found, parsed = self.snapshot, self._review.parsed
-        context = make_context(found.config, found.git, commands="skip", parsed=parsed)
-        return run_checks(context, self.snapshot.records)
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return self.head.snapshot.records
 
-    @cached_property
-    def citations(self) -> CitationRun:
-        found = self.snapshot
-        return check_citations(found.config, found.files, found.records)
+    def findings(self) -> Iterator[ReviewFinding]:
+        yield from self._broken()
+        yield from self._removed()
+        yield from self._stale_citations()
+        yield from self._stale_paths()
 
-    def read(self, path: str) -> bytes | None:
-        name = f"{self.commit}:{path}"
-        return self._review.git.read([name])[name]
+    def numbers(self) -> Iterator[int]:
+        for record in (*self.records, *self._base_records):
+            if record.number:
+                yield record.number
 
+    def owns(self, path: str) -> bool:
+        """Whether a file of the project, relative to it, is not another directory's."""
+        return self.head.snapshot.files.may_cite(path)
 
-class _Review:
-    def __init__(
-        self, git: Git, start: Path, base: str, head: str, folder: Path, directory: Path | None
-    ) -> None:
-        self.git, self.folder, self.directory = git, folder, directory
-        self.parsed: dict[tuple[str, bytes], PythonModule] = {}
-        self.inside = git.relative(start)
-        self.base, self.head = _Side(self, base, "base"), _Side(self, head, "head")
-        self.files = read_diff(git, base, head)
-        self.by_path = {file.path: file for file in self.files}
-        self.renamed = {f.old_path: f.path for f in self.files if f.status == "R"}
-
-    def run(self, text: str | None) -> Review:
-        prefix = self.head.snapshot.prefix
-        said = messages(self.git, self.base.commit, self.head.commit)
-        findings = [
-            *self._broken(), *self._removed(), *self._stale_citations(), *self._stale_paths(),
-            *self._undecided(),
-        ]  # fmt: skip
-        claims = list(read_claims(self.files, said, text))
-        known = {r.number for r in (*self.head.snapshot.records, *self._base_records) if r.number}
-        kept, excused = answered(findings, claims, frozenset(known))
-        order = {"error": 0, "warning": 1, "note": 2}
-        kept.sort(key=lambda item: (order[item.level], item.path, item.line, item.rule))
-        changed = [file.path[len(prefix) :] for file in self.files if file.path.startswith(prefix)]
-        return Review(
-            self.base.commit, self.head.commit, len(said), len(self.files),
-            tuple(self._governed(changed)), tuple(kept), tuple(excused),
-            tuple(self._own_records()), self.head.checks.skipped,
-        )  # fmt: skip
+    def speaks_of(self, path: str) -> bool:
+        """Whether the directory's records may decide about a file: it lies in their area."""
+        config = self.head.snapshot.config
+        if owner(config.directories, config.directory) is None:
+            return True
+        return (config.root / path).is_relative_to(area_of(config.directory))
 
     # -- what governs --------------------------------------------------------------------------
 
-    def _governed(self, changed: Sequence[str]) -> Iterator[tuple[str, tuple[Governance, ...]]]:
-        head = self.head.snapshot
+    def governed(self) -> Iterator[tuple[str, tuple[Governance, ...]]]:
+        """Changed files with the records that speak of them."""
+        head, prefix = self.head.snapshot, self.prefix
+        changed = [file.path[len(prefix) :] for file in self.files if file.path.startswith(prefix)]
         renames = Renames(head.config.root, head.git, head.config.directory)
         found = governing_many(head.files, head.records, changed, renames)
-        own = {self._shown(record) for record in self.head.snapshot.records}
-        for path, reasons in found.items():
-            if reasons and path not in own:
-                yield path, reasons
+        yield from ((path, reasons) for path, reasons in found.items() if reasons)
+
+    def record_paths(self) -> Iterator[str]:
+        for record in self.records:
+            yield self.shown(record)
 
     @cached_property
-    def _touched_records(self) -> tuple[Record, ...]:
+    def touched_records(self) -> tuple[Record, ...]:
         """Records that the diff adds or whose text it changes."""
         prefix = self.head.snapshot.prefix
         return tuple(
             record
             for record in self.head.snapshot.records
-            if (file := self.by_path.get(prefix + self._shown(record))) is not None
+            if (file := self.by_path.get(prefix + self.shown(record))) is not None
             and (file.status == "A" or file.added)
         )
 
-    def _own_records(self) -> Iterator[str]:
-        for record in self._touched_records:
+    def own_records(self) -> Iterator[str]:
+        for record in self.touched_records:
             yield f"{record.label} {record.name}".strip()
 
-    def _shown(self, record: Record) -> str:
+    def shown(self, record: Record) -> str:
         return self.head.snapshot.shown(record.path) if record.path else record.label
 
     # -- checks --------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ class _Review:
             if file.status != "A" and file.old_path.startswith(f"{inside}/")
         ]
         found = []
-        for name, data in self.git.read(f"{self.base.commit}:{n}" for n in names).items():
+        for name, data in self.git.read(f"{self.between.base.id}:{n}" for n in names).items():
             try:
                 text = (data or b"").decode("utf-8-sig")
             except UnicodeDecodeError:
@@ -244,7 +246,7 @@ class _Review:
             fewer = _kinds(old) - _kinds(new)
             if fewer:
                 what = ", ".join(f"{n} {kind}" for kind, n in sorted(fewer.items()))
-                path = self._shown(new)
+                path = self.shown(new)
                 yield ReviewFinding(
                     "check-removed", "error",
                     f"{new.label} is in force and lost checks that it had: {what}",
@@ -292,10 +294,10 @@ class _Review:
         gone = {f.path[len(prefix) :] for f in self.files if f.status == "D"}
         if not gone:
             return
-        after = {p[len(prefix) :] for p in self.head.paths if p.startswith(prefix)}
+        after = {p[len(prefix) :] for p in self.between.head.paths if p.startswith(prefix)}
         moved = {path[len(prefix) :] for path in self.renamed}
         for record in self.head.snapshot.records:
-            if record.status_kind not in _IN_FORCE or record in self._touched_records:
+            if record.status_kind not in IN_FORCE or record in self.touched_records:
                 continue
             seen: set[str] = set()
             for cited in record.cited_paths:
@@ -310,64 +312,8 @@ class _Review:
                 yield ReviewFinding(
                     "stale-path", "error",
                     f"{record.label} names `{cited.path}`, which the diff takes away",
-                    lost[0], 1, record.label, record.number, (self._shown(record), cited.line),
+                    lost[0], 1, record.label, record.number, (self.shown(record), cited.line),
                 )  # fmt: skip
-
-    # -- decisions without a record ------------------------------------------------------------
-
-    def _undecided(self) -> Iterator[ReviewFinding]:
-        if any(record.status_kind in _IN_FORCE for record in self._touched_records):
-            return  # the diff brings its record
-        prefix = self.head.snapshot.prefix
-        sides = Sides(self.base.read, self.head.read, self.base.paths)
-        inside = [file for file in self.files if file.path.startswith(prefix)]
-        for signal in signals(inside, sides):
-            path = signal.path.removeprefix(prefix)
-            speaking = self._speaking(signal, path)
-            level = "note" if speaking else "warning"
-            message = f"{_ARTICLES[signal.kind]} {signal.subject}"
-            if signal.kind == "dependency" and speaking:
-                continue  # decided already
-            if speaking:
-                labels = ", ".join(dict.fromkeys(record.label for record in speaking))
-                message += f": does {labels} still say what is done?"
-            else:
-                message += ": is there a decision to record? `adr new --draft`"
-            number = speaking[0].number if speaking else None
-            yield ReviewFinding(
-                f"undecided-{signal.kind}", level, message, path, signal.line, "", number
-            )
-
-    def _speaking(self, signal: Signal, path: str) -> list[Record]:
-        """Records in force that speak of what is new, or of the file that it is in."""
-        records = [r for r in self.head.snapshot.records if r.status_kind in _IN_FORCE]
-        if signal.kind == "dependency":
-            return [record for record in records if _names_package(record, signal.subject)]
-        reasons = governing_many(self.head.snapshot.files, records, [path])[path]
-        return [reason.record for reason in reasons]
-
-
-def _names_package(record: Record, package: str) -> bool:
-    """In backticks, in a check, or as a name in title or decision: `requests` is a package, "the
-    requests of users" are none."""
-    name = re.escape(package.rpartition("/")[2]).replace(r"\-", "[-_. ]")
-    pattern = re.compile(rf"(?<![\w-]){name}(?![\w-])", re.I)
-    if any(pattern.search(span.content) for span in record.document.code_spans):
-        return True
-    quoted = re.compile(rf"[\"']{name}[\"'\[.]", re.I)
-    if any(quoted.search(block.content) for block in record.checks):
-        return True
-    decision = record.decision.plain if record.decision else ""
-    said = pattern.finditer(f"{record.name}\n{decision}")
-    return any(not match.group().islower() for match in said)
-
-
-_ARTICLES = {
-    "dependency": "new dependency",
-    "service": "new",
-    "schema": "changed data:",
-    "auth": "changed access:",
-}
 
 
 def _check_key(result: Result) -> tuple[str, str, str]:

@@ -30,24 +30,34 @@ class Entry:
     path: str
 
 
-class Snapshot:
-    """The project as ``commit`` has it, below ``folder``, an empty directory.
+class Tree:
+    """The files of ``commit`` below ``folder``, a directory that is made."""
 
-    ``inside`` is where the command was started, relative to the top level; ``directory`` is --dir.
-    """
-
-    def __init__(
-        self, git: Git, commit: str, folder: Path, inside: str, directory: Path | None
-    ) -> None:
-        self.commit = commit
+    def __init__(self, git: Git, commit: str, folder: Path) -> None:
         folder.mkdir(parents=True)
         self.top = folder.resolve()
         self.git = _borrowing(git, commit, self.top)
         _write(git, _entries(git, commit), self.top)
-        start = self.top / inside
-        while not start.is_dir():  # the directory did not exist yet
-            start = start.parent
-        self.config: Config = load_config(start, directory=directory)
+
+    def start(self, inside: str) -> Path:
+        """The place ``inside``, relative to the top level, or what there is of it yet."""
+        place = self.top / inside
+        while not place.is_dir():
+            place = place.parent
+        return place
+
+
+class Snapshot:
+    """The project as one records directory of a tree sees it.
+
+    ``inside`` is where the command was started, ``directory`` which records are meant, None for
+    those that the settings name; both relative to the top level.
+    """
+
+    def __init__(self, tree: Tree, inside: str, directory: str | None) -> None:
+        self.top, self.git = tree.top, tree.git
+        chosen = None if directory is None else self.top / directory
+        self.config: Config = load_config(tree.start(inside), directory=chosen)
         self.repository = RecordRepository.of(self.config)
 
     @cached_property

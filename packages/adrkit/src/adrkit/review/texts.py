@@ -17,7 +17,7 @@ _MARKUP = re.compile(r"([\\`*_\[\]()|~<>#!])")
 
 def text_lines(review: Review) -> Iterator[str]:
     for path, reasons in review.governed:
-        yield f"{path} is governed by {_labels(reasons)}"
+        yield f"{path} is governed by {_labels(review, reasons)}"
     for finding in review.findings:
         yield f"{_place(finding)}: {finding.level} {finding.rule}: {finding.message}"
         if finding.place is not None:
@@ -73,7 +73,7 @@ def markdown(review: Review) -> str:
             f" ({len(review.governed)})</summary>", "",
         ]  # fmt: skip
         lines += [
-            f"- {_code(path)}: {_plain(_labels(reasons, titles=True))}"
+            f"- {_code(path)}: {_plain(_labels(review, reasons, titles=True))}"
             for path, reasons in review.governed[:_GOVERNED_SHOWN]
         ]
         rest = len(review.governed) - _GOVERNED_SHOWN
@@ -89,12 +89,14 @@ def markdown(review: Review) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _labels(reasons: tuple[Governance, ...], *, titles: bool = False) -> str:
+def _labels(review: Review, reasons: tuple[Governance, ...], *, titles: bool = False) -> str:
     found: dict[str, set[str]] = {}
     for reason in reasons:
         label = reason.record.label
         if titles and reason.record.name:
             label += f" {reason.record.name}"
+        if area := review.area(reason.record):
+            label += f" of {area}"
         found.setdefault(label, set()).add(
             {Link.CITES: "names it", Link.CHECKS: "checks it", Link.CITED: "cited"}[reason.link]
         )
