@@ -7,17 +7,21 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import openpyxl
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from waybill.client import ExportClient
 from waybill.formats import ENCODERS
 from waybill.formats.compress import CODECS, Decompressed
 from waybill.manifest import Manifest
 from waybill.results.verify import verify_file
+
+from ..unit.cli.test_mistakes import _nothing, end_of
 
 
 @pytest.fixture
@@ -107,3 +111,93 @@ def test_broken_download_goes_on_where_it_stopped(client: ExportClient, tmp_path
     assert again.read_bytes() == whole
     assert seen[0] > 1000
     assert not part.exists()
+
+
+def test_command_line_requests_as_it_was_told(running: Any, tmp_path: Path) -> None:
+    url, token = running.url, running.token
+
+    def waybill(*arguments: str) -> tuple[int, str, str]:
+        return end_of(list(arguments), {}, _nothing, tmp_path)
+
+    asked = ("--compression", "gzip", "--url", url, "--token", token)
+    once = str(tmp_path)
+    first = waybill("export", "users", "--idempotency-key", once, "--output", "a.gz", *asked)
+    again = waybill("export", "users", "--idempotency-key", once, "--output", "b.gz", *asked)
+    assert first[0] == again[0] == 0, first
+    assert first[2].splitlines()[0] == again[2].splitlines()[0]  # the same export
+    with Decompressed(tmp_path / "a.gz", "gzip") as content:
+        assert content.readall().startswith(b"id,")
+    status, out, _ = waybill(
+        "export", "users", "--dry-run", "--compression", "gzip", "--url", url, "--token", token
+    )
+    assert (status, json.loads(out)["type"]) == (0, "users")
+    # The type has no column for it, which the service says.
+    since = waybill("export", "users", "--since", "2026-05-01T00:00:00Z", *asked)
+    assert (since[0], "since" in since[2]) == (64, True)
+
+
+def test_command_line_looks_after_exports_as_it_was_told(
+    client: ExportClient, running: Any, tmp_path: Path
+) -> None:
+    url, token = running.url, running.token
+
+    def waybill(*arguments: str) -> Any:
+        status, out, said = end_of(list(arguments), {}, _nothing, tmp_path)
+        assert status == 0, said
+        return json.loads(out) if "--json" in arguments else out
+
+    job = client.wait(client.request("nobody").id)
+    offered = waybill("types", "--json", "--url", url, "--token", token)
+    assert "nobody" in {each["name"] for each in offered["types"]}
+    since = job.created_at.isoformat()
+    (mine,) = waybill("list", "--type", "nobody", "--since", since, "--json", "--url", url,
+                      "--token", token)  # fmt: skip
+    assert mine["id"] == str(job.id)
+    shown = waybill("status", str(job.id), "--json", "--url", url, "--token", token)
+    assert shown["status"] == "completed"
+    assert waybill("quota", "--json", "--url", url, "--token", token)["items"]
+    waybill("download", str(job.id), "--output", "n.csv", "--via", "stream", "--url", url,
+            "--token", token)  # fmt: skip
+    assert (tmp_path / "n.csv").read_bytes() == b"id,name\r\n"
+    assert "verified" in waybill("verify", "n.csv", "--unguard", "plain.csv")
+    assert (tmp_path / "plain.csv").read_bytes() == b"id,name\r\n"
+    assert "deleted" in waybill("cancel", str(job.id), "--url", url, "--token", token)
+
+
+def test_catalog_is_written_and_checked_as_it_was_told(database: str, tmp_path: Path) -> None:
+    def waybill(*arguments: str) -> str:
+        status, out, said = end_of(list(arguments), {}, _nothing, tmp_path)
+        assert status == 0, said
+        return out
+
+    (tmp_path / "dsn").write_text(database)
+    (tmp_path / "mine.toml").write_text("# an earlier one")
+    waybill("init", "--dsn-file", "dsn", "--schema", "public", "--output", "mine.toml", "--force")
+    assert 'table = "public.users"' in (tmp_path / "mine.toml").read_text()
+    parts = conninfo_to_dict(database)
+    password = parts.pop("password")
+    with mock.patch("waybill.cli.source_dsn.typer.prompt", return_value=password):
+        waybill("init", "--dsn", make_conninfo("", **parts), "--ask-password")
+    assert "0 errors" in waybill("check", "--catalog", "mine.toml", "--dsn-file", "dsn")
+
+
+def test_capacity_counts_the_days_that_were_given(
+    database: str, execute: Any, tmp_path: Path
+) -> None:
+    execute(
+        "WITH job AS (INSERT INTO export_jobs (id, export_type, format, requested_by, status,"
+        " max_attempts, finished_at, expires_at, object_key, manifest, sha256) VALUES"
+        " (gen_random_uuid(), 'users', 'csv', 'ann', 'completed', 3, now(), now(), 'k', '{}', 'x')"
+        " RETURNING id) INSERT INTO export_attempts (export_id, attempt, worker, lease_token,"
+        " started_at, ended_at, outcome) SELECT id, 1, 'w', gen_random_uuid(),"
+        " now() - interval '9 days', now() - interval '8 days', 'completed' FROM job"
+    )
+    environment = {"WAYBILL_DATABASE_URL": database, "WAYBILL_REDIS_URL": "redis://127.0.0.1:1",
+                   "WAYBILL_SOURCE_DSN": database, "WAYBILL_S3_BUCKET": "none"}  # fmt: skip
+    rate = ["--rate", "1/h", "--slo", "99h"]
+    week = end_of(["capacity", "--json", "--days", "7", *rate], environment, _nothing, tmp_path)
+    fortnight = end_of(
+        ["capacity", "--json", "--days", "14", *rate], environment, _nothing, tmp_path
+    )
+    assert (week[0], fortnight[0]) == (78, 0), (week, fortnight)
+    assert json.loads(fortnight[1])["workers"] >= 1

@@ -194,7 +194,12 @@ async def test_command_replays_all_that_match(
 ) -> None:
     late = await fail(LATE)
     other = await fail()
-    done = waybill("replay", "--all", "--cause", "deadline", "--json")
+    code, kind = "deadline_exceeded", late.export_type
+    listed = waybill("list", "--cause", "deadline", "--code", code, "--type", kind, "--limit", "1",
+                     "--json")  # fmt: skip
+    assert [each["id"] for each in json.loads(listed.stdout)["items"]] == [str(late.id)]
+    done = waybill("replay", "--all", "--cause", "deadline", "--code", code, "--type", kind,
+                   "--json")  # fmt: skip
     assert json.loads(done.stdout) == {"replayed": [str(late.id)]}
     assert [job.id for job in await letters.list(within=EVERYTHING)] == [other.id]
     assert execute(REPLAYS) == [("command:operator", None, "by_command", late.id)]

@@ -189,16 +189,19 @@ def test_operator_lists_replays_and_enables(
     status, out, said = command("list", "--status", "dead", "--export", str(job))
     assert (status, out.count(str(job)), out.count("dead")) == (0, 2, 2)
     assert "waybill notifications enable crm" in said
-    for narrowed in (("--channel", "email"), ("--target", "requester"), ("--code", "no_address")):
-        status, out, _ = command("list", "--json", *narrowed, "--limit", "5")
+    for _, out, _ in (
+        command("list", "--json", "--channel", "email", "--limit", "5"),
+        command("list", "--json", "--target", "requester"),
+        command("list", "--json", "--code", "no_address"),
+    ):
         document = json.loads(out)
         assert [each["id"] for each in document["items"]] == [str(mail)]
         assert list(document["disabled_endpoints"]) == ["crm"]
         assert "payload" not in out
 
     assert command("replay")[0] == command("replay", "--all", "--target", "crm")[0] == 64
-    narrowed = ("--channel", "webhook", "--target", "crm", "--code", "unreachable")
-    status, out, _ = command("replay", "--export", str(job), *narrowed, "--json")
+    status, out, _ = command("replay", "--export", str(job), "--channel", "webhook", "--target",
+                             "crm", "--code", "unreachable", "--json")  # fmt: skip
     assert (status, json.loads(out)) == (0, {"replayed": [str(crm)]})
     status, out, said = command("replay", "--all")
     assert (status, out, said) == (0, f"{mail}\n", "1 replayed\n")
