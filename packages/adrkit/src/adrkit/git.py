@@ -55,6 +55,8 @@ _PROGRAM = re.compile(
 )
 
 
+_USAGE = 129  # git's exit code for options that it does not know
+
 # Of commands that compare: no program of the repository's for what is different.
 _PLAIN = ("--no-ext-diff", "--no-textconv")
 
@@ -189,17 +191,35 @@ class Git:
 
         Programs in the user's own settings (`git lfs install`) are theirs and stay.
         """
+        found: dict[str, None] = {}
+        for entry in self._own_settings():
+            key = os.fsdecode(entry.split(b"\n", 1)[0])
+            if _PROGRAM.fullmatch(key):
+                found[key] = None
+        return tuple(part for key in found for part in ("-c", f"{key}="))
+
+    def _own_settings(self) -> Iterator[bytes]:
+        """Those of the repository and of the work tree, what they include as well."""
         try:
             output = self._run(("config", "--list", "--show-scope", "-z"), safe_options())
-        except GitCommandFailed:  # no repository, or settings that do not parse
-            return ()
-        found: list[str] = []
-        fields = output.split(b"\0")
-        for scope, entry in zip(fields[::2], fields[1::2], strict=False):
-            key = os.fsdecode(entry.split(b"\n", 1)[0])
-            if scope in (b"local", b"worktree") and _PROGRAM.fullmatch(key):
-                found += ("-c", f"{key}=")
-        return tuple(found)
+        except GitCommandFailed as error:
+            if error.exit_code != _USAGE:
+                return  # no repository, or settings that do not parse
+        else:
+            fields = output.split(b"\0")
+            for scope, entry in zip(fields[::2], fields[1::2], strict=False):
+                if scope in (b"local", b"worktree"):
+                    yield entry
+            return
+        # Before git 2.26 no setting tells where it is from: each place is asked by itself.
+        for place in ("--local", "--worktree"):
+            try:
+                output = self._run(("config", place, "--includes", "--list", "-z"), safe_options())
+            except GitCommandFailed as error:
+                if place == "--local" and error.exit_code == _USAGE:
+                    raise  # nobody could say which programs git would run
+                continue  # no repository, or a git that knows no settings of work trees
+            yield from output.split(b"\0")
 
     # -- where we are ------------------------------------------------------------------------
 

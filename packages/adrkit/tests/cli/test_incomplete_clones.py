@@ -142,3 +142,22 @@ def test_commands_that_need_no_history_need_no_whole_clone(
     for command in ("list", "show 1", "check", "why src/app.py", "graph", "search Of", "coverage"):
         code, _, err = adr(clone, *command.split())
         assert (code, "error" in err) == (0, False), (command, err)
+
+
+@pytest.mark.parametrize("filter", ["tree:0", "blob:none"])
+def test_import_in_a_partial_clone_dates_what_it_can_and_says_what_it_cannot(
+    origin: GitProject, tmp_path: Path, filter: str
+) -> None:
+    """Whole records are written; where the history tells no day, none is made up."""
+    old = "# 7. Use Old\n\n## Status\n\nAccepted\n\n## Context\n\nC.\n\n## Decision\n\nUse it.\n"
+    origin.write("old/0007-use-old.md", old)
+    origin.commit()
+    day = origin("log", "-1", "--format=%as").strip()
+    clone = cloned(origin, tmp_path / "clone", f"--filter={filter}")
+    code, _, err = adr(clone, "import", "old", "-o", "docs/imported")
+    (path,) = (clone.root / "docs/imported").iterdir()
+    text = path.read_text()
+    assert (code, "Use it." in text, "Accepted" in text) == (0, True, True)
+    known = filter == "blob:none"  # its trees are there
+    assert (f"**Date:** {day}" in text, "the history tells no dates" in err) == (known, not known)
+    assert "2026" not in text.replace(day, "")

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from adrkit.cli.commands import app
 from adrkit.editor.project import EditorProject
 from adrkit.errors import AdrkitError
+from adrkit.git import Git
 from adrkit.testing import GitProject, house
 
 RECORD = "docs/adr/0001-use-queues.md"
@@ -288,6 +289,46 @@ def test_no_program_of_the_repositorys_settings_is_run(tmp_path: Path, command: 
     adr(project.root, *command)
     read_like_an_editor(project.root)
     assert not ran.exists(), ran.read_text()
+
+
+@pytest.mark.parametrize("refused", ["--show-scope", "--show-scope --worktree"])
+def test_old_git_runs_no_program_of_the_repositorys_settings_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Before 2.26 git does not tell where a setting is from; an included file counts, too."""
+    project = GitProject(tmp_path / "project")
+    project.record(1, "use-queues")
+    project.write("src/app.py", "# ADR-0001\n")
+    project.write(".gitattributes", "* filter=evil filter=worse\n")
+    project.commit()
+    project.write("settings", f'[filter "evil"]\nclean = "touch {tmp_path}/ran; cat"\n')
+    project("config", "include.path", "../settings")
+    project.write("src/app.py", "# ADR-0001, changed\n")
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "git").write_text(
+        f'#!/bin/sh\nfor o in "$@"; do case " {refused} " in *" $o "*) echo "$o?" >&2; exit 129;;'
+        f'esac; done\nexec {shutil.which("git")} "$@"\n'
+    )
+    (old / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old}:{os.environ['PATH']}")
+    assert Git.discover(project.root).overrides == ("-c", "filter.evil.clean=")
+    assert Git.discover(project.root).dirty() != ()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_git_that_cannot_list_the_repositorys_settings_is_refused(
+    project: GitProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.record(1, "use-queues")
+    project.commit()
+    (tmp_path / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *" config "*) exit 129;; esac\nexec {shutil.which("git")} "$@"\n'
+    )
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(AdrkitError):
+        Git.discover(project.root)
 
 
 def test_filters_would_run_without_our_options(tmp_path: Path) -> None:
