@@ -107,16 +107,20 @@ def _line_of(lines: Sequence[Line], name: str) -> int:
 
 _COMPOSE = re.compile(r"(?:docker-)?compose[^/]*\.ya?ml", re.I)
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Service", "Knative"}
+#: `Dockerfile`, `Dockerfile.web`, `web.Dockerfile`; a program that reads them is none.
+_IMAGE = re.compile(r"(?:[\w.-]+\.)?(?:docker|container)file(?:[.-][\w-]+)*", re.I)
+_NO_IMAGE = {".dockerignore", ".containerignore"}
 _RESOURCE = re.compile(r'^\s*resource\s+"(\w+)"\s+"([\w-]+)"')
 
 
 def _services(file: FileDiff, sides: Sides) -> Iterator[Signal]:
     path = PurePosixPath(file.path)
-    if path.name.lower().startswith("dockerfile") or path.suffix == ".dockerfile":
+    suffix = path.suffix.lower()
+    if _IMAGE.fullmatch(path.name) and suffix not in _CODE | _PROSE | _NO_IMAGE:
         if file.status == "A":
             yield Signal("service", path.as_posix(), file.path, 1)
         return
-    if path.suffix in (".yml", ".yaml") or path.name == "Procfile":
+    if suffix in (".yml", ".yaml") or path.name == "Procfile":
         reader = _runs_of_compose if _COMPOSE.fullmatch(path.name) else _runs_of_cluster
         if path.name == "Procfile":
             reader = _runs_of_procfile
@@ -124,7 +128,7 @@ def _services(file: FileDiff, sides: Sides) -> Iterator[Signal]:
         before = reader(sides.before(file.old_path) or b"")
         for name in sorted(after - before):
             yield Signal("service", name, file.path, _line_of(file.added, name.split(" ")[-1]))
-    elif path.suffix == ".tf":
+    elif suffix == ".tf":
         gone = {m.groups() for line in file.removed if (m := _RESOURCE.match(line.text))}
         for line in file.added:
             if (match := _RESOURCE.match(line.text)) and match.groups() not in gone:
@@ -194,7 +198,8 @@ def _schema(file: FileDiff) -> Iterator[Signal]:
         if file.status == "A" and path.name != "__init__.py":
             yield Signal("schema", path.name, file.path, 1)
         return
-    pattern = _DDL if path.suffix == ".sql" else _CONTRACTS.get(path.suffix)
+    suffix = path.suffix.lower()
+    pattern = _DDL if suffix == ".sql" else _CONTRACTS.get(suffix)
     if pattern is None:
         return
     for line in _really(file.added, file.removed):
@@ -221,7 +226,7 @@ _AUTH = (
     ("access rule", re.compile(
         r"@(?:login_required|permission_required|requires?_(?:auth|role|scope|permission)s?"
         r"|PreAuthorize|RolesAllowed|PermitAll|Secured)\b|permission_classes|\bAllowAny\b"
-        r"|\bIsAuthenticated\b|\bhas_?[Rr]ole\(|\bpermitAll\(|Security\(|HTTPBearer|OAuth2\w+")),
+        r"|\bIsAuthenticated\b|\bhas_?[Rr]ole\(|\bpermitAll\(|\bSecurity\(|\bHTTPBearer\b|\bOAuth2[A-Z]\w+")),
     ("cross-origin rule", re.compile(r"allow_origins|CORS_ALLOW\w*|Access-Control-Allow-Origin")),
     ("life of a session", re.compile(
         r"\b(?:ACCESS|REFRESH|SESSION|TOKEN|COOKIE)_(?:TOKEN_)?(?:EXPIRES?|EXPIRY|LIFETIME|TTL|"
@@ -237,7 +242,7 @@ _COMMENT = re.compile(r"^\s*(?:#|//|/?\*|--|<!--|\"\"\"|''')")
 
 def _auth(file: FileDiff) -> Iterator[Signal]:
     path = PurePosixPath(file.path)
-    if path.suffix not in _CODE or path.suffix in _PROSE:
+    if path.suffix.lower() not in _CODE or path.suffix.lower() in _PROSE:
         return
     found: set[str] = set()
     changed = [*_really(file.added, file.removed), *_really(file.removed, file.added)]
