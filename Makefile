@@ -62,6 +62,9 @@ records: $(VENV)/.dev ## Hold docs/adr against its rules, its history and the co
 	$(BIN)/adr check
 	$(BIN)/adr index --check
 
+docs: $(VENV)/.dev ## Build the documentation as a site into build/docs/site; a dead link ends it
+	$(BIN)/python site/build.py
+
 types: $(VENV)/.dev ## Check types (mypy --strict)
 	$(BIN)/mypy packages/*/src
 
