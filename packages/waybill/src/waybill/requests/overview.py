@@ -178,7 +178,8 @@ class OperationsView:
                 func.count().filter(~failed).label("completed"),
                 func.count().filter(failed).label("failed"),
                 func.coalesce(func.sum(jobs.c.rows_done).filter(~failed), 0).label("rows"),
-                func.avg(func.extract("epoch", jobs.c.finished_at - jobs.c.started_at)).label(
+                # The mean of intervals: seconds of each row would be NUMERIC, ten times as slow.
+                func.extract("epoch", func.avg(jobs.c.finished_at - jobs.c.started_at)).label(
                     "seconds"
                 ),
             )
