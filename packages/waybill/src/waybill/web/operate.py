@@ -17,6 +17,7 @@ from waybill.api.responses import AppServices
 from waybill.audit.audit import AuditAction, AuditFilter, AuditOutcome
 from waybill.clock import instant_text
 from waybill.jobs.dead_letters import DeadLetterFilter
+from waybill.notify.delivery import NotificationFilter
 from waybill.requests.access import Deed
 from waybill.requests.overview import Bucket
 from waybill.web.forms import SentForm
@@ -96,6 +97,23 @@ async def replay_many_from_page(
         return see_other(request, f"/exports/{job.id}")
     await services.administration.replay_many(
         principal, DeadLetterFilter(code=form.get("code") or None), limit=_MAX_REPLAYED
+    )
+    return see_other(request, "/operate")
+
+
+@router.post("/operate/notifications/replay", dependencies=[Depends(limited("request"))])
+async def replay_notifications_from_page(
+    request: Request, principal: CurrentPrincipal, services: AppServices, form: SentForm
+) -> Response:
+    """Send again what was given up: one export's to one target, or all, a thousand at most."""
+    one = form.get("export")
+    await services.administration.replay_notifications(
+        principal,
+        NotificationFilter(
+            export_id=_uuid(one) if one else None,
+            channel=form.get("channel") or None,
+            target=form.get("target") or None,
+        ),
     )
     return see_other(request, "/operate")
 

@@ -19,7 +19,7 @@ TEXTS_DE: Final = {
         "Öffnen Sie diese Seiten aus der Anwendung, mit der Sie arbeiten: Sie meldet Sie hier an."
     ),
     "signin.button": "Über Ihre Anwendung anmelden",
-    "signin.local": "Auf dem eigenen Rechner gibt `waybill local` für jede Rolle einen Link aus.",
+    "signin.local": "Auf dem eigenen Rechner gibt „waybill local“ für jede Rolle einen Link aus.",
     "signin.over": (
         "Ihre Sitzung ist abgelaufen. Melden Sie sich erneut an, um hier weiterzumachen."
     ),
@@ -291,6 +291,8 @@ TEXTS_DE: Final = {
     "operate.no_dead": "Keine. Jeder Export endete gut oder wurde abgebrochen.",
     "operate.notifications": "Aufgegebene Benachrichtigungen",
     "operate.notifications.says": "{n} insgesamt; hier die neuesten.",
+    "operate.send_again": "Erneut senden",
+    "operate.send_all": "Alle erneut senden",
     "operate.no_notifications": "Keine.",
     "operate.tenants": "Nach Mandant",
     "operate.tenant": "Mandant",

@@ -17,7 +17,7 @@ TEXTS_EN: Final = {
     "signin.title": "Sign in",
     "signin.host": "Open these pages from the application you use: it signs you in here.",
     "signin.button": "Sign in with your application",
-    "signin.local": "On your own machine, `waybill local` prints a link for each role.",
+    "signin.local": "On your own machine, “waybill local” prints a link for each role.",
     "signin.over": "Your session is over. Sign in again to go on where you were.",
     "signin.recent": (
         "This export needs a sign-in of a short time ago. Sign in again and repeat it."
@@ -263,6 +263,8 @@ TEXTS_EN: Final = {
     "operate.no_dead": "None. Every export ended well, or was cancelled.",
     "operate.notifications": "Notifications that were given up",
     "operate.notifications.says": "{n} in all; the newest are shown.",
+    "operate.send_again": "Send again",
+    "operate.send_all": "Send all of them again",
     "operate.no_notifications": "None.",
     "operate.tenants": "By tenant",
     "operate.tenant": "Tenant",

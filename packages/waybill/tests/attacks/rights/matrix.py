@@ -195,6 +195,9 @@ PAGES: Final[dict[str, dict[str, str]]] = {
     | {"no type": "404", "no pii": "403", "admin, no pii": "403"},
     "GET /operate": _page("403", admins="200 with", other_admin="200 without"),
     "POST /operate/replay": _page("403", admins=_TO_EXPORT, other_admin="404"),
+    "POST /operate/notifications/replay": _page(
+        "403", admins="303 to /operate", other_admin="303 to /operate"
+    ),
     "GET /operate/audit": _page("403", admins="200 with", other_admin="200 without"),
 }
 

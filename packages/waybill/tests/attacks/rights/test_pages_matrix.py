@@ -108,7 +108,7 @@ def _said(answer: httpx.Response, operation: str, job: ExportJob) -> str:
         target = urlsplit(answer.headers["location"])
         assert (target.scheme, target.netloc) == ("", "")
         shown = target.path.replace(str(job.id), "{export_id}")
-        known = shown in {"/signin", "/exports", "/exports/{export_id}"}
+        known = shown in {"/signin", "/exports", "/exports/{export_id}", "/operate"}
         return f"{answer.status_code} to {shown if known else '/exports/NEW'}"
     word = {"GET /new": "3 columns", "GET /new/{export_type}": 'value="email"'}
     is_shown = word.get(operation, str(job.id)) in answer.text

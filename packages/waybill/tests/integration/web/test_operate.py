@@ -92,6 +92,44 @@ async def test_dead_letters_are_replayed_one_by_one_and_by_cause(
     assert forged.status_code == 403
 
 
+GIVEN_UP = """
+INSERT INTO notifications (id, event_id, event, export_id, channel, target, payload, status,
+  attempts, settled_at, last_error_code)
+VALUES (gen_random_uuid(), gen_random_uuid()::text, 'export.failed', %s, 'webhook', %s, '{}',
+  'dead', 8, now(), 'endpoint_rejected')
+"""
+
+
+async def test_notifications_that_were_given_up_are_sent_again_one_by_one_and_all(
+    sign_in: SignIn, add_job: AddJob, execute: Execute
+) -> None:
+    ours, theirs = await add_job(tenant="acme"), await add_job(tenant="globex")
+    for job in (ours, theirs):
+        for target in ("crm", "audit"):
+            execute(GIVEN_UP, job.id, target)
+    dead = "SELECT export_id, target FROM notifications WHERE status = 'dead' ORDER BY target"
+    boss = await sign_in("boss", scopes=[*USER, "exports:admin"], tenant="acme")
+    page = (await boss.get("/operate")).text
+    assert page.count('name="target"') == 2
+    Parsed(page).require_harmless()
+    path = "/operate/notifications/replay"
+    # Another tenant's is not theirs, whoever names it.
+    for form in (
+        {"export": str(theirs.id), "channel": "webhook", "target": "crm"},
+        {"export": "nonsense"},
+    ):
+        assert (await boss.post(path, form)).status_code == 303
+    assert len(execute(dead)) == 4
+    await boss.post(path, {"export": str(ours.id), "channel": "webhook", "target": "crm"})
+    assert (ours.id, "crm") not in execute(dead)
+    assert len(execute(dead)) == 3
+    await boss.post(path)
+    assert execute(dead) == [(theirs.id, "audit"), (theirs.id, "crm")]
+    ann = await sign_in("ann", scopes=USER, tenant="globex")
+    assert (await ann.post(path)).status_code == 403
+    assert execute("SELECT count(*) FROM audit_events WHERE action = 'resent'") == [(2,)]
+
+
 async def test_ten_thousand_dead_letters_cost_as_many_statements_as_none(
     sign_in: SignIn, execute: Execute, count_statements: Callable[[], int]
 ) -> None:
