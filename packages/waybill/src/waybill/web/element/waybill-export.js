@@ -257,6 +257,7 @@ export class WaybillExport extends HTMLElement {
   #restart = 0;
   #texts = TEXTS.en;
   #language = "en";
+  #locale = "en";
 
   // -- the element's life ----------------------------------------------------------------------
 
@@ -300,6 +301,9 @@ export class WaybillExport extends HTMLElement {
     const said = this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language;
     this.#language = said.toLowerCase().split("-")[0] === "de" ? "de" : "en";
     this.#texts = TEXTS[this.#language];
+    // In that language as the reader's country writes it: 27 Nov 2026 for en-GB.
+    this.#locale = navigator.languages?.find((each) => each.split("-")[0] === this.#language)
+      ?? this.#language;
     this.#job = null;
     this.#spoken = null;
     this.#draw();
@@ -717,10 +721,10 @@ export class WaybillExport extends HTMLElement {
     return this.#texts[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   }
 
-  #number(value) { return new Intl.NumberFormat(this.#language).format(value); }
+  #number(value) { return new Intl.NumberFormat(this.#locale).format(value); }
 
   #date(at) {
-    return new Intl.DateTimeFormat(this.#language, { dateStyle: "medium", timeStyle: "short" }).format(at);
+    return new Intl.DateTimeFormat(this.#locale, { dateStyle: "medium", timeStyle: "short" }).format(at);
   }
 
   #size(bytes) {
@@ -729,7 +733,7 @@ export class WaybillExport extends HTMLElement {
     let amount = bytes, unit = 0;
     while (amount >= 999.5 && unit < units.length - 1) { amount /= 1000; unit += 1; }
     const digits = unit && amount < 99.5 ? 1 : 0;
-    return `${new Intl.NumberFormat(this.#language, { maximumFractionDigits: digits }).format(amount)}\u00a0${units[unit]}`;
+    return `${new Intl.NumberFormat(this.#locale, { maximumFractionDigits: digits }).format(amount)}\u00a0${units[unit]}`;
   }
 
   #duration(seconds) {

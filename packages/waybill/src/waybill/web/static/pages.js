@@ -5,7 +5,9 @@ const clockNow = () => Date.now();
 
 // -- times in the reader's own zone ------------------------------------------------------------
 
-const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+// In the page's language as the reader's country writes it: 27 Nov 2026 for en-GB.
+const locale = navigator.languages?.find((each) => each.split("-")[0] === language) ?? language;
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
 function localizeTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
