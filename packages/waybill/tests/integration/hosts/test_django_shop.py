@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+from django.core.management import call_command
 from psycopg.conninfo import conninfo_to_dict
 
 from waybill.local.stack import LocalStack
@@ -44,3 +46,10 @@ def test_shop_opens_and_ann_exports_her_orders(local_stack: LocalStack) -> None:
         )
     assert "Ann exported 300 orders." in tried.stdout, tried.stdout + tried.stderr
     assert tried.returncode == 0
+
+
+@pytest.mark.usefixtures("shop")
+def test_makemigrations_of_the_shop_proposes_nothing() -> None:
+    # Ends by SystemExit when there is a change to make.
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+    call_command("migrate", check_unapplied=True, verbosity=0)
