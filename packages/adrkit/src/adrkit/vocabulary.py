@@ -12,7 +12,7 @@ import datetime
 import re
 from collections.abc import Iterator
 
-from adrkit.document import Span
+from adrkit.document import Span, plain
 from adrkit.model import (
     DeclaredRelation,
     RelationKind,
@@ -108,7 +108,9 @@ _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 _STRUCK = re.compile(r"~~(?=\S).*?~~", re.DOTALL)
 _SHORTCODE = re.compile(r":[a-z0-9_+-]{2,}:")
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()]*\)")
-_DAY = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:T[\d:.]+Z?)?"
+# Word processors write other dashes, and those that never break a line.
+_DASHES = "‐‑‒–—−"
+_DAY = rf"\d{{4}}[-/.{_DASHES}]\d{{1,2}}[-/.{_DASHES}]\d{{1,2}}(?:T[\d:.]+Z?)?"
 # What may stand before the word: marks, a checked box, the day, the label itself.
 _LEAD = re.compile(rf"(?:\[[xX]\]|{_DAY}[\s:,–—-]*|status\s*:|[^\w\[]|_|\[(?![xX ]\]))*", re.I)
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -183,6 +185,8 @@ def read_status(raw: str, span: Span, line: int, reading: Reading = DEFAULT_READ
     successors = [r for r in relations if r.kind is RelationKind.SUPERSEDED_BY]
     if successors and kind in _MOVES_ON:
         kind = Status.SUPERSEDED  # "Accepted, superseded by ADR-0009": it was accepted
+    elif successors and kind is None and not others and relations[0].start <= low:
+        kind = Status.SUPERSEDED  # "Supersedes ADR-0001; superseded by ADR-0009"
     note = text[high:].strip(" \t*_.,;:—–-\"'") if word else ""
     day = re.match(rf"[^\w\[]*({_DAY})", text) or re.match(
         rf"[*_\s]*(?:[(\[,:–—-]\s*)?(?:(?:on|at|as of|since|in)\s+)?({_DAY})", text[high:]
@@ -275,6 +279,21 @@ _DENIED = re.compile(
 )
 
 
+# --- headings ---------------------------------------------------------------------------------
+
+_BEFORE = re.compile(r"[\W_]*(?:\d{1,2}(?:\.\d{1,2})*[.)]?\s[\W_]*)?")
+_BEHIND = re.compile(r"[^\w)]+$")
+
+
+def heading_words(text: str) -> str:
+    """The words of a heading without comments, a number and symbols around them: "Status" of
+    "2. 🟢 Status:"."""
+    words = plain(re.sub(r"<!--.*?-->", "", text))
+    lead = _BEFORE.match(words)
+    words = words[lead.end() :] if lead else words
+    return _BEHIND.sub("", words)
+
+
 # --- dates ------------------------------------------------------------------------------------
 
 _MONTHS = {
@@ -301,6 +320,7 @@ _WEEKDAY = re.compile(
 
 def read_date(text: str) -> datetime.date | None:
     """The day that ``text`` begins with. None for "03/04/2026": nobody knows which day that is."""
+    text = text.translate(dict.fromkeys(map(ord, _DASHES), "-"))
     lead = _WEEKDAY.match(text)
     text = text[lead.end() :] if lead else text
     for pattern in _DATES:

@@ -266,7 +266,138 @@ OWN = Group("Words of your own", "`statuses`, `headings` and `fields` of the set
            settings='statuses = { "Accepté" = "Accepted" }\nheadings = { Statut = "status", "Décision" = "decision" }'),
 ])  # fmt: skip
 
-GROUPS = (HOUSE, MADR, FRONT, NYGARD, LOG4BRAINS, TABLES, NAMES, VALUES, OWN)
+ODD = Group(
+    "From other programs and hands",
+    "Written by people who knew none of the forms above, or copied out of a wiki.",
+    [
+        Sample(
+            "day in brackets", "# T\n\nStatus: Accepted (2021-03-04)\n", "Accepted", "2021-03-04"
+        ),
+        Sample(
+            "byte order mark, CRLF",
+            "\ufeff# T\r\n\r\n## Status\r\n\r\nAccepted\r\n\r\n## Date\r\n\r\n2021-03-04\r\n",
+            "Accepted",
+            "2021-03-04",
+            "T",
+        ),
+        Sample(
+            "underlined headings",
+            "T\n=\n\nStatus\n------\n\nSuperseded by [ADR 5](0005-e.md)\n",
+            "Superseded",
+            title="T",
+            relations=by(5),
+        ),
+        Sample(
+            "comment that lies",
+            "<!-- status: rejected -->\n# T\n\n| Status | Accepted |\n|---|---|\n| Date | 4 March 2021 |\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "key in bold, definition",
+            "# ADR-012 – T\n\n**Status**\n\n: Proposed\n",
+            "Proposed",
+            title="T",
+        ),
+        Sample(
+            "key in bold, next line",
+            "# T\n\n**Status**\nAccepted\n\n**Date**\n2021-03-04\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "key in bold, next paragraph",
+            "# T\n\n**Status:**\n\nAccepted\n\n**Context**\n\nWe go on.\n",
+            "Accepted",
+        ),
+        Sample("key in bold, prose below", "# T\n\n**Status**\n\nNobody asked about it.\n", None),
+        Sample(
+            "numbered headings",
+            "# T\n\n## 1. Status\n\nAccepted\n\n## 2. Date\n\n2021-03-04\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "symbols in headings",
+            "# T\n\n## Status 🟢\n\nACCEPTED.\n\n## 📅 Date\n\n2021-03-04\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "dashes that do not break",
+            "# T\n\n- Status: ✅ accepted\n- Date: 2021‑03‑04\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "both sides in one status",
+            "# T\n\n## Status\n\nSupersedes ADR-1 and ADR-2; superseded by ADR-3.\n",
+            "Superseded",
+            relations=(*of(1, 2), *by(3)),
+        ),
+        Sample(
+            "list of statuses",
+            "---\nstatus:\n  - deprecated\ndate: 2021/03/04\n...\n\n# T\n",
+            "Deprecated",
+            "2021-03-04",
+        ),
+        Sample(
+            "status with a list of successors",
+            '---\nStatus: "Superseded by 0010, 0011"\n---\n# T\n',
+            "Superseded",
+            relations=by(10, 11),
+        ),
+        Sample(
+            "choices in a comment",
+            "# T\n\n## Status\n\n<!-- Proposed | Accepted | Rejected -->\n\nAccepted\n",
+            "Accepted",
+        ),
+        Sample(
+            "emphasis, hard break",
+            "# T\n\n*Status:* _deprecated_ \\\n*Date:* 04.03.2021\n",
+            "Deprecated",
+            "2021-03-04",
+        ),
+        Sample(
+            "blank before the colon",
+            "# T\n\nStatus : Accepted\nDate : 2021-3-4\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "table without a heading",
+            "# T\n\n|     |     |\n| --- | --- |\n| **Status** | Superseded by [0023](0023-w.md), [0024](0024-x.md) |\n",
+            "Superseded",
+            relations=by(23, 24),
+        ),
+        Sample(
+            "day in words",
+            "# T\n\nDate: March 4th, 2021\n\n## Status\n\nAccepted on 2021-03-04 by the board\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample(
+            "AsciiDoc",
+            "= T\n\nStatus:: Accepted\nDate:: 2021-03-04\n\n== Context\n\nx\n",
+            "Accepted",
+            "2021-03-04",
+        ),
+        Sample("HTML", "# T\n\n<dl><dt>Status</dt><dd>Accepted</dd></dl>\n", None),
+        Sample(
+            "nested front matter",
+            "---\nadr:\n  status: accepted\n  date: 2021-03-04\n---\n# T\n",
+            None,
+        ),
+        Sample(
+            "another language",
+            "# T\n\n## État\n\nAccepté\n",
+            "Accepted",
+            settings='headings = { "État" = "status" }\nstatuses = { "Accepté" = "Accepted" }',
+        ),
+    ],
+)
+
+GROUPS = (HOUSE, MADR, FRONT, NYGARD, LOG4BRAINS, TABLES, NAMES, VALUES, ODD, OWN)
 
 _HEAD = """# What adrkit reads, format by format
 

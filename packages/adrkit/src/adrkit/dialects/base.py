@@ -23,7 +23,7 @@ from adrkit.model import (
     Title,
 )
 from adrkit.reading import DEFAULT_READING, Reading
-from adrkit.vocabulary import read_title, read_verdict
+from adrkit.vocabulary import heading_words, read_title, read_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,9 @@ SECTION_NAMES: Mapping[str, SectionName] = {
 
 
 def named_section(heading: Heading, reading: Reading) -> SectionName | None:
-    """By heading text alone: case, emphasis and MADR 2's ``<!-- optional -->`` do not matter."""
-    text = plain(re.sub(r"<!--.*?-->", "", heading.text)).rstrip(":").casefold()
+    """By heading text alone: case, emphasis, numbers, symbols and MADR 2's ``<!-- optional -->`` do
+    not matter."""
+    text = heading_words(heading.text).casefold()
     return reading.section_names.get(text) or SECTION_NAMES.get(text)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from adrkit.document import Document, Heading, Section, Span, Table, plain
 from adrkit.model import Field, FieldPlace
 from adrkit.reading import Reading
-from adrkit.vocabulary import read_title
+from adrkit.vocabulary import heading_words, read_date, read_status, read_title
 
 #: Keys that mean the same, the one they are asked for by first.
 KEYS = {
@@ -177,6 +177,10 @@ _FIELD = re.compile(
     r"|(?P<bare>[^\W\d_][\w /-]{0,30}?)[ \t]*(?P<sign>::?|=)(?=[ \t]|$))"
     r"[ \t]*(?P<value>.*)"
 )
+# A key in bold on a line of its own, as a heading would be: its value is what comes next.
+_LABEL = re.compile(r"[ \t]*(?P<mark>\*\*|__)(?P<key>[^*_:\r\n]{2,30})(?P=mark)[ \t]*$")
+_LONGEST_BELOW = 80
+_DEFINED = re.compile(r"[ \t]*(?::[ \t]+)?")
 # Further keys on the line: "**Status:** Accepted | **Date:** 2026-01-31".
 _NEXT = re.compile(
     r"(?:[ \t]*[|·•;,][ \t]*|[ \t]+)(?P<mark>\*{1,3}|_{1,3}|)(?P<key>[^\W\d_][\w -]{1,24}?)"
@@ -188,27 +192,33 @@ def _lines(document: Document, area: Span, found: Metadata) -> Iterator[Field]:
     """Metadata lines of the paragraphs and lists of ``area``.
 
     A value runs over the following lines of its paragraph, as Markdown renders it, up to the next
-    field: where the key is bold, or the line one of a list.
+    field: where the key is bold, or the line one of a list. A status or day may also stand in the
+    paragraph below its key.
     """
     source = document.source
     end = source.line_of(area.start) + _MOST_LINES
+    empty: Field | None = None  # at the end of the paragraph before
     for paragraph in document.paragraphs:
-        if paragraph.line > end:
-            return
+        if paragraph.line > end or paragraph.span.start >= area.end:
+            break
         if paragraph.span not in area:
-            if paragraph.span.start >= area.end:
-                break
             continue
+        first = paragraph.line
+        if empty is not None:
+            below = _value_below(document, empty, first, found)
+            first += below is not None
+            yield from _stated(below or empty)
+            empty = None
         last: Field | None = None
         continued = False
         after_last = source.line_of(max(paragraph.span.end - 1, 0)) + 1
-        for line in range(paragraph.line, min(after_last, end + 1)):
+        for line in range(first, min(after_last, end + 1)):
             start = source.line_span(line).start
             text = source.line_text(line)
-            fields = list(_on_line(text, start, line, found))
+            fields = list(_on_line(text, start, line, found)) or _label(text, start, line, found)
             if fields:
                 if last is not None:
-                    yield last
+                    yield from _stated(last)
                 yield from fields[:-1]
                 last = fields[-1]
                 continued = not _bare(text) or not last.value
@@ -221,8 +231,41 @@ def _lines(document: Document, area: Span, found: Metadata) -> Iterator[Field]:
                 last = Field(
                     last.key, " ".join(document.slice(span).split()), span, own, last.key_span
                 )
-        if last is not None:
+        if last is not None and not last.value:
+            empty = last
+        elif last is not None:
             yield last
+    if empty is not None:
+        yield from _stated(empty)
+
+
+def _label(text: str, start: int, line: int, found: Metadata) -> list[Field]:
+    """A key that says nothing by itself: FieldPlace.SECTION, as of a heading."""
+    match = _LABEL.match(text)
+    if match is None or found.name(match["key"]) not in ("status", "date"):
+        return []
+    at = Span(start + match.end(), start + match.end())
+    key = Span(start + match.start("key"), start + match.end("key"))
+    return [Field(match["key"], "", at, line, key, FieldPlace.SECTION)]
+
+
+def _stated(field: Field) -> Iterator[Field]:
+    if field.value or field.place is not FieldPlace.SECTION:
+        yield field
+
+
+def _value_below(document: Document, key: Field, line: int, found: Metadata) -> Field | None:
+    """The first line of the next paragraph, if it is such a value and no prose."""
+    name = found.name(key.key)
+    start, text = document.source.line_span(line).start, document.source.line_text(line)
+    low = defined.end() if (defined := _DEFINED.match(text)) else 0
+    value, span = text[low:].strip(), Span(start + low, start + len(text.rstrip()))
+    if line > key.line + 2 or len(value) > _LONGEST_BELOW:
+        return None
+    is_status = name == "status" and read_status(value, span, line, found.reading).kind is not None
+    if is_status or (name == "date" and read_date(value) is not None):
+        return Field(key.key, value, span, line, key.key_span)
+    return None
 
 
 def _bare(text: str) -> bool:
@@ -279,7 +322,7 @@ def _sections(document: Document, found: Metadata) -> Iterator[Field]:
         inline = _INLINE_HEADING.fullmatch(heading.text)
         if len(heading.text) > _LONGEST_KEY and inline is None:
             continue
-        name = found.name(heading.plain.rstrip(":"))
+        name = found.name(heading_words(heading.text))
         if name in _SECTION_KEYS and name != "status":  # the Status section is read as a whole
             read += 1
             yield from _paragraph_of(document, section, heading)
@@ -308,7 +351,7 @@ def _paragraph_of(document: Document, section: Section, heading: Heading) -> Ite
             span = Span(span.start + marker.end(), span.end)
             text = document.slice(span)
         yield Field(
-            heading.plain.rstrip(":"), ", ".join(values) or " ".join(text.split()), span,
+            heading_words(heading.text), ", ".join(values) or " ".join(text.split()), span,
             paragraph.line, heading.text_span, FieldPlace.SECTION, values,
         )  # fmt: skip
         return

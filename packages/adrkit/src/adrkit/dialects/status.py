@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from adrkit.dialects.metadata import Metadata
-from adrkit.document import Document, Section, Span, plain
+from adrkit.document import Document, Section, Span
 from adrkit.model import Field, FieldPlace, Relation, SectionName, Status, StatusField
 from adrkit.reading import Reading
-from adrkit.vocabulary import read_date, read_status
+from adrkit.vocabulary import heading_words, read_date, read_status
 
 _LONGEST_HEADING = 80  # of a Status section, a comment beside the word included
 _MOST_ENTRIES = 200  # of a Status section: no history is longer
@@ -47,7 +47,7 @@ def _status_section(document: Document, reading: Reading) -> Section | None:
         heading = section.heading
         if heading.level < 2 or len(heading.text) > _LONGEST_HEADING:
             continue
-        text = plain(re.sub(r"<!--.*?-->", "", heading.text)).rstrip(":").casefold()
+        text = heading_words(heading.text).casefold()
         if text == "status" or reading.section_names.get(text) is SectionName.STATUS:
             return section
     return None
