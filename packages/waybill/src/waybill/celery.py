@@ -22,6 +22,7 @@ from waybill.bootstrap.worker import WorkerParts
 from waybill.catalog import Catalog, load
 from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError
+from waybill.formats import missing
 from waybill.jobs.host_queue import RUN_EXPORT_HERE, adopt, queue_of
 from waybill.log import get_logger
 from waybill.notify.delivery import Delivery, NotificationChannel, Subscription
@@ -165,6 +166,8 @@ def _refusals(app: Celery, longest_seconds: float, pool: str | None) -> Iterator
 
 def _advice(app: Celery) -> Iterator[str]:
     conf = app.conf
+    if (lacking := missing()) is not None:
+        yield f"{lacking}; a request for it that the API takes fails in this worker."
     if conf.worker_prefetch_multiplier != 1:
         yield (
             f"worker_prefetch_multiplier is {conf.worker_prefetch_multiplier}: messages wait "

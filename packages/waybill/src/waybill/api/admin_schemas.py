@@ -18,7 +18,7 @@ from waybill.jobs.dead_letters import DeadLetter, DeadLetterFilter
 from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import DeliveryState, DeliveryStatus, NotificationFilter
 from waybill.notify.events import EventType
-from waybill.upkeep.monitor import MonitorFigures
+from waybill.upkeep.monitor import GAUGES, MonitorFigures
 
 _Word = Field(default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
 
@@ -54,14 +54,14 @@ class QueueDocument(BaseModel):
         description="Waiting in the broker; null when it is silent, and for administrators of one "
         "tenant."
     )
-    queued: int = Field(description="Exports that wait for a worker or for their next attempt.")
-    due: int = Field(description="Exports that wait for a worker.")
-    running: int
-    dead_letters: int
-    without_heartbeat: int = Field(description="Running exports whose lease is over.")
-    oldest_due_seconds: float = Field(description="For how long the first has been waiting.")
-    longest_silence_seconds: float
-    leftovers: int = Field(description="Files out of reach that are not yet deleted.")
+    queued: int = Field(description=GAUGES["queued"].help)
+    due: int = Field(description=GAUGES["due"].help)
+    running: int = Field(description=GAUGES["running"].help)
+    dead_letters: int = Field(description=GAUGES["dead_letters"].help)
+    without_heartbeat: int = Field(description=GAUGES["without_heartbeat"].help)
+    oldest_due_seconds: float = Field(description=GAUGES["oldest_due_seconds"].help)
+    longest_silence_seconds: float = Field(description=GAUGES["longest_silence_seconds"].help)
+    leftovers: int = Field(description=GAUGES["leftovers"].help)
     alerts: list[str] = Field(description="Names of the bounds that are passed.")
 
     @classmethod

@@ -75,6 +75,7 @@ def check(
 ) -> None:
     """Hold a catalog against its database: tables, columns, rights, keys."""
     from waybill.catalog import load
+    from waybill.formats import missing
     from waybill.requests.check_formats import check_everything
 
     source = _source(dsn, dsn_file, ask_password)
@@ -83,6 +84,8 @@ def check(
     console = Console(highlight=False)
     for finding in findings:
         console.print(str(finding), markup=False, soft_wrap=True)
+    if (lacking := missing()) is not None:
+        typer.echo(f"Not checked: {lacking}")
     errors = sum(finding.severity == "error" for finding in findings)
     typer.echo(f"{len(loaded)} export types, {errors} errors.")
     if errors:

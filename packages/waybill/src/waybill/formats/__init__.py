@@ -32,6 +32,17 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name, encoder in ENCODERS.items() if _is_installed(encoder))
 
 
+def missing() -> str | None:
+    """Say which formats are not installed, and what brings them; ``None`` when all are."""
+    names = [name for name in ENCODERS if name not in installed()]
+    if not names:
+        return None
+    return (
+        f"{' and '.join(names)} {'are' if names[1:] else 'is'} not installed here: "
+        f"pip install 'waybill[{','.join(names)}]'"
+    )
+
+
 def get_encoder(name: str) -> Encoder:
     """Return the encoder called ``name``; raises ``UnknownFormat`` or ``FormatNotInstalled``."""
     try:
@@ -64,5 +75,6 @@ __all__ = [
     "UnreadableFile",
     "get_encoder",
     "installed",
+    "missing",
     "read_options",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Float, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -56,20 +56,21 @@ class MonitorFigures:
     """Notifications not yet delivered, of all tenants' exports within reach."""
 
 
-_HELP = {
-    "queued": "Exports that wait for a worker or for their next attempt.",
-    "due": "Exports that wait for a worker.",
-    "running": "Exports under a lease.",
-    "dead_letters": "Exports that failed and were not replayed.",
-    "without_heartbeat": "Running exports whose lease is over.",
-    "oldest_due_seconds": "How long the first export in the queue has been waiting.",
-    "longest_silence_seconds": "How long ago the first of the ended leases ended.",
-    "leftovers": "Files out of reach whose objects are not yet deleted.",
-    "in_fallback": "Files that lie in the database, as object storage was away.",
-    "fallback_bytes": "The bytes of those files.",
-    "oldest_snapshot_seconds": "How long the oldest running attempt has kept its snapshot.",
-    "notifications_pending": "Notifications not yet delivered.",
+GAUGES: Final = {
+    "queued": m.QUEUED,
+    "due": m.DUE,
+    "running": m.RUNNING,
+    "dead_letters": m.DEAD_LETTERS,
+    "without_heartbeat": m.STUCK,
+    "oldest_due_seconds": m.OLDEST_DUE,
+    "longest_silence_seconds": m.LONGEST_SILENCE,
+    "leftovers": m.LEFTOVERS,
+    "in_fallback": m.FALLBACK_FILES,
+    "fallback_bytes": m.FALLBACK_BYTES,
+    "oldest_snapshot_seconds": m.OLDEST_SNAPSHOT,
+    "notifications_pending": m.NOTIFICATIONS_DUE,
 }
+"""What the figures are counted as, and what they mean: by the names that they have here."""
 
 
 class ExportMonitor:
@@ -154,25 +155,9 @@ class ExportMonitor:
         return tuple(alerts)
 
 
-_GAUGES = {
-    "queued": m.QUEUED,
-    "due": m.DUE,
-    "running": m.RUNNING,
-    "dead_letters": m.DEAD_LETTERS,
-    "without_heartbeat": m.STUCK,
-    "oldest_due_seconds": m.OLDEST_DUE,
-    "longest_silence_seconds": m.LONGEST_SILENCE,
-    "leftovers": m.LEFTOVERS,
-    "in_fallback": m.FALLBACK_FILES,
-    "fallback_bytes": m.FALLBACK_BYTES,
-    "oldest_snapshot_seconds": m.OLDEST_SNAPSHOT,
-    "notifications_pending": m.NOTIFICATIONS_DUE,
-}
-
-
 def _record(figures: MonitorFigures) -> None:
     for field in fields(figures):
-        record(_GAUGES[field.name], getattr(figures, field.name))
+        record(GAUGES[field.name], getattr(figures, field.name))
     record(m.LOOKED_AT, time.time())
 
 
@@ -185,7 +170,7 @@ def exposition(figures: MonitorFigures, *, set_aside: int | None = None) -> str:
     for field in fields(figures):
         name = f"waybill_exports_{field.name}"
         lines += [
-            f"# HELP {name} {_HELP[field.name]}",
+            f"# HELP {name} {GAUGES[field.name].help}",
             f"# TYPE {name} gauge",
             f"{name} {getattr(figures, field.name)}",
         ]

@@ -15,6 +15,7 @@ from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
 from waybill.bootstrap.worker import WorkerParts
 from waybill.config import Settings
 from waybill.errors import WorkerFailed
+from waybill.formats import missing
 from waybill.jobs.celery_app import create_celery, refuse_cluster
 from waybill.jobs.queue_name import wait_for_queue_name
 from waybill.log import get_logger
@@ -36,6 +37,9 @@ _RELEASE_SECONDS = 10.0
 
 def run_worker(settings: Settings) -> None:
     """Run exports until told to stop."""
+    if (lacking := missing()) is not None:
+        # The API may have them, and take requests that fail here.
+        log.warning("worker.formats_missing", problem=lacking)
     WorkerParts(settings)  # connects to nothing; a wrong catalog or hook ends the command here
     require_temporary_directory()
     app = create_celery(settings, wait_for_queue_name(settings.database_dsn, settings.own_schema))

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,7 +20,7 @@ from waybill.jobs.attempts import AttemptFailure, Cause
 from waybill.jobs.dead_letters import DeadLetterFilter, DeadLetters
 from waybill.jobs.job import ExportJob, ExportStatus, Progress
 from waybill.jobs.reach import EVERYTHING
-from waybill.upkeep.monitor import ExportMonitor, MonitorBounds, exposition
+from waybill.upkeep.monitor import GAUGES, ExportMonitor, MonitorBounds, MonitorFigures, exposition
 
 from ..leased import claimed
 
@@ -288,6 +289,9 @@ async def test_exposition_has_one_typed_gauge_per_figure(monitor: ExportMonitor,
     await fail()
     lines = exposition(await monitor.figures(EVERYTHING)).splitlines()
     assert "waybill_exports_dead_letters 1" in lines
+    assert {field.name for field in fields(MonitorFigures)} == set(GAUGES)
+    for name, gauge in GAUGES.items():
+        assert f"# HELP waybill_exports_{name} {gauge.help}" in lines
     values = [line for line in lines if not line.startswith("#")]
     assert len(lines) == 3 * len(values)
     assert all(float(line.split(" ")[1]) >= 0 for line in values)

@@ -10,6 +10,16 @@ from unittest import mock
 
 import jwt
 import pytest
+import typer
+from celery import Celery
+from structlog.testing import capture_logs
+
+import waybill
+from waybill.celery import _advice
+from waybill.cli.app import app
+from waybill.errors import ConfigurationError
+from waybill.formats import ENCODERS, missing
+from waybill.worker.main import run_worker
 
 from .test_mistakes import _nothing, end_of
 
@@ -94,6 +104,37 @@ def test_demo_starts_with_what_was_given(tmp_path: Path) -> None:
         assert end_of(arguments, {}, _nothing, tmp_path)[:2] == (0, "whole\n")
     given = demo.call_args.kwargs
     assert (given["users"], given["format"], given["data_dir"]) == (7, "json", Path("there"))
+
+
+@pytest.mark.parametrize("verb", ["export", "demo"])
+def test_formats_in_the_help_are_those_of_the_registry(verb: str) -> None:
+    command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+    (option,) = (each for each in command.params if "--format" in each.opts)
+    *others, last = ENCODERS
+    assert option.help == f"{', '.join(others)} or {last}."
+    django = Path(waybill.__file__).parent / "django" / "exporting.py"
+    assert f"format: {option.help}" in django.read_text(encoding="utf-8")
+
+
+def test_missing_extra_is_said_by_the_worker_and_by_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert missing() is None
+    monkeypatch.setattr(ENCODERS["parquet"], "needs", ("no_such_module",), raising=False)
+    monkeypatch.setattr(ENCODERS["xlsx"], "needs", ("no_such_module",), raising=False)
+    said = "parquet and xlsx are not installed here: pip install 'waybill[parquet,xlsx]'"
+    with (
+        capture_logs() as lines,
+        mock.patch("waybill.worker.main.WorkerParts", side_effect=ConfigurationError("no more")),
+        pytest.raises(ConfigurationError),
+    ):
+        run_worker(mock.Mock())
+    assert lines == [{"event": "worker.formats_missing", "log_level": "warning", "problem": said}]
+    (tmp_path / "waybill.toml").write_text('[exports.users]\ntable = "shop.users"\nkey = "id"\n')
+    with mock.patch("waybill.requests.check_formats.check_everything", return_value=[]):
+        asked = ["check", "--dsn", "postgresql://me@127.0.0.1/x"]
+        assert f"Not checked: {said}\n" in end_of(asked, {}, _nothing, tmp_path)[1]
+    assert said in " ".join(_advice(Celery("theirs", set_as_current=False)))
 
 
 def test_capacity_counts_the_share_and_the_places_that_were_given(tmp_path: Path) -> None:
