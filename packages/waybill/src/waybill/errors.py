@@ -393,6 +393,20 @@ class TooManyStreams(RequestError):
         )
 
 
+class OutsideHours(RequestError):
+    """Exports of the type begin at other hours of the day."""
+
+    code = "outside_hours"
+
+    def __init__(self, hours: str, retry_after_seconds: float) -> None:
+        self.hours = hours
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"Exports of this type begin in {hours} only. Request it as a job, which waits until "
+            "then."
+        )
+
+
 class TooManyOpen(RequestError):
     """One person, or one network address, holds as many open streams as it may."""
 
@@ -506,6 +520,13 @@ class StandbyConflict(SourceUnavailable):
     patience = 5.0
 
 
+class SourceBusy(RetryableError):
+    """The source is under pressure by what its type's ``polite`` says: nothing begins now. A job
+    waits, and no attempt is spent."""
+
+    code = "source_busy"
+
+
 class SourceRejected(PermanentError):
     """The source database refuses the query (a missing table, column or right)."""
 
@@ -596,6 +617,31 @@ class DeadlineExceeded(PermanentError):
     def __init__(self, deadline_seconds: float) -> None:
         self.deadline_seconds = deadline_seconds
         super().__init__(f"The export did not finish within {deadline_seconds:g} s.")
+
+
+class HeldBack(DeadlineExceeded):
+    """It did not finish in time, and waited on purpose for a good part of it."""
+
+    def __init__(self, deadline_seconds: float, waited_seconds: float) -> None:
+        self.waited_seconds = waited_seconds
+        super().__init__(deadline_seconds)
+        self.args = (
+            f"The export did not finish within {deadline_seconds:g} s, {waited_seconds:.0f} s of "
+            "which it waited for what `polite` says of its type. Raise deadline_seconds, or the "
+            "limits.",
+        )
+
+
+class RateTooSlow(DeadlineExceeded):
+    """At the rate that its type's ``polite`` sets, it could not finish in time: nothing is read."""
+
+    def __init__(self, deadline_seconds: float, rows: int, needed_seconds: float) -> None:
+        self.rows = rows
+        super().__init__(deadline_seconds)
+        self.args = (
+            f"{rows} rows take {needed_seconds:.0f} s at the rate that `polite` sets, and "
+            f"deadline_seconds is {deadline_seconds:g}. Raise one of them.",
+        )
 
 
 class WorkerLost(RetryableError):

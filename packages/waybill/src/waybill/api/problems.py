@@ -59,6 +59,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.ResultUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.SourceUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyWatchers: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.OutsideHours: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyDryRuns: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyOpen: HTTPStatus.TOO_MANY_REQUESTS,

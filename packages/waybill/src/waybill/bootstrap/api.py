@@ -79,6 +79,7 @@ class ApiParts(ProcessParts):
             leases=self.leases,
             repository=self.repository,
             quotas=self.quotas,
+            clock=self.clock,
             settings=self.settings,
             family=self.family,
         )

@@ -11,6 +11,7 @@ from psycopg import sql
 from waybill.catalog import foreign
 from waybill.catalog.check_locks import check_locks
 from waybill.catalog.check_order import check_order
+from waybill.catalog.check_politeness import check_politeness
 from waybill.catalog.check_rows import check_rows
 from waybill.catalog.connect import connect_read_only, only_one
 from waybill.catalog.findings import Finding, Severity
@@ -86,6 +87,7 @@ def _check_type(connection: Connection, export_type: ExportType, seconds: float)
         findings += check_rows(connection, export_type)
         if not any(finding.severity == "error" for finding in findings):
             findings += check_locks(connection, export_type)
+            findings += check_politeness(connection, export_type)
     connection.execute(foreign.set_path(()))
     if not has_errors:  # else what follows would only say the same again
         findings += check_order(connection, export_type)

@@ -8,7 +8,14 @@ import re
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from waybill.catalog.file_model import CatalogFile, ColumnTable, ExportTable, FilterTable
+from waybill.catalog.file_model import (
+    CatalogFile,
+    ColumnTable,
+    ExportTable,
+    FilterTable,
+    PoliteTable,
+    SinceTable,
+)
 from waybill.catalog.locate import Path as KeyPath
 from waybill.catalog.locate import Position
 from waybill.catalog.problems import Problem
@@ -102,7 +109,8 @@ def explain(error: ErrorDetails, path: KeyPath) -> str:
 
 def _known_keys(path: KeyPath) -> list[str]:
     entry = FilterTable if path[2:3] == ("filters",) else ColumnTable
-    models: dict[int, type[BaseModel]] = {1: CatalogFile, 3: ExportTable, 5: entry}
+    single = PoliteTable if path[2:3] == ("polite",) else SinceTable
+    models: dict[int, type[BaseModel]] = {1: CatalogFile, 3: ExportTable, 4: single, 5: entry}
     fields = models[len(path)].model_fields
     return [field.alias or name for name, field in fields.items()]
 

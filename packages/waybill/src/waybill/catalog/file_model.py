@@ -139,6 +139,31 @@ _Scopes = Annotated[
 ]
 
 
+class PoliteTable(_Model):
+    """What an export does for the database it reads."""
+
+    rows_per_second: float | None = Field(None, gt=0, description="How fast rows are read at most.")
+    mb_per_second: float | None = Field(
+        None, gt=0, description="The same in units of 1,000,000 bytes, as PostgreSQL sends them."
+    )
+    hours: _Text | None = Field(
+        None, description="The hours in which exports begin: 22:00-06:00. Jobs wait for them."
+    )
+    timezone: _Text = Field("UTC", description="Whose hours they are: Europe/Berlin.")
+    max_lag_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="How late the standby that is read from may be, or one that follows the "
+        "primary that is; beyond it exports wait.",
+    )
+    max_active_sessions: int | None = Field(
+        None, ge=1, description="How many sessions of others may be active; beyond it exports wait."
+    )
+    health_query: _Text | None = Field(
+        None, description="A SELECT of one value, true or false: whether there is room for exports."
+    )
+
+
 class ExportTable(_Model):
     """One ``[exports.NAME]`` table."""
 
@@ -212,6 +237,12 @@ class ExportTable(_Model):
         ge=1,
         description="How many jobs of this type run at a time, whoever requested them; as many as "
         "there are workers when left out.",
+    )
+
+    polite: PoliteTable | None = Field(
+        None,
+        description="How the database is spared: rows_per_second, mb_per_second, hours, timezone, "
+        "max_lag_seconds, max_active_sessions, health_query.",
     )
 
     @model_validator(mode="after")

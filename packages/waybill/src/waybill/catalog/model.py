@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from waybill.catalog.filters import Filter
+from waybill.catalog.politeness import NOT_LIMITED, Politeness
 from waybill.catalog.query import normalise_query
 from waybill.catalog.scope import RowScope
 from waybill.catalog.urgency import Urgency
@@ -93,7 +94,8 @@ class ExportType:
     the caller may have signed in; ``max_running`` is how many jobs of the type run at a time,
     whoever requested them.
 
-    ``urgency`` says what the service is held to (``catalog.urgency``).
+    ``urgency`` says what the service is held to (``catalog.urgency``), ``polite`` what it does for
+    the database it reads (``catalog.politeness``).
 
     ``search_path`` are the schemas, behind ``pg_catalog``, in which names without a schema are
     looked up: those of the query and the scope, and of the functions that they and views call.
@@ -117,6 +119,7 @@ class ExportType:
     urgency: Urgency = "low"
     search_path: tuple[str, ...] = ()
     max_running: int | None = None
+    polite: Politeness = NOT_LIMITED
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):

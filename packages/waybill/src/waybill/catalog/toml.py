@@ -19,6 +19,7 @@ from waybill.catalog.locate import Path as KeyPath
 from waybill.catalog.locate import Position, locate
 from waybill.catalog.model import Catalog, Column, ExportType, QuerySource, TableSource
 from waybill.catalog.names import parse_table_name
+from waybill.catalog.politeness import NOT_LIMITED, Hours, Politeness
 from waybill.catalog.problems import CatalogFileError, Problem
 from waybill.catalog.scope import RowScope
 from waybill.errors import ConfigurationError
@@ -129,6 +130,11 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
         scope = RowScope(table.scope) if table.scope is not None else None
     except ConfigurationError as exc:
         problems.append(((*at, "scope"), str(exc)))
+    polite = NOT_LIMITED
+    try:
+        polite = _politeness(table)
+    except ConfigurationError as exc:
+        problems.append(((*at, "polite"), f"polite: {exc}"))
     filters: list[Filter] = []
     for index, entry in enumerate(table.filters):
         try:
@@ -166,6 +172,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             search_path=() if problems else tuple(table.search_path),
             max_running=table.max_running,
             urgency=table.urgency,
+            polite=polite,
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))
@@ -173,6 +180,20 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
         yield from problems
     else:
         catalog.add(export_type)
+
+
+def _politeness(table: ExportTable) -> Politeness:
+    said = table.polite
+    if said is None:
+        return NOT_LIMITED
+    return Politeness(
+        rows_per_second=said.rows_per_second,
+        mb_per_second=said.mb_per_second,
+        hours=None if said.hours is None else Hours(said.hours, said.timezone),
+        max_lag_seconds=said.max_lag_seconds,
+        max_active_sessions=said.max_active_sessions,
+        health_query=said.health_query,
+    )
 
 
 def _source(table: ExportTable) -> TableSource | QuerySource:

@@ -15,6 +15,16 @@ EXPLANATIONS: dict[str, str] = {
         "The database that is read from was too busy following its original, several times in a "
         "row. Request the export again later, or ask your administrator to check its settings."
     ),
+    "source_busy": (
+        "The database that is read from is busy at the moment. "
+        "The export waits and begins by itself. "
+        "Ask your administrator if it waits for longer than you can."
+    ),
+    "outside_hours": (
+        "Exports of this type begin at certain hours of the day. "
+        "The export waits for them and begins by itself. "
+        "Ask your administrator if it has to be sooner."
+    ),
     "source_rejected": (
         "The database refused to give out this data, so trying again will not help. "
         "Ask your administrator to check this type of export."

@@ -28,7 +28,9 @@ class JobFigures:
 
     def claimed(self, job: ExportJob) -> None:
         """Count a job that a worker took, and how long it had waited for the first."""
-        if job.attempt != 1 or job.started_at is None:
+        declared = self._catalog.get(job.export_type)
+        waits_on_purpose = declared is not None and declared.polite.may_wait
+        if job.attempt != 1 or job.started_at is None or waits_on_purpose:
             return
         urgency = self._urgency(job)
         waited = max((job.started_at - job.created_at).total_seconds(), 0.0)

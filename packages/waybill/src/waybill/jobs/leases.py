@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Update, bindparam, func, null, select, update
+from sqlalchemy import Update, bindparam, case, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
@@ -221,6 +221,23 @@ class LeaseRepository:
         return await self._end(
             _held(lease).values(
                 **_queued_again(func.now()), **_figures(progress), attempt=jobs.c.attempt - 1
+            ),
+            AttemptOutcome.GIVEN_BACK,
+        )
+
+    async def postpone(self, lease: Lease, code: str, *, delay_seconds: float) -> bool:
+        """Return a job that may not begin now to the queue, with a reason that people read
+        (``jobs.explanations``), as if nobody had claimed it."""
+        return await self._end(
+            _held(lease).values(
+                **_queued_again(func.now() + seconds(delay_seconds)),
+                **_figures(Progress()),
+                attempt=jobs.c.attempt - 1,
+                # Whoever cancels it before it began gets their quota back.
+                started_at=case((jobs.c.attempt <= 1, null()), else_=jobs.c.started_at),
+                error_code=code,
+                error_message=explain(code),
+                error_cause=null(),
             ),
             AttemptOutcome.GIVEN_BACK,
         )

@@ -172,6 +172,7 @@ def open_reader(
         or expected_rows is None
         or expected_rows < parallel.smallest_rows
         or plan.limit is not None
+        or plan.export_type.polite.limits_rate
         or not plan.order_by
         or _depends_on_the_moment(plan)
         or not snapshot.has_key_index(plan.export_type)

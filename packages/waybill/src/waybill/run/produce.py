@@ -7,7 +7,7 @@ import contextlib
 from waybill.catalog import ExportType
 from waybill.catalog.key_order import KeyOrder
 from waybill.config import Settings
-from waybill.errors import RunError, StorageUnavailable
+from waybill.errors import RateTooSlow, RunError, StorageUnavailable
 from waybill.formats.plan import ExportPlan
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.jobs.job import ExportJob, Lease
@@ -91,16 +91,19 @@ class ExportProducer:
         storage: Storage,
     ) -> Completion:
         storage = storage.labelled(tenant=job.tenant, export_type=job.export_type)
-        with open_plan(
-            self._source,
-            request,
-            export_type,
-            Requester(job.tenant, job.requested_by),
-            control.check,
-            application_name=f"waybill export {job.id}",
-            # The server stops by itself should this process die without closing its socket.
-            statement_timeout_seconds=control.seconds_left() + 1,
-        ) as (snapshot, plan):
+        with (
+            open_plan(
+                self._source,
+                request,
+                export_type,
+                Requester(job.tenant, job.requested_by),
+                control.check,
+                application_name=f"waybill export {job.id}",
+                # The server stops by itself should this process die without closing its socket.
+                statement_timeout_seconds=control.seconds_left() + 1,
+            ) as (snapshot, plan),
+            snapshot.explaining_delays(),
+        ):
             continuation = storage.continuation
             order = None
             if continuation is not None and can_resume(plan):
@@ -114,6 +117,7 @@ class ExportProducer:
             else:
                 snapshot.check_key(export_type, plan.where)
                 expected = snapshot.count_rows(export_type, plan.where)
+                _check_rate(export_type, expected, control)
                 self._expect(control, shown_count(export_type, expected))
                 if expected.is_exact:
                     plan.encoder.check_rows(expected.rows, plan.options)
@@ -164,6 +168,7 @@ class ExportProducer:
                 left = RowCount(resumption.rows_left, is_exact=True)
             else:
                 left = snapshot.count_rows(plan.export_type, plan.where)
+            _check_rate(plan.export_type, left, control)
             shown = shown_count(plan.export_type, left)
             self._expect(control, shown, done=resumption.resume_point.rows)
             return run_resumable(
@@ -194,3 +199,20 @@ class ExportProducer:
             with contextlib.suppress(RunError):
                 storage.delete(completion.stored.key)
             raise
+
+
+def _check_rate(export_type: ExportType, count: RowCount, control: AttemptControl) -> None:
+    """Make sure that rows can be read in time at the rate that may be. Where they were not counted,
+    it is tried: an estimate may be wrong.
+
+    Raises:
+        RateTooSlow
+    """
+    needed = export_type.polite.seconds_for(rows=count.rows)
+    if needed <= control.seconds_left():
+        return
+    if count.is_exact:
+        raise RateTooSlow(control.deadline_seconds, count.rows, needed)
+    log.warning(
+        "export.rate_may_be_too_slow", rows_expected=count.rows, needs_seconds=round(needed)
+    )

@@ -16,16 +16,19 @@ from uuid import UUID, uuid4
 import structlog
 
 from waybill.catalog import Catalog
+from waybill.catalog.politeness import outside_hours
 from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.errors import (
     LeaseLost,
+    OutsideHours,
     PermanentError,
     QueueUnavailable,
     RequestError,
     RetryableError,
     RunError,
     RunStopped,
+    SourceBusy,
     WorkerLost,
 )
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, RetryPolicy
@@ -57,6 +60,8 @@ __all__ = ["ExportRunner", "Outcome"]
 log = get_logger(__name__)
 
 _CLAIM_PAUSE_SECONDS = 0.5
+_BUSY_SECONDS = 30.0
+"""How long a job waits before its source is asked again whether there is room."""
 
 _Claim = tuple[ExportJob, Lease]
 
@@ -208,6 +213,9 @@ class ExportRunner:
     # -- the attempt ----------------------------------------------------------------------------
 
     async def _attempt(self, job: ExportJob, lease: Lease, asked_at: float) -> Outcome:
+        closed = self._closed(job)
+        if closed is not None:
+            return await self._postpone(lease, closed)
         control = AttemptControl(
             self._deadline_seconds(job), trusted_until(asked_at, self._settings.lease_seconds)
         )
@@ -219,6 +227,8 @@ class ExportRunner:
         except LeaseLost:
             log.warning("export.lease_lost")
             return Outcome.LEASE_LOST
+        except SourceBusy as exc:
+            return await self._postpone(lease, exc)
         except RunStopped:
             progress = control.snapshot()
             return await self._settlement.settle(
@@ -266,6 +276,20 @@ class ExportRunner:
         request = ExportRequest.from_job(job.export_type, job.format, job.options)
         export_type = self._catalog.get_type(request.export_type)
         return self._producer.produce(job, lease, export_type, request, control)
+
+    def _closed(self, job: ExportJob) -> OutsideHours | None:
+        """Return why exports of the job's type do not begin now, if it is for the hour."""
+        declared = self._catalog.get(job.export_type)
+        return None if declared is None else outside_hours(declared.polite, self._clock.now())
+
+    async def _postpone(self, lease: Lease, reason: OutsideHours | SourceBusy) -> Outcome:
+        delay = getattr(reason, "retry_after_seconds", _BUSY_SECONDS)
+        log.info("export.postponed", reason=reason.code, for_seconds=round(delay))
+        return await self._settlement.settle(
+            lease,
+            lambda: self._leases.postpone(lease, reason.code, delay_seconds=delay),
+            AttemptOutcome.GIVEN_BACK,
+        )
 
     def _deadline_seconds(self, job: ExportJob) -> float:
         declared = self._catalog.get(job.export_type)

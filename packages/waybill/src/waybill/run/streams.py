@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from waybill.catalog import ExportType
+from waybill.catalog.politeness import outside_hours
+from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.errors import (
     Cancelled,
@@ -81,6 +83,7 @@ class ExportStreams:
         source: where rows come from.
         leases, repository: end the job's row.
         quotas: which quota a stream spends.
+        clock: says whether exports of a type begin at this hour.
         settings: bounds, lease and heartbeat.
         family: the name of this process, for the history.
     """
@@ -95,6 +98,7 @@ class ExportStreams:
         leases: LeaseRepository,
         repository: ExportRepository,
         quotas: QuotaPolicy,
+        clock: Clock,
         settings: Settings,
         family: str,
     ) -> None:
@@ -105,6 +109,7 @@ class ExportStreams:
         self._leases = leases
         self._repository = repository
         self._quotas = quotas
+        self._clock = clock
         self._settings = settings
         self._family = family
         self._open = 0
@@ -117,10 +122,13 @@ class ExportStreams:
         """Return a stream whose first bytes are there. The caller closes it.
 
         Raises:
-            TooManyStreams, StreamTooLarge, SourceUnreadable, QuotaExceeded, and what
+            TooManyStreams, OutsideHours, StreamTooLarge, SourceUnreadable, QuotaExceeded, and what
             ``ExportService.check`` raises: then no quota was spent.
         """
         checked, export_type = await self._exports.check(principal, request)
+        closed = outside_hours(export_type.polite, self._clock.now())
+        if closed is not None:
+            raise closed
         if checked.compression is not None:
             raise InvalidOption(
                 "compression", "a stream is not compressed; leave it out, or request the export"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -22,11 +22,13 @@ from waybill.catalog.comparisons import (
 )
 from waybill.catalog.key_order import KeyOrder, key_order_query, read_key_order
 from waybill.catalog.model import Column, ExportType, TableSource
+from waybill.catalog.politeness import NOT_LIMITED
 from waybill.catalog.relation_sql import from_source, source_column
 from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import (
     ConfigurationError,
     KeyNotUnique,
+    SourceBusy,
     SourceRejected,
     SourceUnavailable,
 )
@@ -43,6 +45,8 @@ from waybill.source.opening import (
     SnapshotFacts,
     SourceSettings,
 )
+from waybill.source.pace import Pace
+from waybill.source.pressure import find_pressure
 from waybill.source.reads import Reads
 from waybill.source.witness import Witness
 
@@ -123,6 +127,7 @@ class PostgresSource:
         Raises:
             SourceUnavailable: no connection, or it broke, or another session's lock was in the way
                 for too long.
+            SourceBusy: it is under pressure, by what the type's ``polite`` says.
             SourceRejected: the server refuses the role or the database.
             ConfigurationError: the DSN is malformed.
         """
@@ -133,6 +138,7 @@ class PostgresSource:
         )
         reads = exported.reads if exported else reads
         keeper = None if exported or reads is None else self._keeper
+        polite = NOT_LIMITED if reads is None else reads.export_type.polite
 
         def begin(connection: psycopg.Connection[tuple[object, ...]]) -> Session:
             return Session(connection, check, max_row_bytes=self._settings.max_row_bytes)
@@ -146,6 +152,11 @@ class PostgresSource:
                 _BEGIN, session, connect, self._settings, timeout, reads, exported, name
             ).run()
 
+        def gauge() -> str | None:
+            return find_pressure(polite, connect)
+
+        if polite.heeds_pressure and exported is None and (reason := gauge()) is not None:
+            raise SourceBusy(f"The source is under pressure: {reason}.")
         with ExitStack() as sessions:
             made_at = 0.0 if keeper is None else keeper.clock()
             opened = None
@@ -158,7 +169,8 @@ class PostgresSource:
                 name = application_name if keeper is None else "waybill export"
                 session = sessions.enter_context(connect(name))
                 opened = open_on(session)
-            yield PostgresSnapshot(session, opened, reads, connect)
+            pace = Pace(polite, check, gauge)
+            yield PostgresSnapshot(session, opened, reads, connect, pace)
             if keeper is not None and opened.standing is not None:
                 sessions.pop_all()
                 if (connection := session.rest()) is not None:
@@ -226,8 +238,10 @@ class PostgresSnapshot:
         opened: Opened,
         reads: Reads | None,
         connect: Callable[[str], closing[Session]],
+        pace: Pace,
     ) -> None:
         self._session = session
+        self._pace = pace
         self._reads = reads
         self._witness = Witness(
             session,
@@ -440,8 +454,13 @@ class PostgresSnapshot:
         Raises:
             IncompleteExport: a relation was replaced between the snapshot and the COPY.
         """
-        yield from self._session.copy(statement, is_large=is_large)
+        yield from self._pace.keep(self._session.copy(statement, is_large=is_large))
         self._witness.check()
+
+    def explaining_delays(self) -> AbstractContextManager[None]:
+        """Return a context in which a deadline that passes says how long was waited on purpose
+        (``HeldBack``)."""
+        return self._pace.explaining()
 
     def prove_unmoved(self) -> None:
         """Make sure that what was read until now is what the snapshot shows, and not the new

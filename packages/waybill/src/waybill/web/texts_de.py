@@ -342,6 +342,14 @@ EXPLANATIONS_DE: Final = {
         "beschäftigt, ihrem Original zu folgen. Fordern Sie den Export später erneut an, oder "
         "bitten Sie Ihre Administration, deren Einstellungen zu prüfen."
     ),
+    "source_busy": (
+        "Die Datenbank, aus der gelesen wird, ist zurzeit ausgelastet. Der Export wartet und "
+        "beginnt von selbst. Fragen Sie Ihre Administration, wenn er länger wartet, als Sie können."
+    ),
+    "outside_hours": (
+        "Exporte dieser Art beginnen zu bestimmten Stunden des Tages. Der Export wartet darauf "
+        "und beginnt von selbst. Fragen Sie Ihre Administration, wenn er eher beginnen muss."
+    ),
     "source_rejected": (
         "Die Datenbank gibt diese Daten nicht heraus; ein neuer Versuch hilft also nicht. Bitten "
         "Sie Ihre Administration, diese Art von Export zu prüfen."

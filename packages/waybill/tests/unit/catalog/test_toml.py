@@ -244,6 +244,12 @@ def test_absurd_file_is_refused_without_a_crash(text: str) -> None:
         parse_catalog(text)
 
 
+def test_unknown_key_of_since_is_told_with_those_that_are_known() -> None:
+    text = '[exports.users]\ntable = "users"\nsince = { column = "changed", pi = true }\n'
+    with pytest.raises(CatalogFileError, match="did you mean 'pii'"):
+        parse_catalog(text)
+
+
 def test_json_schema_describes_every_form_an_editor_meets() -> None:
     schema = json.loads(json.dumps(catalog_json_schema()))
     export = schema["$defs"]["ExportTable"]
@@ -252,7 +258,7 @@ def test_json_schema_describes_every_form_an_editor_meets() -> None:
         "table", "schema", "query", "key", "title", "columns", "order", "deadline_seconds",
         "requires", "scope", "filters", "since", "quota", "consistency",
         "requires_recent_login_seconds", "search_path", "max_running",
-            "urgency",
+            "urgency", "polite",
     }  # fmt: skip
     for lists in ("columns", "filters"):
         item = export["properties"][lists]["items"]
