@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import Annotated
 
@@ -24,14 +25,15 @@ from waybill.cli import (
     token,
 )
 from waybill.cli.exits import DEBUG_VARIABLE, run
+from waybill.cli.help import fit_help
 
 app = typer.Typer(
     name="waybill",
     help="""Export users' data asynchronously: PostgreSQL to S3, with a manifest that proves the
     file whole.
 
-    New here? [bold]waybill local[/bold] runs everything on this machine, [bold]waybill init
-    --dsn …[/bold] writes a catalog of your own database.""",
+    New here? `waybill local` runs everything on this machine, `waybill init --dsn …` writes a
+    catalog of your own database.""",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -77,4 +79,5 @@ token.register(app)
 
 def main() -> None:
     """Run the command line."""
+    fit_help(app, shutil.get_terminal_size().columns)
     sys.exit(run(app, name="waybill"))

@@ -28,7 +28,13 @@ app = typer.Typer(
     help="Exports that failed for good: list them, show why, try them again.",
 )
 
-CauseOption = Annotated[Cause | None, typer.Option(help="Only failures of this class.")]
+CauseOption = Annotated[
+    Cause | None,
+    typer.Option(
+        metavar="CAUSE",
+        help=f"Only failures of this class: {', '.join(each.value for each in Cause)}.",
+    ),
+]
 CodeOption = Annotated[str | None, typer.Option(help="Only this error code.")]
 TypeOption = Annotated[str | None, typer.Option("--type", help="Only this export type.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one document.")]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from waybill.cli.connection import TokenOption, UrlOption, connect
 from waybill.cli.exits import NoInput, UsageMistake
 from waybill.cli.export_options import read_columns, read_filters, read_options
 from waybill.cli.fetch import ForceOption, OutputOption, ViaOption, fetch, read_via
+from waybill.cli.output import people_console
 from waybill.cli.target import PIPE, Target, manifest_path
 from waybill.client.progress import verify_progress
 from waybill.manifest import Manifest
@@ -168,7 +168,7 @@ def verify(
             f"{where} is not a manifest: it is not JSON. Fetch it again from "
             "/api/exports/ID/manifest."
         ) from exc
-    report = verify_progress(file, document, Console(stderr=True, highlight=False))
+    report = verify_progress(file, document, people_console())
     typer.echo(f"{file}: {report.rows} rows, {report.bytes} bytes, verified")
     if unguard is not None:
         restored = restore_unguarded(file, Manifest.load(document), unguard)

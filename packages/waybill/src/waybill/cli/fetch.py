@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from waybill.cli.exits import UsageMistake
+from waybill.cli.output import people_console
 from waybill.cli.target import PIPE, Target
 from waybill.client.errors import ConnectionLost, ServerUnreachable
 from waybill.client.progress import download_progress, export_progress, verify_progress
@@ -71,7 +72,7 @@ def fetch(
         CannotCreate: the disk has no room for it.
         DownloadBroken, VerificationFailed: what arrived is not what was exported.
     """
-    console = Console(stderr=True, highlight=False)
+    console = people_console()
     try:
         job = export_progress(client, job, console)
         if target is None:

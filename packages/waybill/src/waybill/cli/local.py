@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from waybill.cli.output import people_console
 from waybill.cli.source_dsn import AskPassword, DsnFile, read_dsn
 from waybill.errors import ConfigurationError
 
@@ -59,7 +59,7 @@ def local(
         port=port,
         concurrency=concurrency,
         data_dir=data_dir,
-        console=Console(stderr=True, highlight=False),
+        console=people_console(),
     )
 
 
@@ -76,15 +76,13 @@ def demo(
     started. The file and its manifest stay in the data directory.
     """
     with _installed():
-        from waybill.local.demo import run_demo
+        from waybill.local.demo import next_lines, run_demo
 
-    line = run_demo(
-        users=users,
-        format=format,
-        data_dir=data_dir,
-        console=Console(stderr=True, highlight=False),
-    )
-    typer.echo(line)
+    console = people_console()
+    done = run_demo(users=users, format=format, data_dir=data_dir, console=console)
+    typer.echo(done.line)
+    for line in next_lines(done.file):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -19,8 +24,16 @@ from waybill.local.stack import LocalStack
 from waybill.private_files import write_private
 
 
-def run_demo(*, users: int, format: str, data_dir: Path, console: Console) -> str:
-    """Run the demo and return its last line.
+@dataclass(frozen=True, slots=True)
+class Demonstrated:
+    """What the demo did, in one line, and the file that it left."""
+
+    line: str
+    file: Path
+
+
+def run_demo(*, users: int, format: str, data_dir: Path, console: Console) -> Demonstrated:
+    """Run the demo.
 
     Raises:
         WaybillError: anything at all fell short.
@@ -39,7 +52,26 @@ def run_demo(*, users: int, format: str, data_dir: Path, console: Console) -> st
             console.print("Stopping everything ...")
     if rows != users:
         raise ClientError(f"The file holds {rows} users instead of {users}.")
-    return f"waybill demo: {rows} users, {format}, {seconds:.1f} s, verified, {target}"
+    return Demonstrated(
+        f"waybill demo: {rows} users, {format}, {seconds:.1f} s, verified, {target}", target
+    )
+
+
+def next_lines(file: Path) -> list[str]:
+    """Return what to try next: three commands, each with what it is for."""
+    # Where nothing was activated, as behind `make demo`, the name alone would not be found.
+    found = shutil.which("waybill")
+    command = "waybill" if found else os.path.relpath(Path(sys.executable).with_name("waybill"))
+    return [
+        "",
+        "Next:",
+        f"  {command} verify {shlex.quote(str(file))}",
+        "      proves the file again, and finds a byte that you change",
+        f"  {command} local",
+        "      the same service to call and to click, until Ctrl-C",
+        f"  {command} init --dsn postgresql://you@host/database",
+        "      your own tables instead: docs/tutorial.md",
+    ]
 
 
 def make_users(dsn: str, users: int, console: Console) -> None:

@@ -19,6 +19,7 @@ from waybill.celery import _advice
 from waybill.cli.app import app
 from waybill.errors import ConfigurationError
 from waybill.formats import ENCODERS, missing
+from waybill.local.demo import Demonstrated
 from waybill.worker.main import run_worker
 
 from .test_mistakes import _nothing, end_of
@@ -100,7 +101,8 @@ def test_local_service_starts_with_what_was_given(tmp_path: Path) -> None:
 
 def test_demo_starts_with_what_was_given(tmp_path: Path) -> None:
     arguments = ["demo", "--users", "7", "--format", "json", "--data-dir", "there"]
-    with mock.patch("waybill.local.demo.run_demo", return_value="whole") as demo:
+    done = Demonstrated("whole", Path("there") / "users.json")
+    with mock.patch("waybill.local.demo.run_demo", return_value=done) as demo:
         assert end_of(arguments, {}, _nothing, tmp_path)[:2] == (0, "whole\n")
     given = demo.call_args.kwargs
     assert (given["users"], given["format"], given["data_dir"]) == (7, "json", Path("there"))
