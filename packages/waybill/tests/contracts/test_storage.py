@@ -38,6 +38,7 @@ def test_every_storage_of_the_registry_is_under_contract(storage_names: set[str]
     assert set(STORAGES) == storage_names
 
 
+@pytest.mark.cell("SeaweedFS 4", "multipart")
 def test_parts_become_one_object_in_order(storage: Storage) -> None:
     first, second = os.urandom(FIVE_MIB), b"the rest"
 
@@ -146,6 +147,7 @@ def test_second_commit_to_a_key_does_not_replace_the_first(storage: Storage) -> 
     assert open_uploads(storage) == []
 
 
+@pytest.mark.cell("SeaweedFS 4", "abort")
 def test_stale_upload_is_found_by_age_and_aborted(storage: Storage) -> None:
     with storage.open_upload("stale", content_type="text/csv") as upload:
         send(upload, 1, os.urandom(FIVE_MIB))
@@ -169,6 +171,7 @@ def test_small_object_is_put_and_read(storage: Storage) -> None:
     ("start", "stop"),
     [(0, None), (0, 1), (3, 7), (7, None), (9, 10), (10, None), (99, None), (5, 5), (8, 99)],
 )
+@pytest.mark.cell("SeaweedFS 4", "range")
 def test_ranges_are_those_of_a_slice(storage: Storage, start: int, stop: int | None) -> None:
     storage.put("digits", b"0123456789", content_type="text/plain")
 
@@ -227,6 +230,7 @@ def fetch() -> Callable[[str], tuple[bytes, Message]]:
     return fetch
 
 
+@pytest.mark.cell("SeaweedFS 4", "presigned")
 def test_link_answers_with_name_type_and_no_store(
     linking: Storage, fetch: Callable[[str], tuple[bytes, Message]]
 ) -> None:

@@ -52,6 +52,7 @@ class Spoiler:
         return data[:-1] + bytes([data[-1] ^ 1])
 
 
+@pytest.mark.cell("SeaweedFS 4", "checksum")
 @BOTH_WAYS
 def test_data_damaged_on_the_way_is_sent_again(
     proxied: S3Storage, proxy: Any, storage: S3Storage, data: bytes

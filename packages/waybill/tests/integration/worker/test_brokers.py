@@ -233,11 +233,23 @@ def test_broker_that_is_away_keeps_nobody_waiting(local_stack: LocalStack, datab
         queue._ask(queue._write)
 
 
+@pytest.mark.cell("Redis 7", "plain", "ACL")
+@pytest.mark.cell("Valkey 9", "plain", "ACL")
+@pytest.mark.parametrize("kind", ["Valkey", "Redis"])
 def test_user_with_its_own_keys_alone_is_enough(
-    local_stack: LocalStack, database: str, directory: Path
+    local_stack: LocalStack,
+    database: str,
+    directory: Path,
+    find_program: Callable[[str, str], str],
+    kind: str,
 ) -> None:
+    program = find_program("redis-server", "redis-server") if kind == "Redis" else None
     rights = f"on >p/w@ ~{QUEUE_NAME}* resetchannels +@all -@admin -@dangerous"
-    with Broker(directory / "acl", {"user export": rights}) as broker:
+    own = {"user export": rights}
+    with Broker(directory / f"acl-{kind}", own, program=program) as broker:
+        anybody = queue_at(local_stack, database, broker.url())
+        anybody._publish(UUID(int=2))
+        assert next_id(anybody) == UUID(int=2)
         queue = queue_at(local_stack, database, broker.url("export:p%2Fw%40@"))
         queue._publish(UUID(int=1))
         assert next_id(queue) == UUID(int=1)
@@ -247,6 +259,7 @@ def test_user_with_its_own_keys_alone_is_enough(
             wrong._publish(UUID(int=1))
 
 
+@pytest.mark.cell("Valkey 9", "Sentinel")
 def test_failover_by_sentinel_is_followed(
     local_stack: LocalStack, database: str, directory: Path
 ) -> None:
@@ -406,6 +419,7 @@ def guarded_by_tls(directory: Path, find_program: Callable[[str, str], str]) -> 
         yield broker
 
 
+@pytest.mark.cell("Redis 7", "TLS")
 def test_certificate_of_rediss_is_verified(
     guarded_by_tls: Broker, local_stack: LocalStack, database: str, directory: Path
 ) -> None:
