@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -34,6 +35,46 @@ def deployment(process: str) -> Any:
 
 def compose() -> Any:
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+
+
+def test_compose_needs_no_file_that_is_missing() -> None:
+    # What may be exported, and the passwords, are the operator's.
+    given = {"./waybill.toml", "compose.env"}
+    named = {
+        volume.split(":")[0]
+        for service in compose()["services"].values()
+        for volume in service.get("volumes", ())
+        if volume.startswith(".")
+    }
+    assert named
+    assert [each for each in named - given if not (DEPLOY / each).is_file()] == []
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    assert all(Path(each).name in text.split("x-waybill:")[0] for each in given)
+
+
+def test_compose_asks_for_variables_that_its_example_has() -> None:
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\$\{(\w+):\?\}", text))
+    example = (DEPLOY / "compose.env.example").read_text(encoding="utf-8")
+    assert asked
+    assert asked <= set(re.findall(r"^(\w+)=", example, re.M))
+    assert "--env-file deploy/compose.env" in text
+
+
+def test_compose_tells_its_storage_the_keys_that_the_service_has() -> None:
+    content = compose()["configs"]["s3"]["content"]
+    (identity,) = json.loads(content)["identities"]
+    assert identity["credentials"] == [
+        {
+            "accessKey": "${WAYBILL_S3_ACCESS_KEY_ID:?}",
+            "secretKey": "${WAYBILL_S3_SECRET_ACCESS_KEY:?}",
+        }
+    ]
+    assert compose()["services"]["s3"]["configs"] == [
+        {"source": "s3", "target": "/etc/seaweedfs/s3.json"}
+    ]
+    for process in PROCESSES:
+        assert "bucket" in compose()["services"][process]["depends_on"]
 
 
 def test_units_are_ones_that_systemd_takes(
