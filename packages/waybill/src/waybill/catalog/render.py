@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import textwrap
 
-from waybill.catalog.file_model import ColumnTable, ExportTable, FilterTable, SinceTable
+from waybill.catalog.file_model import (
+    ColumnTable,
+    ExportTable,
+    FilterTable,
+    PoliteTable,
+    SinceTable,
+)
 from waybill.catalog.inspect import InspectedTable, Inspection
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.names import is_plain, quote_identifier, safe_label, sql_name, visible
@@ -60,6 +66,7 @@ def header() -> str:
         ("columns hold names, or tables ({ name = …, label = … }) with these keys:", ColumnTable),
         ("filters hold names, or tables with these keys:", FilterTable),
         ("since is a column's name, or a table with these keys:", SinceTable),
+        ("polite is a table with these keys:", PoliteTable),
     )
     lines: list[str] = []
     for title, model in sections:

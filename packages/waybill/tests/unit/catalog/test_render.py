@@ -14,6 +14,7 @@ from waybill.catalog.file_model import (
     ColumnTable,
     ExportTable,
     FilterTable,
+    PoliteTable,
     SinceTable,
 )
 from waybill.catalog.inspect import Inspection, propose
@@ -165,7 +166,8 @@ def test_table_without_columns_is_left_out_with_a_note() -> None:
 
 def _models_of_the_file() -> list[type[BaseModel]]:
     """Every model that the file's schema holds, whatever is added to it."""
-    known = {m.__name__: m for m in (ExportTable, ColumnTable, FilterTable, SinceTable)}
+    models = (ExportTable, ColumnTable, FilterTable, SinceTable, PoliteTable)
+    known = {m.__name__: m for m in models}
     assert set(CatalogFile.model_json_schema()["$defs"]) == set(known)
     return list(known.values())
 
