@@ -288,14 +288,6 @@ class Git:
         real = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
         return real.relative_to(self.root.resolve()).as_posix()
 
-    def dirty(self, *paths: str) -> tuple[str, ...]:
-        """Paths with changes against HEAD, untracked ones included."""
-        output = self.run(
-            "status", "--porcelain=v1", "-z", "-uall", "--no-renames", "--ignore-submodules=all",
-            "--", *paths,
-        )  # fmt: skip
-        return tuple(os.fsdecode(entry[3:]) for entry in output.split(b"\0") if entry)
-
     def tracked(self, *paths: str) -> tuple[str, ...]:
         """Tracked and new but not ignored files of the work tree."""
         output = self.run(

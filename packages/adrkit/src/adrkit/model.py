@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,12 +56,6 @@ class Title:
     prefix: str  # everything before ``text``: "ADR-0001: ", "1. " or ""
     span: Span  # of ``raw``
     line: int
-
-    @property
-    def number_text(self) -> str | None:
-        """The digits as written, leading zeros kept."""
-        match = re.search(r"\d+", self.prefix)
-        return match.group() if match else None
 
 
 class FieldPlace(StrEnum):

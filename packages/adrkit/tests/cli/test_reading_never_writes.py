@@ -313,7 +313,7 @@ def test_old_git_runs_no_program_of_the_repositorys_settings_either(
     (old / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{old}:{os.environ['PATH']}")
     assert Git.discover(project.root).overrides == ("-c", "filter.evil.clean=")
-    assert Git.discover(project.root).dirty() != ()
+    assert Git.discover(project.root).run("status", "--porcelain") != b""
     assert not (tmp_path / "ran").exists()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from adrkit.document import Document, Edit, LinkKind, Source, Span, SpanSweep, plain
+from adrkit.document import Document, Edit, LinkKind, Span, SpanSweep, plain
 from adrkit.document.blocks import Block, blocks_of, normalised, parse_blocks
 from adrkit.errors import NotUtf8, OverlappingEdits, UnreadableFile
 
@@ -208,11 +208,6 @@ def test_inserted_line_takes_the_ending_of_its_neighbour() -> None:
     document = Document.from_text("one\r\ntwo\nthree")
     assert document.edit(document.insert_after_line(1, "new")).text == "one\r\nnew\r\ntwo\nthree"
     assert document.edit(document.insert_after_line(3, "new")).text == "one\r\ntwo\nthree\nnew"
-
-
-def test_byte_offset_counts_the_mark_and_multibyte_characters() -> None:
-    source = Source.from_bytes(b"\xef\xbb\xbf" + "é|x".encode())
-    assert source.byte_offset(source.text.index("x")) == 6
 
 
 @pytest.mark.parametrize(

@@ -82,16 +82,6 @@ def test_option_like_revision_is_unknown_and_not_an_option(project: GitProject) 
         Git(project.root).resolve("--all")
 
 
-def test_dirty_names_changed_and_untracked_paths(project: GitProject) -> None:
-    project.write("a.md", "a")
-    project.commit()
-    git = Git(project.root)
-    assert git.dirty() == ()
-    project.write("a.md", "b")
-    project.write("new file.md", "c")
-    assert git.dirty() == ("a.md", "new file.md")
-
-
 def test_shallow_clone_is_known_and_refused_where_history_counts(
     project: GitProject, tmp_path: Path
 ) -> None:

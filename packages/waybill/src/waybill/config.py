@@ -400,10 +400,6 @@ class Settings(NotificationSettings, BaseSettings):
         """The DSN to export from."""
         return (self.source_dsn or self.database_url).get_secret_value()
 
-    @property
-    def catalog_is_file(self) -> bool:
-        return self.catalog.endswith(".toml") or Path(self.catalog).exists()
-
 
 def load_settings(**overrides: object) -> Settings:
     """Read the settings.

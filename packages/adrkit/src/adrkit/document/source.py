@@ -134,10 +134,6 @@ class Source:
         line = self.line_of(offset)
         return Position(line, offset - self._index()[line - 1] + 1)
 
-    def byte_offset(self, offset: int) -> int:
-        """Offset in the file's bytes, byte order mark counted."""
-        return len(self.text[:offset].encode("utf-8")) + (len(BOM) if self.bom else 0)
-
     @property
     def eol(self) -> str:
         """The line ending most used in the text (LF when there is none or a tie)."""
