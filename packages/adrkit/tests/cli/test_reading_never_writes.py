@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import stat
 import string
 from collections.abc import Iterator
@@ -351,6 +352,31 @@ def test_work_tree_that_the_settings_move_elsewhere_is_not_taken(tmp_path: Path)
     project("config", "core.worktree", str(tmp_path))
     adr(project.root, "renumber", "1")
     assert (tmp_path / "cites.md").read_text() == "see ADR-0001\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["lint", "index --check", "check", "number --check", "coverage", "renumber 1 -n"]
+)
+def test_pipe_in_the_place_of_a_file_is_not_waited_for(project: GitProject, command: str) -> None:
+    project.record(1, "use-queues")
+    project.record(2, "use-logs")
+    project.commit()
+    for name in ("docs/adr/README.md", "docs/adr/0003-use-mail.md", ".adr-lint-baseline.json",
+                 "adrkit.toml", ".adr-dir", "src/pipe.py", "requirements.txt"):  # fmt: skip
+        place = project.root / name
+        place.parent.mkdir(exist_ok=True)
+        os.mkfifo(place)
+
+    def hangs(*_: object) -> None:
+        raise TimeoutError(command)
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(60)
+    try:
+        assert adr(project.root, *command.split()) in (0, 1, 2)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # --- whole checkouts, made at random ------------------------------------------------------------
