@@ -22,6 +22,10 @@ from waybill.own_database import VERSION_TABLE, connection_arguments
 # Any number that nothing else of ours uses: two deploys that migrate at once take turns.
 _LOCK = 0x77617962
 
+LOCK_SECONDS = 5.0
+"""How long a migration waits for a table that is in use: so long, and no longer, it may hold up who
+uses it."""
+
 _FOLDER = str(Path(__file__).parent)
 
 
@@ -38,8 +42,8 @@ def migrate(settings: Settings, revision: str = "head") -> str:
         The revision that the database is at.
 
     Raises:
-        ConfigurationError: the database does not answer, or does not let us; the revision is none,
-            or lies behind the database's.
+        ConfigurationError: the database does not answer, or does not let us; a table is in use for
+            longer than ``LOCK_SECONDS``; the revision is none, or lies behind the database's.
     """
     known = known_revisions()
     wanted = known[-1] if revision == "head" else revision
@@ -57,6 +61,8 @@ def migrate(settings: Settings, revision: str = "head") -> str:
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # Whoever waits for a table keeps everybody waiting who comes after, readers included.
+            connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
             prepare_schema(connection, schema)
             current = _current_revision(connection, schema)
             if current is not None and current not in known and revision == "head":
@@ -66,6 +72,12 @@ def migrate(settings: Settings, revision: str = "head") -> str:
             command.upgrade(config, wanted)
             pin_functions(connection, schema)
     except OperationalError as exc:
+        if isinstance(exc.orig, psycopg.errors.LockNotAvailable):
+            raise ConfigurationError(
+                f"Another session holds one of waybill's tables for longer than {LOCK_SECONDS:g} s "
+                f"(at {where}). Nothing was changed. Look for a long transaction in "
+                "pg_stat_activity, and try again."
+            ) from exc
         raise ConfigurationError(
             f"The database at {where} does not let us in. Check WAYBILL_DATABASE_URL."
         ) from exc
