@@ -1,8 +1,12 @@
-"""An upgrade while the service is used: it keeps nobody waiting, and loses no job."""
+"""An upgrade while the service is used keeps nobody waiting and loses no job; nor does a backup
+that is restored."""
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -13,12 +17,17 @@ from waybill.catalog import Catalog
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
 from waybill.jobs.job import ExportStatus
+from waybill.local.binaries import postgres_binary
 from waybill.local.sample import create_users
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
 from waybill.migrations import run
 from waybill.migrations.run import known_revisions, migrate
+from waybill.principal import READ, REQUEST, Principal
+from waybill.requests.request import ExportRequest
 from waybill.run.runner import Outcome
+
+ANN = Principal("ann", scopes=frozenset({REQUEST, READ}))
 
 BEFORE_TURNS = "0011"
 """The last revision before one that changes the table of jobs, and what is asked of it."""
@@ -73,3 +82,45 @@ async def test_job_that_waited_through_an_upgrade_runs_after_it(
         job = await services.repository.find(export_id)
     assert job is not None
     assert (job.status, job.rows_done) == (ExportStatus.COMPLETED, 2_000)
+
+
+async def test_restored_backup_goes_on_where_it_was(
+    services: Services,
+    settings: Settings,
+    database: str,
+    empty_database: str,
+    catalog: Catalog,
+    tmp_path: Path,
+) -> None:
+    wanted = ExportRequest("users")
+    done = (await services.exports.request(ANN, wanted, idempotency_key="first")).job
+    assert await services.runner.run(done.id) is Outcome.COMPLETED
+    waiting = (await services.exports.request(ANN, wanted, idempotency_key="second")).job
+    await asyncio.to_thread(_restore, database, empty_database, tmp_path / "backup")
+
+    secret = type(settings.database_url)(empty_database)
+    restored = settings.model_copy(update={"database_url": secret, "source_dsn": secret})
+    assert migrate(restored) == known_revisions()[-1]
+    async with Services(restored, catalog=catalog) as later:
+        # The same request is answered by the same export, and none is made twice.
+        again = await later.exports.request(ANN, wanted, idempotency_key="first")
+        assert again.job.id == done.id
+        file = await later.repository.find(done.id)
+        assert file is not None
+        assert file.object_key is not None
+        stored = later.storages["s3"].find(file.object_key)
+        assert stored is not None
+        assert stored.bytes == file.object_bytes
+        # What was queued then is run.
+        assert await later.runner.run(waiting.id) is Outcome.COMPLETED
+
+
+def _restore(database: str, elsewhere: str, backup: Path) -> None:
+    """Make a backup and bring it back in another database, as `docs/deploying.md` has it."""
+    for program, *arguments in (
+        ["pg_dump", "--format=custom", f"--file={backup}", database],
+        ["pg_restore", "--exit-on-error", f"--dbname={elsewhere}", str(backup)],
+    ):
+        subprocess.run(
+            [postgres_binary(program), *arguments], check=True, capture_output=True, timeout=60
+        )
