@@ -23,6 +23,7 @@ from adrkit.errors import ConfigError, PathOutside, SeveralDirectories
 from adrkit.model import SectionName, Status
 from adrkit.reading import DEFAULT_READING, Reading
 
+_MAX_BYTES = 5_000_000
 CONFIG_FILES = ("adrkit.toml", ".adrkit.toml")
 
 #: Names of all files that settings are looked for in.
@@ -147,7 +148,7 @@ def _find(start: Path) -> Config:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(path, f"not valid TOML: {error}", remedy="mend that line") from error
     except UnicodeDecodeError as error:
@@ -158,9 +159,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def _text(path: Path) -> str:
+    # A checkout's own, so that it may be anything: of a gigabyte nothing is read.
+    if path.stat().st_size > _MAX_BYTES:
+        raise ConfigError(
+            path,
+            f"larger than {_MAX_BYTES} bytes",
+            remedy="settings are a few lines: look at what that file is",
+        )
+    return path.read_text(encoding="utf-8-sig")
+
+
 def _from_adr_dir(path: Path) -> Config:
     try:
-        named = path.read_text(encoding="utf-8").strip()
+        named = _text(path).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, "cannot be read", remedy="write one path into it") from error
     if not named or "\n" in named:

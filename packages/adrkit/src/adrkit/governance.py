@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from adrkit.checks import Check, read_checks
-from adrkit.checks.citations import citations_in
+from adrkit.checks.citations import MAX_CITING_BYTES, citations_in
 from adrkit.globs import is_glob, matches
 from adrkit.project_files import ProjectFiles
 from adrkit.record import Record
@@ -169,6 +169,8 @@ def _citations(
     for name in names:
         path: Path = files.root / name
         if not files.may_cite(name) or not path.is_file() or path.resolve() in own:
+            continue
+        if path.stat().st_size > MAX_CITING_BYTES:
             continue
         for citation in citations_in(name, path.read_bytes()):
             if record := by_number.get(citation.number):

@@ -3,8 +3,11 @@ other."""
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
@@ -20,6 +23,7 @@ from adrkit.record import Record
 from adrkit.renames import Renames
 
 _IN_FORCE = (Status.ACCEPTED, Status.PROPOSED)
+_PACKAGE = "package "
 
 
 # --- coverage -------------------------------------------------------------------------------
@@ -40,17 +44,37 @@ class Area:
         return self.governed / self.files if self.files else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The records of one directory, with the files that may cite them by number. ``place`` stands
+    before their labels where there are several."""
+
+    files: ProjectFiles
+    records: Sequence[Record]
+    renames: Renames | None = None
+    place: str = ""
+
+    @property
+    def in_force(self) -> list[Record]:
+        return [record for record in self.records if record.status_kind in _IN_FORCE]
+
+    def label(self, record: Record) -> str:
+        return f"{self.place}/{record.label}" if self.place else record.label
+
+
 def coverage(
-    files: ProjectFiles,
-    records: Sequence[Record],
+    sides: Sequence[Side],
     *,
     depth: int,
     only: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    renames: Renames | None = None,
 ) -> tuple[Area, ...]:
-    """Areas ``depth`` directories deep, in order of path. ``only`` and ``exclude`` are globs."""
-    own = {record.path.resolve() for record in records if record.path}
+    """Areas ``depth`` directories deep, in order of path. ``only`` and ``exclude`` are globs.
+
+    Of several directories each may govern any file, as for ``adr why``.
+    """
+    files = sides[0].files
+    own = {record.path.resolve() for side in sides for record in side.records if record.path}
     names = [
         name
         for name in files.all
@@ -59,8 +83,13 @@ def coverage(
         and (files.root / name).is_file()
         and (files.root / name).resolve() not in own
     ]
-    in_force = [record for record in records if record.status_kind in _IN_FORCE]
-    found = governing_many(files, in_force, names, renames)
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in names}
+    for side in sides:
+        governed = governing_many(side.files, side.in_force, names, side.renames)
+        for name, reasons in governed.items():
+            found[name] += (
+                (each.record.number or 10**9, side.label(each.record)) for each in reasons
+            )
     areas: dict[str, list[str]] = {}
     for name in names:
         folders = name.split("/")[:-1][:depth]
@@ -72,10 +101,10 @@ def coverage(
             sum(bool(found[name]) for name in below),
             tuple(
                 dict.fromkeys(
-                    reason.record.label
-                    for reason in sorted(
+                    label
+                    for _, label in sorted(
                         (reason for name in below for reason in found[name]),
-                        key=lambda reason: reason.record.number or 10**9,
+                        key=lambda reason: reason[0],
                     )
                 )
             ),
@@ -98,35 +127,52 @@ class Conflict:
     contradicts: bool
     message: str
     line: int = 1  # of the second record
+    labels: tuple[str, str] = ("", "")  # with their directories where there are several
+
+
+@dataclass(frozen=True, slots=True)
+class _Of:
+    """A record in force, and whose it is."""
+
+    side: Side
+    record: Record
+
+    @property
+    def label(self) -> str:
+        return self.side.label(self.record)
 
 
 @dataclass
 class _Pair:
-    first: Record
-    second: Record
+    first: _Of
+    second: _Of
     shared: set[str] = field(default_factory=set)
 
 
-def conflicts(files: ProjectFiles, records: Sequence[Record]) -> tuple[Conflict, ...]:
+def conflicts(sides: Sequence[Side]) -> tuple[Conflict, ...]:
     """Contradicting checks, then records that speak of the same files or packages without a
-    mention of each other. A directory that many records are about is no overlap; a file is."""
-    in_force = [record for record in records if record.status_kind in _IN_FORCE]
-    return (*_contradictions(in_force), *_overlaps(files, in_force))
+    mention of each other. A directory that many records are about is no overlap; a file is. Nor is
+    a package that records of two directories are about: each may want it for its own part."""
+    in_force = [_Of(side, record) for side in sides for record in side.in_force]
+    return (*_contradictions(in_force), *_overlaps(in_force))
 
 
-def _contradictions(records: Sequence[Record]) -> Iterator[Conflict]:
-    seen: list[tuple[Record, Check]] = []
-    for record in records:
-        for check in read_checks(record):
+def _contradictions(records: Sequence[_Of]) -> Iterator[Conflict]:
+    seen: list[tuple[_Of, Check]] = []
+    for one in records:
+        for check in read_checks(one.record):
             if not isinstance(check, Check) or check.revisit:
                 continue
             for other, earlier in seen:
-                if other is record:
+                if other is one:
                     continue
                 if (problem := _contradiction(earlier.spec, check.spec)) is not None:
                     subject, message = problem
-                    yield Conflict(other, record, subject, True, message, check.line)
-            seen.append((record, check))
+                    labels = other.label, one.label
+                    yield Conflict(
+                        other.record, one.record, subject, True, message, check.line, labels
+                    )
+            seen.append((one, check))
 
 
 def _contradiction(first: object, second: object) -> tuple[str, str] | None:
@@ -168,23 +214,28 @@ def _of_values(
     return None
 
 
-def _overlaps(files: ProjectFiles, records: Sequence[Record]) -> Iterator[Conflict]:
-    subjects: dict[str, list[Record]] = {}
-    for record in records:
-        for subject in _subjects(files, record):
-            subjects.setdefault(subject, []).append(record)
+def _overlaps(records: Sequence[_Of]) -> Iterator[Conflict]:
+    subjects: dict[str, list[_Of]] = {}
+    for one in records:
+        for subject in _subjects(one.side.files, one.record):
+            subjects.setdefault(subject, []).append(one)
     pairs: dict[tuple[int, int], _Pair] = {}
     for subject, about in subjects.items():
         for at, first in enumerate(about):
             for second in about[at + 1 :]:
-                if not _know_each_other(first, second):
+                is_two_parts_package = first.side is not second.side and subject.startswith(
+                    _PACKAGE
+                )
+                if not is_two_parts_package and not _know_each_other(first, second):
                     pair = pairs.setdefault((id(first), id(second)), _Pair(first, second))
                     pair.shared.add(subject)
     for pair in pairs.values():
         shared = sorted(pair.shared)
         subject = ", ".join(shared[:3]) + (f" and {len(shared) - 3} more" if shared[3:] else "")
         message = "both speak of it, and neither mentions the other"
-        yield Conflict(pair.first, pair.second, subject, False, message)
+        first, second = pair.first, pair.second
+        labels = first.label, second.label
+        yield Conflict(first.record, second.record, subject, False, message, labels=labels)
 
 
 def _subjects(files: ProjectFiles, record: Record) -> set[str]:
@@ -198,13 +249,16 @@ def _subjects(files: ProjectFiles, record: Record) -> set[str]:
         if not isinstance(check, Check):
             continue
         if isinstance(check.spec, DependencyCheck):
-            found.add(f"package {canonicalize_name(check.spec.package)}")
+            found.add(f"{_PACKAGE}{canonicalize_name(check.spec.package)}")
         elif isinstance(check.spec, SettingCheck | ConfigCheck):
             found.add(check.spec.file)
     return found
 
 
-def _know_each_other(first: Record, second: Record) -> bool:
+def _know_each_other(one: _Of, other: _Of) -> bool:
+    first, second = one.record, other.record
+    if one.side is not other.side:  # a number is another record's there; a link says which
+        return _links(first, second) or _links(second, first)
     return any(
         other.number is not None
         and (
@@ -212,4 +266,17 @@ def _know_each_other(first: Record, second: Record) -> bool:
             or other.number in {relation.number for relation in one.relations}
         )
         for one, other in ((first, second), (second, first))
+    )
+
+
+def _links(record: Record, other: Record) -> bool:
+    if record.path is None or other.path is None:
+        return False
+    folder, goal = record.path.resolve().parent, other.path.resolve()
+    targets = [reference.target for reference in record.references]
+    targets += [relation.target for relation in record.relations]
+    return any(
+        Path(os.path.normpath(folder / unquote(target.split("#")[0]))) == goal
+        for target in targets
+        if target
     )

@@ -285,20 +285,83 @@ def test_drafts_of_all_directories_get_numbers_of_their_own(monorepo: GitProject
     assert made == ["Number ADR-0003", "Number ADR-0002"]
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["graph", "export", "site --output out", "coverage",
-     "conflicts"],
-)  # fmt: skip
-def test_command_about_one_directory_says_that_there_are_others(
-    monorepo: GitProject, command: str
-) -> None:
-    _, _, err = adr(monorepo.root, *command.split())
-    assert f"this is about {WHOLE} alone, and not about {MAIL}, {ORDERS}" in err
-    _, _, err = adr(monorepo.root / "services/mail", *command.split())
-    assert "this is about" not in err
-    _, _, err = adr(monorepo.root, "--dir", MAIL, *command.split())
-    assert "this is about" not in err
+def test_graph_draws_a_box_for_each_and_keeps_their_numbers_apart(monorepo: GitProject) -> None:
+    links = "\nSee [the queues](../../../mail/docs/adr/0001-use-queues.md) and ADR-0001.\n"
+    monorepo.write(f"{ORDERS}/0002-use-logs.md", house(2, "Use Logs") + links)
+    code, out, _ = adr(monorepo.root, "graph")
+    assert code == 0
+    boxes = [line.split('"')[1] for line in out.splitlines() if line.startswith("    subgraph")]
+    assert boxes == [WHOLE, MAIL, ORDERS]
+    assert out.count("    end\n") == 3
+    # The link leads to mail's, the number to its own directory's.
+    assert [line.strip() for line in out.splitlines() if ".->" in line] == [
+        "D3_ADR0002 -.-> D2_ADR0001", "D3_ADR0002 -.-> D3_ADR0001",
+    ]  # fmt: skip
+    _, out, _ = adr(monorepo.root, "graph", "--format", "dot")
+    assert out.count("subgraph cluster_") == 3
+    assert out.count("{") == out.count("}")
+    _, out, _ = adr(monorepo.root / "services/mail", "graph")
+    assert ("subgraph" in out, "    ADR0001[" in out) == (False, True)
+    assert "subgraph" not in adr(monorepo.root, "--dir", MAIL, "graph")[1]
+
+
+def test_export_holds_the_records_of_all(monorepo: GitProject) -> None:
+    code, out, _ = adr(monorepo.root, "export")
+    found = json.loads(out)
+    assert (code, found["directory"]) == (0, WHOLE)
+    assert found["directories"] == [WHOLE, MAIL, ORDERS]
+    assert len({record["path"] for record in found["records"]}) == len(found["records"]) == 5
+    found = json.loads(adr(monorepo.root / "services/mail", "export")[1])
+    assert (found["directories"], len(found["records"])) == ([MAIL], 1)
+
+
+def test_site_has_a_page_for_each_record_of_all(monorepo: GitProject) -> None:
+    links = "\nSee [the queues](../../../mail/docs/adr/0001-use-queues.md) and ADR-0001.\n"
+    monorepo.write(f"{ORDERS}/0002-use-logs.md", house(2, "Use Logs") + links)
+    code, out, _ = adr(monorepo.root, "site", "--output", "out")
+    assert (code, out) == (0, "wrote out/index.html: 5 records\n")
+    pages = {path.name for path in (monorepo.root / "out").glob("*.html")}
+    assert pages == {
+        "index.html", "graph.html",
+        "docs-adr-0001-use-queues.html", "docs-adr-0007-use-one-log.html",
+        "services-mail-docs-adr-0001-use-queues.html",
+        "services-orders-docs-adr-0001-use-queues.html",
+        "services-orders-docs-adr-0002-use-logs.html",
+    }  # fmt: skip
+    index = (monorepo.root / "out/index.html").read_text()
+    assert f'<span class="place">{MAIL}</span>' in index
+    page = (monorepo.root / "out/services-orders-docs-adr-0002-use-logs.html").read_text()
+    assert 'href="services-mail-docs-adr-0001-use-queues.html"' in page
+    assert 'href="services-orders-docs-adr-0001-use-queues.html"' in page
+    assert 'href="docs-adr-0001-use-queues.html"' not in page
+    # Of one directory it is as it ever was.
+    assert adr(monorepo.root / "services/mail", "site", "--output", "out")[0] == 0
+    assert (monorepo.root / "services/mail/out/0001-use-queues.html").exists()
+
+
+def test_coverage_and_conflicts_know_whose_records_they_are(monorepo: GitProject) -> None:
+    names = "- `services/mail/src/mail.py`\n"
+    monorepo.write(f"{WHOLE}/0007-use-one-log.md", house(7) + names)
+    monorepo.write(f"{ORDERS}/0002-use-logs.md", house(2) + names)
+    code, out, _ = adr(monorepo.root, "coverage", "--json", "--only", "**/*.py")
+    found = {area["path"]: area for area in json.loads(out)["areas"]}
+    assert (code, found["services/mail"]["governed"]) == (0, 1)
+    assert found["services/mail"]["records"] == [
+        f"{MAIL}/ADR-0001", f"{ORDERS}/ADR-0002", f"{WHOLE}/ADR-0007",
+    ]  # fmt: skip
+    pair = [f"{WHOLE}/ADR-0007", f"{ORDERS}/ADR-0002"]
+
+    def overlaps() -> bool:
+        _, out, _ = adr(monorepo.root, "conflicts", "--json")
+        return pair in [item["records"] for item in json.loads(out)]
+
+    assert overlaps()
+    # Its own ADR-0007 would be another; only a link mentions this one.
+    monorepo.write(f"{ORDERS}/0002-use-logs.md", house(2) + names + "ADR-0007\n")
+    assert overlaps()
+    link = "[ADR-0007](../../../../docs/adr/0007-use-one-log.md)\n"
+    monorepo.write(f"{ORDERS}/0002-use-logs.md", house(2) + names + link)
+    assert not overlaps()
 
 
 def test_renumbering_leaves_the_other_areas_alone(monorepo: GitProject) -> None:

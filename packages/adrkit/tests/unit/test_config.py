@@ -80,6 +80,14 @@ def test_malformed_settings_name_file_and_problem(tmp_path: Path, text: str, pro
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("name", ["adrkit.toml", "pyproject.toml", ".adr-dir"])
+def test_settings_of_a_gigabyte_are_not_read(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(10**9)  # sparse: it takes no room
+    with pytest.raises(ConfigError, match="larger than"):
+        load_config(tmp_path)
+
+
 def test_settings_not_in_utf8_are_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "adrkit.toml").write_bytes(b'directory = "caf\xe9"\n')
     with pytest.raises(ConfigError, match="not UTF-8"):

@@ -31,7 +31,7 @@ _SWITCH = re.compile(
 _GENERATED = re.compile(rb'"\$?schema":\s*"(?:urn:adrkit:schema:export:|[^"]*sarif)')
 _SITE_MARKER = ".adr-site"  # in the directory of every site
 _CITATION = re.compile(rb"(?<![\w/-])ADR-(\d{1,6})(?![\w]|-\w)")
-_MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
+MAX_CITING_BYTES = 2_000_000  # larger files are data, not code or documents that cite
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def check_citations(config: Config, files: ProjectFiles, records: Sequence[Recor
         if path.is_symlink():
             continue  # its target is looked at itself
         try:
-            if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
+            if not path.is_file() or path.stat().st_size > MAX_CITING_BYTES:
                 continue
             data = path.read_bytes()
         except OSError:  # gone or not readable since it was listed

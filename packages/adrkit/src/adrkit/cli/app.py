@@ -110,6 +110,12 @@ class Workspace:
         return tuple(Workspace(self.start, one, self.heads) for one in found) or (self,)
 
     @property
+    def place(self) -> str:
+        """The records directory, relative to the project's root."""
+        path = os.path.relpath(self.config.directory.resolve(), self.config.root.resolve())
+        return Path(path).as_posix()
+
+    @property
     def is_part(self) -> bool:
         """Whether the project has records directories that this command does not look at."""
         return len(self.spaces[0].config.directories) > len(self.spaces)
@@ -224,18 +230,9 @@ def workspace(ctx: typer.Context) -> Workspace:
     return found
 
 
-def one_workspace(ctx: typer.Context) -> Workspace:
-    """The workspace, for a command that works on one records directory: that it is not about the
-    others of the project is said."""
-    space = workspace(ctx)
-    others = [one for one in space.spaces if one.config.directory != space.config.directory]
-    if others:
-        listed = ", ".join(space.shown(one.config.directory) for one in others)
-        warn(
-            f"this is about {space.shown(space.config.directory)} alone, and not about {listed}: "
-            "go there (adr -C), or name one by --dir"
-        )
-    return space
+def by_directory(spaces: Iterable[Workspace]) -> dict[str, tuple[Record, ...]]:
+    """Records by their directory, relative to the project's root."""
+    return {space.place: tuple(space.repository.require()) for space in spaces}
 
 
 def _show_version(wanted: bool) -> None:

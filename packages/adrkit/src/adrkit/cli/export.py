@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adrkit.cli.app import EXIT_USAGE, app, one_workspace, say
+from adrkit.cli.app import EXIT_USAGE, Workspace, app, say, warn_unreadable, workspace
 from adrkit.cli.output import write_output
 from adrkit.export import export_records, export_schema
 
@@ -33,17 +33,18 @@ def export(
 
     Example: adr export --json | jq '.records[] | select(.status.kind == "Accepted") | .title'
     """
-    space = one_workspace(ctx)
     value: dict[str, Any]
+    space = workspace(ctx)
+    spaces: tuple[Workspace, ...] = ()
     if schema:
         value = export_schema()
     else:
-        records = space.repository.require()
+        spaces = space.with_records()
         value = export_records(
-            records,
-            space.config.root,
-            space.config.directory,
-            unreadable=space.repository.unreadable,
+            [record for each in spaces for record in each.repository.require()],
+            spaces[0].config.root,
+            *(each.config.directory for each in spaces),
+            unreadable=[failed for each in spaces for failed in each.repository.unreadable],
             source=source,
         )
     text = json.dumps(value, indent=2, ensure_ascii=False)
@@ -51,5 +52,5 @@ def export(
         say(text)
     else:
         write_output(space.path(output), text + "\n", space.config.boundary)
-    if not schema and space.warn_unreadable():
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import typer
 
-from adrkit.cli.app import EXIT_USAGE, app, one_workspace, say
+from adrkit.cli.app import EXIT_USAGE, app, by_directory, say, warn_unreadable, workspace
 from adrkit.cli.output import write_output
-from adrkit.graph import Node, read_graph, to_dot, to_mermaid
+from adrkit.graph import Node, read_graphs, to_dot, to_mermaid
 
 
 class GraphFormat(StrEnum):
@@ -42,12 +42,13 @@ def graph(
         Path | None, typer.Option("--output", "-o", help="Write to a file, not to stdout.")
     ] = None,
 ) -> None:
-    """Draw which records supersede and mention each other.
+    """Draw which records supersede and mention each other, each directory in a box of its own.
 
     Example: adr graph --format dot | dot -Tsvg > decisions.svg
     """
-    space = one_workspace(ctx)
-    found = read_graph(space.repository.require(), mentions=mentions)
+    spaces = workspace(ctx).with_records()
+    space = spaces[0]
+    found = read_graphs(by_directory(spaces), mentions=mentions)
     target = space.path(output) if output else None
     base = target.parent if target else space.start
 
@@ -64,5 +65,5 @@ def graph(
         say(text.removesuffix("\n"))
     else:
         write_output(target, text, space.config.boundary)
-    if space.warn_unreadable():
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)

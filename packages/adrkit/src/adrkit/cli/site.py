@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from adrkit.cli.app import EXIT_USAGE, Workspace, app, one_workspace, say, warn
+from adrkit.cli.app import (
+    EXIT_USAGE,
+    Workspace,
+    app,
+    by_directory,
+    say,
+    warn,
+    warn_unreadable,
+    workspace,
+)
 from adrkit.confine import confined, root_for
 from adrkit.errors import AdrkitError, ExtraMissing
 from adrkit.renames import Renames
-from adrkit.site import build_site, write_site
+from adrkit.site import build_sites, write_site
 
 
 @app.command()
@@ -32,7 +42,7 @@ def site(
         int, typer.Option("--port", min=0, max=65535, help="Of --watch; 0 is any free one.")
     ] = 8100,
 ) -> None:
-    """Write a static web site of all decisions.
+    """Write a static web site of all decisions; of several directories one site.
 
     Pages, their graph and a search, light and dark. It needs no server and no network: open
     index.html. A directory that holds anything but an earlier site is left alone. Task lists,
@@ -43,24 +53,32 @@ def site(
 
     Example: adr site --output public --title "Decisions of Orders"
     """
-    space = one_workspace(ctx)
+    space = workspace(ctx)
     if watch:
         _watch(space, title, port)
         return
     directory = space.path(output)
     confined(directory, root_for(directory, space.config.boundary))
-    write_site(directory, _built(space, title))
-    records = len(space.repository.list())
+    spaces = space.with_records()
+    write_site(directory, _built(spaces, title))
+    records = sum(len(each.repository.list()) for each in spaces)
     say(f"wrote {space.shown(directory / 'index.html')}: {records} records")
-    if space.warn_unreadable():
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)
 
 
-def _built(space: Workspace, title: str | None) -> dict[str, bytes]:
-    named = title or space.config.table("site").get("title")
+def _built(spaces: Sequence[Workspace], title: str | None) -> dict[str, bytes]:
+    config = spaces[0].config
+    named = title or config.table("site").get("title")
     name = named if isinstance(named, str) else "Architecture decisions"
-    renames = Renames(space.config.root, space.git, space.config.directory)
-    return build_site(space.repository.require(), space.config.root, name, renames)
+    records = by_directory(spaces)
+    if len(spaces) == 1:  # then nobody need be told where
+        records = {"": records[spaces[0].place]}
+    renames = {
+        place: Renames(each.config.root, each.git, each.config.directory)
+        for place, each in zip(records, spaces, strict=True)
+    }
+    return build_sites(records, config.root, name, renames)
 
 
 def _watch(space: Workspace, title: str | None, port: int) -> None:
@@ -72,16 +90,17 @@ def _watch(space: Workspace, title: str | None, port: int) -> None:
     def build() -> dict[str, bytes] | None:
         now = Workspace(space.start, space.directory)  # records are read again
         try:
-            contents = _built(now, title)
+            spaces = now.with_records()
+            contents = _built(spaces, title)
         except AdrkitError as error:
             warn(f"{error}; {error.remedy}")
             return None
-        now.warn_unreadable()
+        warn_unreadable(spaces)
         return contents
 
     def said(text: str) -> None:
         typer.echo(text)
         sys.stdout.flush()
 
-    space.repository.require()  # a project without records is told at once
-    serve(build, [space.config.directory], port, said)
+    spaces = space.with_records()  # a project without records is told at once
+    serve(build, [each.config.directory for each in spaces], port, said)

@@ -6,10 +6,19 @@ from typing import Annotated
 
 import typer
 
-from adrkit.cli.app import EXIT_FINDINGS, EXIT_USAGE, app, one_workspace, print_json, say
+from adrkit.cli.app import (
+    EXIT_FINDINGS,
+    EXIT_USAGE,
+    Workspace,
+    app,
+    print_json,
+    say,
+    warn_unreadable,
+    workspace,
+)
 from adrkit.project_files import ProjectFiles
 from adrkit.renames import Renames
-from adrkit.survey import Area, conflicts, coverage
+from adrkit.survey import Area, Side, conflicts, coverage
 
 
 @app.command("coverage")
@@ -41,13 +50,11 @@ def coverage_command(
 
     Example: adr coverage --depth 3 --only 'src/**' --exclude '**/tests/**'
     """
-    space = one_workspace(ctx)
-    records = space.repository.require()
-    files = ProjectFiles(space.config.root, space.git, space.config.owns)
-    renames = Renames(space.config.root, space.git, space.config.directory)
+    spaces = workspace(ctx).with_records()
     areas = coverage(
-        files, records, depth=depth, only=only or (), exclude=exclude or (), renames=renames
-    )
+        [_side(space, is_one=len(spaces) == 1) for space in spaces],
+        depth=depth, only=only or (), exclude=exclude or (),
+    )  # fmt: skip
     whole = Area("all", sum(a.files for a in areas), sum(a.governed for a in areas), ())
     if as_json:
         print_json(
@@ -70,7 +77,7 @@ def coverage_command(
             labels = ", ".join(area.records[:6]) + (" ..." if area.records[6:] else "")
             say(f"{area.share:6.1%}  {area.governed:4d} of {area.files:4d}  {area.path}  {labels}")
         say(f"{whole.share:6.1%}  {whole.governed} of {whole.files} files are governed")
-    if space.warn_unreadable():
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)
     if at_least is not None and whole.share * 100 < at_least:
         raise typer.Exit(EXIT_FINDINGS)
@@ -94,16 +101,17 @@ def conflicts_command(
 
     Example: adr conflicts --contradictions
     """
-    space = one_workspace(ctx)
-    records = space.repository.require()
-    found = conflicts(ProjectFiles(space.config.root, space.git, space.config.owns), records)
+    spaces = workspace(ctx).with_records()
+    space = spaces[0]
+    records = [record for each in spaces for record in each.repository.require()]
+    found = conflicts([_side(each, is_one=len(spaces) == 1) for each in spaces])
     hard = [item for item in found if item.contradicts]
     shown = hard if contradictions else list(found)
     if as_json:
         print_json(
             [
                 {
-                    "records": [item.first.label, item.second.label],
+                    "records": list(item.labels),
                     "subject": item.subject,
                     "contradicts": item.contradicts,
                     "message": item.message,
@@ -116,13 +124,22 @@ def conflicts_command(
             path = space.shown(item.second.path) if item.second.path else item.second.label
             kind = "contradiction" if item.contradicts else "overlap"
             say(
-                f"{path}:{item.line}: {kind}: {item.first.label} and {item.second.label}: "
+                f"{path}:{item.line}: {kind}: {' and '.join(item.labels)}: "
                 f"{item.subject}: {item.message}"
             )
         say(
             f"{len(records)} records: {len(hard)} contradictions, {len(found) - len(hard)} overlaps"
         )
-    if space.warn_unreadable():
+    if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)
     if hard:
         raise typer.Exit(EXIT_FINDINGS)
+
+
+def _side(space: Workspace, *, is_one: bool) -> Side:
+    return Side(
+        ProjectFiles(space.config.root, space.git, space.config.owns),
+        space.repository.require(),
+        Renames(space.config.root, space.git, space.config.directory),
+        "" if is_one else space.place,
+    )

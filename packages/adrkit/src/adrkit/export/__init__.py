@@ -33,11 +33,12 @@ def export_records(
     records: Sequence[Record],
     root: Path,
     directory: Path,
-    *,
+    *others: Path,
     unreadable: Sequence[Unreadable] = (),
     source: bool = False,
 ) -> dict[str, Any]:
-    """Everything read from the records, ready for ``json.dumps``. Paths are relative to ``root``.
+    """Everything read from the records of ``directory``, and of ``others``, ready for
+    ``json.dumps``. Paths are relative to ``root``.
 
     ``source`` adds each record's Markdown text.
     """
@@ -45,6 +46,7 @@ def export_records(
         "schema": SCHEMA_ID,
         "generator": f"adrkit {__version__}",
         "directory": _relative(directory, root),
+        "directories": [_relative(each, root) for each in (directory, *others)],
         "records": [_record(record, root, source=source) for record in records],
         "unreadable": [
             {"path": _relative(failed.path, root), "problem": _problem(failed, root)}

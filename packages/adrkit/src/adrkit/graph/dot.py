@@ -38,17 +38,26 @@ def to_dot(graph: RecordGraph, *, link: Callable[[Node], str | None] | None = No
         '    node [shape=box, style="rounded,filled", fontname="sans-serif"];',
         '    edge [fontname="sans-serif", fontsize=10];',
     ]
-    for node in graph.nodes:
-        text = node.label if node.record is not None else f"{node.label} (missing)"
-        label = _quoted(text)[:-1] + (f"\\n{_quoted(node.title)[1:]}" if node.title else '"')
-        style = "rounded,filled,dashed" if node.status in _WITHDRAWN else "rounded,filled"
-        attributes = [f"label={label}", f'fillcolor="{_FILLS[node.status]}"', f'style="{style}"']
-        address = link(node) if link and node.record is not None else None
-        if address:
-            attributes.append(f"URL={_quoted(address)}")
-        lines.append(f"    {node.key} [{', '.join(attributes)}];")
+    groups = graph.groups
+    for place, (group, nodes) in enumerate(groups.items(), 1):
+        if len(groups) > 1:
+            lines.append(f"    subgraph cluster_{place} {{ label={_quoted(group)};")
+        lines += (_node(node, link) for node in nodes)
+        if len(groups) > 1:
+            lines.append("    }")
     lines += (f"    {edge.source} -> {edge.target} {_EDGES[edge.kind]};" for edge in graph.edges)
     return "\n".join([*lines, f"    // {CITATIONS_AGAIN}", "}"]) + "\n"
+
+
+def _node(node: Node, link: Callable[[Node], str | None] | None) -> str:
+    text = node.label if node.record is not None else f"{node.label} (missing)"
+    label = _quoted(text)[:-1] + (f"\\n{_quoted(node.title)[1:]}" if node.title else '"')
+    style = "rounded,filled,dashed" if node.status in _WITHDRAWN else "rounded,filled"
+    attributes = [f"label={label}", f'fillcolor="{_FILLS[node.status]}"', f'style="{style}"']
+    address = link(node) if link and node.record is not None else None
+    if address:
+        attributes.append(f"URL={_quoted(address)}")
+    return f"    {node.key} [{', '.join(attributes)}];"
 
 
 def _quoted(text: str) -> str:

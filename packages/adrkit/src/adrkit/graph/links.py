@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +32,8 @@ class Node:
     """A record, or with ``record`` None a number that is named and that no record has.
 
     ``key`` is unique in its graph and made of ASCII letters, digits and ``_`` only, so that every
-    output format can use it as an identifier: ``ADR0007``.
+    output format can use it as an identifier: ``ADR0007``. ``group`` is the records directory,
+    where the graph is of several: each has numbers of its own.
     """
 
     key: str
@@ -39,6 +41,7 @@ class Node:
     title: str
     status: Status | None
     record: Record | None
+    group: str = ""
 
     @property
     def path(self) -> Path | None:
@@ -65,6 +68,14 @@ class RecordGraph:
     @cached_property
     def by_key(self) -> Mapping[str, Node]:
         return {node.key: node for node in self.nodes}
+
+    @property
+    def groups(self) -> Mapping[str, tuple[Node, ...]]:
+        """Nodes by the directory of their records; one group, "", where there is only one."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            found.setdefault(node.group, []).append(node)
+        return {group: tuple(nodes) for group, nodes in found.items()}
 
     def of(self, record: Record) -> Node:
         """Raises KeyError for a record that is not in the graph."""
@@ -101,24 +112,42 @@ _DECLARED = {
 
 
 def read_graph(records: Sequence[Record], *, mentions: bool = True) -> RecordGraph:
-    """Graph of ``records``. Both sides' declarations of one relation make one edge.
+    """Graph of the records of one directory; see ``read_graphs``."""
+    return read_graphs({"": records}, mentions=mentions)
 
-    A number that several records share leads to the one whose file is linked, else to the first.
+
+def read_graphs(
+    directories: Mapping[str, Sequence[Record]], *, mentions: bool = True
+) -> RecordGraph:
+    """Graph of the records of several directories. Both sides' declarations of one relation make
+    one edge.
+
+    A number means a record of its own directory, unless a link leads to a file of another. One that
+    several records share leads to the one whose file is linked, else to the first.
     """
-    nodes = _nodes(records)
-    by_number: dict[int, list[Node]] = {}
+    nodes = _nodes(directories)
+    by_number: dict[tuple[str, int], list[Node]] = {}
+    by_path: dict[Path, Node] = {}
     for node in nodes:
         if node.record is not None and node.record.number is not None:
-            by_number.setdefault(node.record.number, []).append(node)
-    missing: dict[int, Node] = {}
+            by_number.setdefault((node.group, node.record.number), []).append(node)
+        if node.path is not None:
+            by_path[node.path.resolve()] = node
+    missing: dict[tuple[str, int], Node] = {}
 
-    def target(number: int, link: str | None) -> Node:
-        found = by_number.get(number)
+    def target(of: Node, number: int, link: str | None) -> Node:
+        path = unquote(link.split("#")[0]) if link else ""
+        if path and of.path is not None and len(directories) > 1:
+            there = by_path.get(Path(os.path.normpath(of.path.resolve().parent / path)))
+            if there is not None:
+                return there
+        found = by_number.get((of.group, number))
         if not found:
-            label = f"ADR-{number:04d}"
-            missing.setdefault(number, Node(f"ADR{number:04d}", label, "", None, None))
-            return missing[number]
-        name = unquote(link.split("#")[0].rsplit("/", 1)[-1]) if link else ""
+            key, label = f"{_prefix(directories, of.group)}ADR{number:04d}", f"ADR-{number:04d}"
+            return missing.setdefault(
+                (of.group, number), Node(key, label, "", None, None, of.group)
+            )
+        name = path.rsplit("/", 1)[-1]
         linked = (node for node in found if node.path and same_name(node.path.name, name))
         return next(linked, found[0])
 
@@ -129,14 +158,14 @@ def read_graph(records: Sequence[Record], *, mentions: bool = True) -> RecordGra
             continue
         for relation in node.record.relations:
             kind, is_source = _DECLARED[relation.kind]
-            other = target(relation.number, relation.target)
+            other = target(node, relation.number, relation.target)
             if other.key == node.key:
                 continue  # a record cannot replace itself; lint says so
             pair = (node.key, other.key) if is_source else (other.key, node.key)
             declared.setdefault((*pair, kind), set()).add(is_source)
         for reference in node.record.references if mentions else ():
             link = reference.target if reference.kind is ReferenceKind.LINK else None
-            other = target(reference.number, link)
+            other = target(node, reference.number, link)
             if other.key != node.key:
                 mentioned[node.key, other.key] = None
     related = {frozenset((source, goal)) for source, goal, _ in declared}
@@ -151,15 +180,26 @@ def read_graph(records: Sequence[Record], *, mentions: bool = True) -> RecordGra
     return RecordGraph((*nodes, *(missing[number] for number in sorted(missing))), tuple(edges))
 
 
-def _nodes(records: Sequence[Record]) -> tuple[Node, ...]:
+def _prefix(directories: Mapping[str, Sequence[Record]], group: str) -> str:
+    """What keeps the keys of several directories apart."""
+    return f"D{[*directories].index(group) + 1}_" if len(directories) > 1 else ""
+
+
+def _nodes(directories: Mapping[str, Sequence[Record]]) -> tuple[Node, ...]:
     nodes: list[Node] = []
     taken: set[str] = set()
-    for record in records:
-        stem = f"ADR{record.number:04d}" if record.number is not None else "RECORD"
-        key, copy = stem, 1
-        while key in taken or (record.number is None and copy == 1):
-            copy += 1
-            key = f"{stem}_{copy}"
-        taken.add(key)
-        nodes.append(Node(key, record.label, record.name, record.status_kind, record))
+    for group, records in directories.items():
+        prefix = _prefix(directories, group)
+        for record in records:
+            stem = (
+                f"{prefix}ADR{record.number:04d}"
+                if record.number is not None
+                else (f"{prefix}RECORD")
+            )
+            key, copy = stem, 1
+            while key in taken or (record.number is None and copy == 1):
+                copy += 1
+                key = f"{stem}_{copy}"
+            taken.add(key)
+            nodes.append(Node(key, record.label, record.name, record.status_kind, record, group))
     return tuple(nodes)

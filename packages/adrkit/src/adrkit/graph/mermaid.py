@@ -37,12 +37,13 @@ def to_mermaid(
 ) -> str:
     """Flowchart text that ends in a newline. ``link`` gives a node's address, None for none."""
     lines = [f"flowchart {direction}", f"    %% {NO_CITATIONS}"]
-    for node in graph.nodes:
-        text = f"{node.label}: {node.title}" if node.title else node.label
-        if node.record is None:
-            text += " (missing)"
-        status = node.status.value.lower() if node.status else "unknown"
-        lines.append(f'    {node.key}["{_escaped(text)}"]:::{status}')
+    groups = graph.groups
+    for place, (group, nodes) in enumerate(groups.items(), 1):
+        if len(groups) > 1:
+            lines.append(f'    subgraph D{place}["{_escaped(group)}"]')
+        lines += (_node(node) for node in nodes)
+        if len(groups) > 1:
+            lines.append("    end")
     lines += (f"    {edge.source} {_ARROWS[edge.kind]} {edge.target}" for edge in graph.edges)
     for node in graph.nodes:
         address = link(node) if link and node.record is not None else None
@@ -57,6 +58,14 @@ def to_mermaid(
     if None in used:
         lines.append(f"    classDef unknown {_UNKNOWN}")
     return "\n".join([*lines, f"    %% {CITATIONS_AGAIN}"]) + "\n"
+
+
+def _node(node: Node) -> str:
+    text = f"{node.label}: {node.title}" if node.title else node.label
+    if node.record is None:
+        text += " (missing)"
+    status = node.status.value.lower() if node.status else "unknown"
+    return f'    {node.key}["{_escaped(text)}"]:::{status}'
 
 
 def _escaped(text: str) -> str:

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adrkit.document import plain
 from adrkit.errors import AdrkitError, WriteFailed
-from adrkit.graph import Edge, EdgeKind, Node, RecordGraph, read_graph
+from adrkit.graph import Edge, EdgeKind, Node, RecordGraph, read_graphs
 from adrkit.model import Status
 from adrkit.names import existing
 from adrkit.record import Record
@@ -66,7 +66,18 @@ def build_site(
 
     With ``renames``, code that a record names is shown where it is now, too.
     """
-    return _Site(records, root, title, renames).build()
+    return build_sites({"": records}, root, title, {"": renames})
+
+
+def build_sites(
+    directories: Mapping[str, Sequence[Record]],
+    root: Path,
+    title: str = "Architecture decisions",
+    renames: Mapping[str, Renames | None] | None = None,
+) -> dict[str, bytes]:
+    """``build_site`` of several directories, by their names: one site, in which each record says
+    where it is decided."""
+    return _Site(directories, root, title, renames or {}).build()
 
 
 def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
@@ -96,17 +107,22 @@ def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
 
 class _Site:
     def __init__(
-        self, records: Sequence[Record], root: Path, title: str, renames: Renames | None
+        self,
+        directories: Mapping[str, Sequence[Record]],
+        root: Path,
+        title: str,
+        renames: Mapping[str, Renames | None],
     ) -> None:
         self.root, self.title, self.renames = root.resolve(), title, renames
-        self.graph: RecordGraph = read_graph(records)
+        self.graph: RecordGraph = read_graphs(directories)
+        self.is_one = len(directories) == 1
         self.nodes = [node for node in self.graph.nodes if node.record is not None]
         self.page = self._page_names()
         self.by_path = {n.path.resolve(): n for n in self.nodes if n.path is not None}
-        self.by_number: dict[int, Node] = {}
+        self.by_number: dict[tuple[str, int], Node] = {}
         for node in self.nodes:
             if node.record is not None and node.record.number is not None:
-                self.by_number.setdefault(node.record.number, node)
+                self.by_number.setdefault((node.group, node.record.number), node)
         self.images: dict[str, bytes] = {}
         self.has_diagram = False
         self.environment = Environment(
@@ -179,13 +195,14 @@ class _Site:
     def _paths(self, record: Record) -> dict[str, str]:
         """Code that the record names, with its place today where that is another, else ""."""
         found = {}
+        renames = self.renames.get(self.graph.of(record).group)
         for cited in record.cited_paths:
             if cited.is_link:
                 continue
             there = (self.root / cited.path).exists()
             moved = (
-                self.renames.follow(record.path, cited.path, cited.raw)
-                if self.renames is not None and record.path is not None and not there
+                renames.follow(record.path, cited.path, cited.raw)
+                if renames is not None and record.path is not None and not there
                 else None
             )
             found[cited.path] = moved.to if moved else ""
@@ -208,6 +225,7 @@ class _Site:
         decision = record.decision.plain if record and record.decision else ""
         return {
             "label": node.label,
+            "place": node.group,
             "title": node.title or "(no title)",
             "status": self._status(node),
             "status_text": record.status.raw if record and record.status else "No status",
@@ -224,7 +242,8 @@ class _Site:
     def _link(self, node: Node) -> PageLink:
         name = self.page.get(node.key)
         title = node.title or ("(no title)" if node.record else "(no such record)")
-        return PageLink(node.label, title, self._status(node), quote(name) if name else None)
+        label = node.label if self.is_one else f"{node.group}/{node.label}"
+        return PageLink(label, title, self._status(node), quote(name) if name else None)
 
     @staticmethod
     def _status(node: Node) -> str:
@@ -247,6 +266,7 @@ class _Site:
         taken = {"index.html", "graph.html"}
         for node in self.nodes:
             stem = node.path.stem if node.path else node.key.lower()
+            stem = stem if self.is_one else f"{node.group}-{stem}"
             stem = unicodedata.normalize("NFC", stem)  # marks of their own would become dashes
             stem = re.sub(r"[^\w.-]+", "-", stem).strip(".-") or node.key.lower()
             name, copy = f"{stem}.html", 1
@@ -266,7 +286,7 @@ class _Site:
         return quote(self.page[node.key]) if node else None
 
     def _citation(self, record: Record, number: int) -> str | None:
-        node = self.by_number.get(number)
+        node = self.by_number.get((self.graph.of(record).group, number))
         if node is None or node.record is record:
             return None
         return quote(self.page[node.key])
