@@ -112,6 +112,30 @@ def test_body_of_a_stranger_is_not_waited_for(target: Target, path: bytes) -> No
         assert began.startswith((b"HTTP/1.1 401", b"HTTP/1.1 404", b"HTTP/1.1 405"))
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /api/users/export HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"401"),
+        (b"POST /api/users/export HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+         b"Authorization: Bearer attack-token\r\n", b"413"),
+        (b"POST /api/users/export HTTP/1.1\r\nHost: elsewhere.example\r\n", b"421"),
+        (b"POST /api/users/export HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n", b"400"),
+    ],
+)  # fmt: skip
+def test_answer_to_who_still_sends_is_not_taken_from_them_by_a_reset(
+    target: Target, head: bytes, status: bytes
+) -> None:
+    body = b" " * (60_000 if status == b"401" else 3_000_000)  # what is too long is so for anyone
+    with connect(target) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body))
+        connection.recv(1, socket.MSG_PEEK)  # the answer is there, and is not looked at yet
+        connection.sendall(body)
+        received = b""
+        while data := connection.recv(65_536):
+            received += data
+    assert received.startswith(b"HTTP/1.1 " + status)
+
+
 def test_body_that_no_route_reads_does_not_keep_the_connection(target: Target) -> None:
     with connect(target) as connection:
         connection.sendall(

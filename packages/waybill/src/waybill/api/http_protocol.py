@@ -3,6 +3,11 @@ request's head and body, and bounds on connections, in total and by address.
 
 A connection that says nothing, or one byte of its head every few seconds, would else be held for
 ever; so would a body that nobody waits for any more.
+
+And it closes a connection so that its last answer arrives. Where a request is refused before its
+body was read, closing at once resets the connection under a client that still sends, and the reset
+takes the answer from it: the client finds "connection reset" in place of 401 or 413. So our side is
+ended first, and what still comes is read and dropped for a moment (RFC 9112, 9.6).
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from waybill.api.addresses import TrustedProxies, address_key
 # The application has its own limit on bodies, and an answer for it (408). This one is for bodies
 # that are sent to no route.
 _BODY_GRACE_SECONDS = 2.0
+_LINGER_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -53,9 +59,11 @@ class GuardedProtocol(H11Protocol):
         self._address: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._awaited: str | None = None
+        self._lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = _ClosingGently(transport, self)  # type: ignore[assignment]
         limits = self.limits
         host = self.client[0] if self.client else None
         address = address_key(host)
@@ -81,6 +89,29 @@ class GuardedProtocol(H11Protocol):
             self._address = None
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if not self._lingers:
+            super().data_received(data)
+
+    def linger(self, transport: asyncio.Transport) -> bool:
+        """Begin to close a connection whose client still sends. ``False``: there is no need to, or
+        it is being done already, and it may be closed."""
+        # After what is no HTTP nobody knows what follows.
+        may_send = self.conn.their_state in {h11.SEND_BODY, h11.ERROR}
+        if self._lingers or not may_send or transport.is_closing():
+            return False
+        self._lingers = True
+        if transport.can_write_eof():  # not under TLS, where the length says that all has come
+            transport.write_eof()
+        transport.resume_reading()
+        self._expect("end", _LINGER_SECONDS)
+        return True
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the last answer is written, and nothing more will be."""
+        return self._lingers
+
     def handle_events(self) -> None:
         super().handle_events()
         self._watch()
@@ -91,6 +122,8 @@ class GuardedProtocol(H11Protocol):
 
     def _watch(self) -> None:
         """Await what the client owes now. A timer that runs is not moved by a byte more."""
+        if self._lingers:
+            return
         state = self.conn.their_state
         if state is h11.SEND_BODY:
             self._expect("body", self.limits.body_seconds + _BODY_GRACE_SECONDS)
@@ -121,3 +154,21 @@ class GuardedProtocol(H11Protocol):
             self.loop.call_later(1.0, self.transport.abort)
         else:
             self.transport.abort()
+
+
+class _ClosingGently:
+    """A transport as uvicorn's protocol and its cycles use it, but for how it is closed."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: GuardedProtocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
+
+    def close(self) -> None:
+        if not self._protocol.linger(self._transport):
+            self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._protocol.lingers or self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
