@@ -22,7 +22,7 @@ from waybill.api.admin_schemas import (
     ReplayedNotifications,
 )
 from waybill.api.auth import CurrentPrincipal
-from waybill.api.cursor import Cursor, read_cursor, write_cursor
+from waybill.api.cursor import Cursor, cut_page, read_cursor
 from waybill.api.instants import Moment
 from waybill.api.json_body import require_unambiguous_json
 from waybill.api.responses import AppServices, api_base, problem_responses
@@ -84,16 +84,8 @@ async def list_all_exports(
         created_until=created_until,
         before=read_cursor(cursor),
     )
-    # One more than asked for tells whether there is a next page.
     jobs = await services.administration.list(principal, wanted, limit=limit + 1)
-    page = jobs[:limit]
-    following = None
-    if len(jobs) > limit:
-        query = dict(request.query_params) | {
-            "limit": str(limit),
-            "cursor": write_cursor(page[-1].created_at, page[-1].id),
-        }
-        following = f"{api_base(request, services)}/admin/exports?{urlencode(query)}"
+    page, following = cut_page(jobs, limit, request, f"{api_base(request, services)}/admin/exports")
     return AdminExportList(
         items=[_document(request, services, principal, job) for job in page], next=following
     )
@@ -255,14 +247,9 @@ async def list_notifications(
         before=read_cursor(cursor),
     )
     states = await services.administration.list_notifications(principal, wanted, limit=limit + 1)
-    page = states[:limit]
-    following = None
-    if len(states) > limit:
-        query = dict(request.query_params) | {
-            "limit": str(limit),
-            "cursor": write_cursor(page[-1].created_at, page[-1].id),
-        }
-        following = f"{api_base(request, services)}/admin/notifications?{urlencode(query)}"
+    page, following = cut_page(
+        states, limit, request, f"{api_base(request, services)}/admin/notifications"
+    )
     return NotificationList(
         items=[NotificationDocument.of(state) for state in page], next=following
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Request
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
@@ -24,6 +26,37 @@ Cursor = Annotated[
         description="Where the page begins: copied from `next`.",
     ),
 ]
+
+
+class Listed(Protocol):
+    """What such a list is of."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+L = TypeVar("L", bound=Listed)
+
+
+def cut_page(
+    found: Sequence[L], limit: int, request: Request, address: str
+) -> tuple[Sequence[L], str | None]:
+    """Return a page of at most ``limit``, and the address of the next one if there is any.
+
+    Args:
+        found: one more than ``limit``, if there are so many: it tells whether there is a next page.
+        limit: how many a page holds.
+        request: whose filters the next page keeps.
+        address: of the list, without a query.
+    """
+    page = found[:limit]
+    if len(found) <= limit:
+        return page, None
+    place = write_cursor(page[-1].created_at, page[-1].id)
+    query = dict(request.query_params) | {"limit": str(limit), "cursor": place}
+    return page, f"{address}?{urlencode(query)}"
 
 
 def write_cursor(at: datetime, export_id: UUID) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.client_gone import CLIENT_GONE, ClientGone, until_client_leaves
-from waybill.api.cursor import Cursor, read_cursor, write_cursor
+from waybill.api.cursor import Cursor, cut_page, read_cursor
 from waybill.api.documents import PreviewDocument
 from waybill.api.events import POLLING_HEADERS, progress_headers
 from waybill.api.instants import Moment
@@ -140,16 +139,8 @@ async def list_exports(
         created_until=before,
         before=read_cursor(cursor),
     )
-    # One more than asked for tells whether there is a next page.
     jobs = await services.exports.list(principal, wanted, limit=limit + 1)
-    page = jobs[:limit]
-    following = None
-    if len(jobs) > limit:
-        query = dict(request.query_params) | {
-            "limit": str(limit),
-            "cursor": write_cursor(page[-1].created_at, page[-1].id),
-        }
-        following = f"{api_base(request, services)}/exports?{urlencode(query)}"
+    page, following = cut_page(jobs, limit, request, f"{api_base(request, services)}/exports")
     return ExportList(
         items=[_document(request, services, principal, job) for job in page], next=following
     )
