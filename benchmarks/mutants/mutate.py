@@ -7,7 +7,6 @@ sets. For each comparison there is its negation and its neighbour.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,16 +93,28 @@ def _is_python(code: str) -> bool:
 
 def _difference(source: str, code: str) -> tuple[int, str, str]:
     old, new = source.splitlines(), code.splitlines()
-    [*_, (_, low, high, start, end)] = [
-        block
-        for block in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes()
-        if block[0] != "equal"
-    ]
-    return low + 1, _joined(old[low:high]), _joined(new[start:end])
+    low, end = 0, 0
+    shorter = min(len(old), len(new))
+    while low < shorter and old[low] == new[low]:
+        low += 1
+    while end < shorter - low and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return low + 1, _joined(old[low : len(old) - end]), _joined(new[low : len(new) - end])
 
 
 def _joined(lines: list[str]) -> str:
     return " ".join(" ".join(line.split()) for line in lines)
+
+
+def drawn(mutants: list[Mutant], size: int, seed: int) -> list[Mutant]:
+    """Return a sample in the file's order. Each mutant's lot is drawn by the seed and its own
+    name, so an edit elsewhere changes nobody else's, and a larger sample holds the smaller."""
+
+    def lot(mutant: Mutant) -> bytes:
+        return hashlib.sha256(f"{seed} {mutant.name}".encode()).digest()
+
+    chosen = sorted(mutants, key=lot)[:size]
+    return sorted(chosen, key=lambda mutant: mutant.line)
 
 
 def digest(*texts: bytes) -> str:

@@ -10,19 +10,27 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import resource
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from mutants.plugin import FirstFailure, Reach
+from mutants.results import NOBODY
+
 OURS = ("waybill", "adrkit")
 MEMORY_BYTES = 6 * 1024**3
 """Of a mutant that never ends and keeps all it made."""
+UNUSABLE = (3, 4, 5)
+"""pytest's own failures: it could not even begin, or found no test of that name."""
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -55,38 +63,103 @@ def warm_up(modules: Sequence[str]) -> None:
         importlib.import_module(name)
 
 
-def run_mutant(
-    module: str,
-    path: Path,
-    code: str,
-    tests: Sequence[str],
-    *,
-    seconds: float,
-    stack: Any = None,
-    log: Path | None = None,
-) -> tuple[str, float]:
-    """Return ``killed``, ``survived`` or ``timeout``, and the seconds it took."""
-    begun = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        status = 70
-        try:
-            os.setsid()
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-            status = _in_child(module, path, code, tests, stack, log)
-        except BaseException:
-            status = 71
-        finally:
-            os._exit(status)
-    ended = _wait(child, begun + seconds)
-    # What the tests started goes with them.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    took = time.monotonic() - begun
-    if ended is None:
-        os.waitpid(child, 0)
-        return "timeout", took
-    return ("survived" if ended == 0 else "killed"), took
+@dataclass(frozen=True)
+class Tests:
+    """The tests of one module, which are run on its mutants. ``stack``: the real services."""
+
+    module: str
+    path: Path
+    paths: tuple[str, ...]
+    log: Path
+    stack: Any = None
+
+    def learn(self, source: str) -> tuple[dict[str, Any], float]:
+        """Run them on the module as it is: who runs which line, and the seconds it all took.
+
+        Raises SystemExit if they fail.
+        """
+        with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+            found = Path(directory) / "reach.json"
+            reach = Reach(self.path, found)
+            status, took = self._fork(source, self.paths, 900, reach, before=reach.begin)
+            if status != 0 or not found.exists():
+                output = self.log.read_text(errors="replace")[-2000:]
+                raise SystemExit(f"{self.path}: its tests fail without any change:\n{output}")
+            return json.loads(found.read_text()), took
+
+    def run(self, code: str, first: Sequence[str], seconds: float) -> str:
+        """Return who killed a mutant: a test's node id, ``time`` or ``nobody``.
+
+        ``first`` are run alone, then all. A mutant of which they know nothing may only pass all.
+        """
+        for chosen in (first, self.paths):
+            if not chosen:
+                continue
+            with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+                failed = Path(directory) / "failed"
+                status, _ = self._fork(code, chosen, seconds, FirstFailure(failed))
+                said = failed.read_text() if failed.exists() else ""
+            if status is None:
+                return "time"
+            if status in UNUSABLE and not said and chosen is first:
+                continue
+            if status != 0:
+                return said or "import"
+        return NOBODY
+
+    def _fork(
+        self,
+        code: str,
+        tests: Sequence[str],
+        seconds: float,
+        plugin: object,
+        before: Callable[[], None] = lambda: None,
+    ) -> tuple[int | None, float]:
+        """Return the exit status of pytest, ``None`` if it took too long; and the seconds."""
+        begun = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            status = 70
+            try:
+                os.setsid()
+                resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+                status = self._in_child(code, tests, plugin, before)
+            except BaseException:
+                status = 71
+            finally:
+                os._exit(status)
+        ended = _wait(child, begun + seconds)
+        # What the tests started goes with them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        if ended is None:
+            os.waitpid(child, 0)
+        return ended, time.monotonic() - begun
+
+    def _in_child(
+        self, code: str, tests: Sequence[str], plugin: object, before: Callable[[], None]
+    ) -> int:
+        output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        ours = {*OURS, self.module.partition(".")[0]}
+        for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+            del sys.modules[name]
+        compiled = compile(code, str(self.path), "exec")
+        sys.meta_path.insert(0, Finder(self.module, self.path, compiled))
+        if self.stack is not None:
+            _share(self.stack)
+        import pytest
+
+        # Finding and importing every plugin there is takes longer than most tests.
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        plugins = ["no:cacheprovider", "pytest_asyncio.plugin", "_hypothesis_pytestplugin"]
+        options = ["-q", "-x", *(part for name in plugins for part in ("-p", name))]
+        if self.stack is None and self.module.startswith("waybill."):
+            # The fixtures there are for tests on real services, and import all of waybill.
+            options.append("--noconftest")
+        before()
+        return int(pytest.main([*options, *tests], plugins=[plugin]))
 
 
 def _wait(child: int, until: float) -> int | None:
@@ -96,30 +169,6 @@ def _wait(child: int, until: float) -> int | None:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.01)
     return None
-
-
-def _in_child(
-    module: str, path: Path, code: str, tests: Sequence[str], stack: Any, log: Path | None
-) -> int:
-    output = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(output, stream)
-    ours = {*OURS, module.partition(".")[0]}
-    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
-        del sys.modules[name]
-    sys.meta_path.insert(0, Finder(module, path, compile(code, str(path), "exec")))
-    if stack is not None:
-        _share(stack)
-    import pytest
-
-    # Finding and importing every plugin there is takes longer than most tests.
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    plugins = ["no:cacheprovider", "pytest_asyncio.plugin", "_hypothesis_pytestplugin"]
-    options = ["-q", "-x", *(part for plugin in plugins for part in ("-p", plugin))]
-    if stack is None and module.startswith("waybill."):
-        # The fixtures there are for tests on real services, and import all of waybill.
-        options.append("--noconftest")
-    return int(pytest.main([*options, *tests]))
 
 
 def _share(stack: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -71,17 +73,24 @@ def mutants(root: Path, *arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
+def kept_verdicts(root: Path) -> dict[str, dict[str, str]]:
+    kept = json.loads((root / "benchmarks/results/mutants.json").read_text())
+    [outcome] = kept["modules"].values()
+    return dict(outcome["mutants"])
+
+
 def test_survivors_are_shown_kept_and_counted(root: Path) -> None:
-    code, lines = mutants(root)
+    code, lines = mutants(root, "--whole")
 
     survivors = {line.partition("survived: ")[2] for line in lines if "survived" in line}
     assert "while limit < 0: -> while limit <= 0:" in survivors
     assert "return used > limit -> return used >= limit" not in survivors
-    kept = json.loads((root / "benchmarks/results/mutants.json").read_text())
-    [outcome] = kept["modules"].values()
-    tried, killed = outcome["tried"], outcome["killed"]
-    assert outcome["timeouts"] >= 1  # "limit - 2" never ends
-    assert len(outcome["alive"]) == len(survivors) == tried - killed
+    verdicts = kept_verdicts(root)
+    by = Counter(verdict["by"] for verdict in verdicts.values())
+    assert by["time"] >= 1  # "limit - 2" never ends
+    assert by["packages/toy/tests/test_room.py::test_full"] > by["time"]
+    tried, killed = len(verdicts), len(verdicts) - by["nobody"]
+    assert len(survivors) == by["nobody"]
     percent = f"{100 * killed / tried:.1f}"
     assert lines[-1] == (
         f"mutants: {tried} tried, {killed} killed, 0 equivalent, {percent} % of the others killed"
@@ -89,19 +98,42 @@ def test_survivors_are_shown_kept_and_counted(root: Path) -> None:
     assert code == 1
     # The module and its tests are as they were: nothing is tried again, and nothing was written.
     assert (root / "packages/toy/src/toy/room.py").read_text() == MODULE
-    assert mutants(root) == (1, lines[-1:])
+    assert mutants(root, "--whole") == (1, lines[-1:])
 
     (root / "benchmarks/mutants/modules.toml").write_text(LIST + EQUIVALENT)
-    _, lines = mutants(root)
+    _, lines = mutants(root, "--whole")
     assert f"{killed} killed, 1 equivalent" in lines[-1]
 
     # One that is listed and does not live any more is told, and so is what was not tried.
     (root / "benchmarks/mutants/modules.toml").write_text(LIST + EQUIVALENT.replace("<=", "=="))
-    assert "listed as equivalent, but it does not survive" in mutants(root)[1][0]
+    assert "listed as equivalent, but it does not survive" in mutants(root, "--whole")[1][0]
     (root / "packages/toy/src/toy/room.py").write_text(MODULE + "\n")
     code, lines = mutants(root, "--minutes", "0")
     assert code == 1
     assert any("not tried since it or its tests changed" in line for line in lines)
+
+
+def test_a_sample_is_told_grows_and_tries_again_only_what_changed(root: Path) -> None:
+    _, lines = mutants(root, "--sample", "2")
+    two = kept_verdicts(root)
+    assert len(two) == 2
+    assert re.fullmatch(r"a sample: 2 of (\d\d) mutants of 1 modules, seed 13", lines[-2])
+    assert lines[-1].startswith("mutants: 2 tried, ")
+
+    mutants(root, "--sample", "4")
+    four = kept_verdicts(root)
+    assert len(four) == 4
+    assert four.items() >= two.items()
+
+    # A verdict of a survivor is about all tests; of one that is dead, about its killer's file.
+    more = root / "packages/toy/tests/test_more.py"
+    more.write_text("def test_nothing():\n    assert True\n")
+    both = LIST.replace('room.py"]', 'room.py", "packages/toy/tests/test_more.py"]')
+    (root / "benchmarks/mutants/modules.toml").write_text(both)
+    _, lines = mutants(root, "--sample", "4", "--minutes", "0")
+    dead = sum("::" in verdict["by"] for verdict in four.values())
+    assert 0 < dead < 4
+    assert lines[-1].startswith(f"mutants: {dead} tried, {dead} killed, ")
 
 
 def test_tests_that_fail_by_themselves_are_no_verdict(root: Path) -> None:

@@ -18,6 +18,8 @@ from waybill.catalog.scope import RowScope
         ("a = $$:principal.tenant$$", (), ("a = $$:principal.tenant$$",)),
         ("a /* :principal.tenant */ = 1", (), ("a /* :principal.tenant */ = 1",)),
         ("a = 1 -- :principal.tenant", (), ("a = 1 -- :principal.tenant",)),
+        (":principal.tenant = a -- :", ("tenant",), ("", " = a -- :")),
+        ("::principal.tenant", (), ("::principal.tenant",)),
         ("a::principal = 'x'", (), ("a::principal = 'x'",)),
         ("a ~ E'\\\\\\'' AND b = ':x'", (), ("a ~ E'\\\\\\'' AND b = ':x'",)),
         ("(a IN (SELECT 1))", (), ("(a IN (SELECT 1))",)),

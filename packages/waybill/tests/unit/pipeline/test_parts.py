@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -115,6 +116,25 @@ def test_order_to_stop_is_heard_while_uploads_hang() -> None:
     # Well before the 30 s that the uploads hang.
     assert time.monotonic() - started < 25
     upload.gate.set()
+
+
+@pytest.mark.parametrize(("size", "together"), [(24 * MIB, [1, 2]), (24 * MIB + 1, [1])])
+def test_two_parts_are_on_their_way_unless_they_are_large(size: int, together: list[int]) -> None:
+    upload = MemoryUpload()
+    upload.gate.clear()
+
+    def stop() -> None:
+        raise LeaseLost("lost")
+
+    sent = list[int]()
+    with PartWriter(upload, stop, PartSizes(first_bytes=size)) as writer:
+        with contextlib.suppress(LeaseLost):
+            while True:
+                writer.write(bytes(size))
+                sent.append(writer.cut())  # waits, and so hears the order, while there is no room
+        upload.gate.set()
+
+    assert sent == together
 
 
 def test_parts_cut_short_and_numbered_on_hold_what_was_written() -> None:
