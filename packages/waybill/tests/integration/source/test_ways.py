@@ -1,8 +1,12 @@
-"""The oldest and the newest PostgreSQL at hand, reached in each way that people reach one: a whole
-export, verified."""
+"""The oldest PostgreSQL that is supported, Debian's and the newest, reached in each way that people
+reach one: a whole export, verified.
+
+``WAYBILL_TESTS_POSTGRESQL=13`` puts another of ``make neighbours`` in the oldest's place.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -29,12 +33,20 @@ def places() -> Iterator[Path]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture(scope="module", params=["18", "15"])
+OLDEST = os.environ.get("WAYBILL_TESTS_POSTGRESQL", "12")
+
+
+@pytest.fixture(scope="module", params=["18", "15", OLDEST])
 def primary(
-    request: pytest.FixtureRequest, debian_programs: Programs, places: Path
+    request: pytest.FixtureRequest,
+    debian_programs: Programs,
+    old_programs: Callable[[str], Programs],
+    places: Path,
 ) -> Iterator[tuple[str, Programs, Server]]:
     version = str(request.param)
-    programs = debian_programs if version == "15" else Programs.of_the_wheel()
+    programs = {"15": lambda: debian_programs, "18": Programs.of_the_wheel}.get(
+        version, lambda: old_programs(version)
+    )()
     server = Server(programs, places / version)
     server.make("--locale=C", "--encoding=UTF8")
     server.start()
@@ -74,6 +86,9 @@ def dsn(primary: tuple[str, Programs, Server], way: str, places: Path) -> Iterat
     "PostgreSQL 18", "direct", "PgBouncer session", "PgBouncer transaction", "standby"
 )
 @pytest.mark.cell(
+    "PostgreSQL 12", "direct", "PgBouncer session", "PgBouncer transaction", "standby"
+)
+@pytest.mark.cell(
     "PostgreSQL 15", "direct", "PgBouncer session", "PgBouncer transaction", "standby"
 )
 def test_whole_export_comes_from_each_server_in_each_way(
@@ -87,7 +102,7 @@ def test_whole_export_comes_from_each_server_in_each_way(
     declared = {
         (mark.args[0], each) for mark in request.node.iter_markers("cell") for each in mark.args[1:]
     }
-    assert (f"PostgreSQL {version}", way) in declared
+    assert (f"PostgreSQL {version}", way) in declared or version == OLDEST != "12"
     with psycopg.connect(dsn, autocommit=True) as connection:
         assert connection.info.server_version // 10_000 == int(version)
         standing_by = connection.execute("SELECT pg_is_in_recovery()").fetchone()

@@ -38,11 +38,20 @@ _SETTINGS = (
 
 
 class Programs:
-    """Where one version's programs are."""
+    """Where one version's programs are.
 
-    def __init__(self, directory: Path, *, package: Path | None = None) -> None:
+    Args:
+        directory: of the programs.
+        package: what is copied as a whole for an account that can't reach it.
+        clients: where those programs are that this version comes without (``pg_basebackup``).
+    """
+
+    def __init__(
+        self, directory: Path, *, package: Path | None = None, clients: Programs | None = None
+    ) -> None:
         self._directory = directory
         self._package = package
+        self._clients = clients
 
     @classmethod
     def of_the_wheel(cls) -> Self:
@@ -53,6 +62,8 @@ class Programs:
     def find(self, name: str, account: Account | None) -> str:
         """Return a path of ``name`` that ``account`` can execute."""
         program = self._directory / name
+        if self._clients is not None and not program.exists():
+            return self._clients.find(name, account)
         if self._package is None:
             return str(program)
         return str(executable_by(account, program, self._package))
