@@ -40,13 +40,8 @@ from waybill.log import get_logger
 from waybill.principal import Principal
 from waybill.requests.plan import Requester, open_plan
 from waybill.requests.request import ExportRequest
-from waybill.source.source import (
-    EXACT_COUNT_ROWS,
-    PostgresSnapshot,
-    PostgresSource,
-    RowCount,
-    shown_count,
-)
+from waybill.source.snapshot import EXACT_COUNT_ROWS, PostgresSnapshot, RowCount, shown_count
+from waybill.source.source import PostgresSource
 
 log = get_logger(__name__)
 

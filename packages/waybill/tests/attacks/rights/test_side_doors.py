@@ -249,7 +249,7 @@ async def test_no_estimate_by_everybodys_rows_for_who_has_rows_of_their_own(
     )
     execute("ANALYZE people")
     # As where counting is dear.
-    monkeypatch.setattr("waybill.source.source.EXACT_COUNT_COST", 0)
+    monkeypatch.setattr("waybill.source.snapshot.EXACT_COUNT_COST", 0)
     expected: list[tuple[int | None, bool]] = []
     monkeypatch.setattr(
         AttemptControl,

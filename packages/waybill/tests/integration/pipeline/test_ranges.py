@@ -19,7 +19,7 @@ from waybill.catalog.scope import RowScope
 from waybill.errors import IncompleteExport, LeaseLost, SourceUnavailable
 from waybill.formats import ENCODERS, get_encoder, read_options
 from waybill.formats.plan import ExportPlan
-from waybill.pipeline import readers
+from waybill.pipeline import ranges
 from waybill.pipeline.readers import ManyReaders, OneReader, Parallel, open_reader
 from waybill.source.source import PostgresSource
 
@@ -247,7 +247,7 @@ def test_a_range_that_brings_another_number_of_rows_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make(run_sql, *KEYS["bigint"])
-    monkeypatch.setattr(readers, "rows_up_to", lambda where, names, key: where or sql.SQL("id < 9"))
+    monkeypatch.setattr(ranges, "rows_up_to", lambda where, names, key: where or sql.SQL("id < 9"))
     with opened(dsn, parallel, control) as reader, pytest.raises(IncompleteExport, match="brought"):
         list(reader.pieces())
 
@@ -357,7 +357,7 @@ def test_row_that_no_range_reads_fails_the_export(
     run_sql: RunSql, export: Export, parallel: Parallel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(run_sql, *KEYS["bigint"])
-    real = readers.rows_behind
+    real = ranges.rows_behind
 
     def without_the_last(*arguments: Any, **options: Any) -> sql.Composable:
         # What an index in another order does: the open end of the last range begins too late.
@@ -365,6 +365,6 @@ def test_row_that_no_range_reads_fails_the_export(
             real(*arguments, **options), sql.Literal(ROWS)
         )
 
-    monkeypatch.setattr(readers, "rows_behind", without_the_last)
+    monkeypatch.setattr(ranges, "rows_behind", without_the_last)
     with pytest.raises(IncompleteExport, match=f"{ROWS - 1} rows of {ROWS}"):
         export(THINGS, key=("id",), parallel=parallel)

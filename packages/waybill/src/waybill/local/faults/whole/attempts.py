@@ -23,7 +23,7 @@ from waybill.catalog.model import Consistency
 from waybill.config import Settings
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.log import configure_logging
-from waybill.pipeline import keyset, readers
+from waybill.pipeline import keyset, ranges, readers
 from waybill.run import produce, resumable, resumption
 from waybill.source.opening import Opening
 from waybill.source.witness import Witness
@@ -130,13 +130,13 @@ def _lose_rows_of_ranges() -> None:
     def late(*arguments: Any, **options: Any) -> sql.Composable:
         return sql.SQL("{} AND waybill_source.n % 11 <> 3").format(real(*arguments, **options))
 
-    real_range = readers._Range
+    real_range = ranges.Range
 
-    def uncounted(*arguments: Any) -> readers._Range:
+    def uncounted(*arguments: Any) -> ranges.Range:
         return dataclasses.replace(real_range(*arguments), expected=None)
 
-    setattr(readers, "rows_behind", late)
-    setattr(readers, "_Range", uncounted)
+    setattr(ranges, "rows_behind", late)
+    setattr(ranges, "Range", uncounted)
     setattr(readers.ManyReaders, "_prove_whole", lambda _: None)
 
 
