@@ -319,6 +319,10 @@ class Settings(NotificationSettings, BaseSettings):
     """The address of that port. Whoever reaches it reads how much a service is used, without a
     token: let Prometheus alone."""
 
+    traces_endpoint: HttpUrl | None = None
+    """Where a collector takes spans by OTLP over HTTP (``http://collector:4318/v1/traces``); unset:
+    no tracing. Takes ``pip install 'waybill[tracing]'``; the SDK's own ``OTEL_…`` apply."""
+
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR; libraries say nothing below INFO."""
     clock_offset_seconds: float = 0.0

@@ -1,6 +1,6 @@
 """What a service says about itself holds nothing of what it exports and none of its secrets: its
-logs at debug level, everything it sends to the broker, and its figures, through one run in which
-most things also go wrong."""
+logs at debug level, everything it sends to the broker, its figures and its traces, through one run
+in which most things also go wrong."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from waybill.local.faults.s3_proxy import S3Proxy, unavailable
 from waybill.local.ports import draw_free_port
 from waybill.local.stack import LocalStack
 
+from ..collector import Collector
 from .conftest import StartTarget, Target, client_of, wait_until
 
 _CATALOG = """
@@ -201,8 +202,12 @@ def _refusing(target: Target, value: str, event: str) -> Iterator[None]:
         connection.execute("DROP FUNCTION waybill.quote_the_row CASCADE")
 
 
-def _run(target: Target, known: _Secrets, s3: S3Proxy, mail: _MailServer) -> None:
-    """Everything that a service does, and much of what can happen to it."""
+_TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def _run(target: Target, known: _Secrets, s3: S3Proxy, mail: _MailServer) -> str:
+    """Everything that a service does, and much of what can happen to it. Returns the id of one,
+    whose caller has a trace."""
     with client_of(target, known.known["token"]) as client:
 
         def request(name: str, body: dict[str, Any] | None = None, **headers: str) -> str:
@@ -212,7 +217,8 @@ def _run(target: Target, known: _Secrets, s3: S3Proxy, mail: _MailServer) -> Non
         # Storage fails once, and the next attempt completes; its links are minted and followed.
         filters = {"name": {"ne": known.make("filter value")}}
         s3.fault(unavailable())
-        job = request("people", {"filters": filters})
+        caller = {"traceparent": f"00-{_TRACE}-b7ad6b7169203331-01", "tracestate": "x=ann"}
+        job = request("people", {"filters": filters}, **caller)
         wait_until(lambda: client.get(job).json()["attempt"] > 1, "it is tried again")
         s3.clear()
         _complete(client, job, "completed")
@@ -276,6 +282,40 @@ def _run(target: Target, known: _Secrets, s3: S3Proxy, mail: _MailServer) -> Non
                     f"{process.name} meets it",
                 )
         _complete(client, _job_of(client.post("/api/people/export", json=kept)), "completed")
+        return job.rpartition("/")[2]
+
+
+def _check_trace(collector: Collector, export_id: str, logs: dict[str, str]) -> None:
+    """One trace from the request to the download: the caller's, through every process."""
+    spans = [span for span in collector.spans() if span.trace == _TRACE]
+    by_name: dict[str, list[Any]] = {}
+    for span in spans:
+        by_name.setdefault(span.name, []).append(span)
+    (asked,) = by_name["export.request"]
+    assert asked.parent == "b7ad6b7169203331"
+    assert by_name["queue.publish"][0].parent == asked.id
+    first, *others = by_name["export.attempt"]
+    assert first.attributes["waybill.export_id"] == export_id
+    assert (first.failed, others[-1].attributes["waybill.outcome"]) == (
+        "storage_unavailable",
+        "completed",
+    )
+    assert others[0].links == ((_TRACE, first.id),)
+    uploaded = by_name["storage.upload"][-1]
+    assert uploaded.parent == others[-1].id
+    assert uploaded.attributes["waybill.storage"] == "s3"
+    assert [span.service for span in by_name["export.download"]] == ["waybill-api"] * 2
+    assert {span.service for span in (first, *others, uploaded)} == {"waybill-worker"}
+    top = by_name["export.attempt"] + by_name["export.queued"] + by_name["export.download"]
+    assert {span.parent for span in top} == {asked.id}
+    assert {span.parent for span in spans} <= {span.id for span in spans} | {asked.parent}
+    # The other exports have traces of their own, and what came with a trace was not handed on.
+    others_traces = {span.trace for span in collector.spans()} - {_TRACE}
+    assert others_traces
+    assert "x=ann" not in collector.text()
+    for name, event in (("api", "export.requested"), ("worker", "export.attempt_ended")):
+        lines = [json.loads(line) for line in logs[name].splitlines() if event in line]
+        assert {line["trace_id"] for line in lines if line["export_id"] == export_id} == {_TRACE}
 
 
 def test_nothing_that_is_exported_and_no_secret_is_in_what_a_service_says_of_itself(
@@ -305,10 +345,12 @@ def test_nothing_that_is_exported_and_no_secret_is_in_what_a_service_says_of_its
         controller.start()
         stack.callback(controller.stop)
         s3 = stack.enter_context(S3Proxy(s3_port))
+        collector = stack.enter_context(Collector())
         target = stack.enter_context(
             start_target(
                 metrics_ports=ports,
                 WAYBILL_LOG_LEVEL="DEBUG",
+                WAYBILL_TRACES_ENDPOINT=collector.url,
                 WAYBILL_CATALOG=str(catalog),
                 WAYBILL_SOURCE_DSN=source,
                 WAYBILL_DEVELOPMENT_TOKEN=token,
@@ -341,7 +383,7 @@ def test_nothing_that_is_exported_and_no_secret_is_in_what_a_service_says_of_its
             )
         )
         broker = stack.enter_context(_Broker(target.redis_url))
-        _run(target, known, s3, mail_server)
+        export_id = _run(target, known, s3, mail_server)
         figures = {
             name: httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
             for name, port in ports.items()
@@ -353,6 +395,9 @@ def test_nothing_that_is_exported_and_no_secret_is_in_what_a_service_says_of_its
         processes = target.processes
     for process in processes.processes:
         said[f"log of {process.name}"] = process.log_path.read_text(encoding="utf-8")
+    said["traces"] = collector.text()
     assert "waybill" in said["broker"]
     assert "export.attempt_failed" in said["log of worker"]
     assert {name: found for name, text in said.items() if (found := known.found_in(text))} == {}
+    logs = {process.name: said[f"log of {process.name}"] for process in processes.processes}
+    _check_trace(collector, export_id, logs)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
 
-from waybill import __version__
+from waybill import __version__, tracing
 from waybill.api import (
     admin,
     audit,
@@ -36,6 +36,7 @@ from waybill.api.rate_limit import RateLimiter
 from waybill.api.request_figures import RequestFigures
 from waybill.api.safe_headers import SafeHeaders
 from waybill.api.slots import Slots
+from waybill.api.trace_context import TraceContext
 from waybill.audit.strangers import StrangerLog
 from waybill.bootstrap.api import ApiParts
 
@@ -93,6 +94,8 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
         # Theirs load programs from elsewhere; ours is ``api.docs``.
         docs_url=None,
         redoc_url=None,
+        # Its own tells an application's logs of exceptions by their texts, which quote rows.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
     app.state.authenticator = authenticator or create_authenticator(services.settings)
@@ -106,6 +109,8 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
     app.state.watchers_of_address = Slots(settings.max_watchers_per_address)
     app.state.streams_of_person = Slots(settings.max_streams_per_person)
     # The last one added is met first.
+    if tracing.is_on():
+        app.add_middleware(TraceContext)
     app.add_middleware(HostInScope)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(

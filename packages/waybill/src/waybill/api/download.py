@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.types import Receive, Scope, Send
 
+from waybill import tracing
 from waybill.api.auth import CurrentPrincipal
 from waybill.api.conditions import Answer, Selection, select
 from waybill.api.problems import problem
@@ -113,21 +114,58 @@ async def _answer(
         return Response(
             headers={**headers, "Content-Length": str(size)}, media_type=_media_type(job)
         )
+    span = await _begin_span(job, services)
+    try:
+        return await _give(principal, job, services, via, selection, headers, span)
+    except BaseException as exc:
+        span.fail(_name(exc))
+        span.end()
+        raise
+
+
+async def _begin_span(job: ExportJob, services: ApiParts) -> tracing.Span:
+    """Begin a span in the trace that the export began with; it ends with the answer."""
+    if not tracing.is_on():
+        return tracing.NO_SPAN
+    return tracing.begin(
+        "export.download",
+        kind="server",
+        within=await services.repository.find_traceparent(job.id),
+        is_linked_to_caller=True,
+        export_id=str(job.id),
+        type=job.export_type,
+        format=job.format,
+    )
+
+
+async def _give(
+    principal: Principal,
+    job: ExportJob,
+    services: ApiParts,
+    via: str,
+    selection: Selection,
+    headers: dict[str, str],
+    span: tracing.Span,
+) -> Response:
     if via == "redirect":
         link = await _link(job, services)
         if link is not None:
             await services.delivery.require_object(job, services.storage_of(job))
             await services.delivery.begin_download(principal, job, how="redirect")
+            span.set(how="redirect")
+            span.end()
             return RedirectResponse(link, 307, headers={"Cache-Control": "no-store"})
     if selection.answer is Answer.RANGE_NOT_SATISFIABLE:
+        span.end()
         return problem(
             416,
             "range_not_satisfiable",
-            f"The file has {size} bytes; the range lies outside.",
-            headers={"Content-Range": f"bytes */{size}"},
+            f"The file has {job.object_bytes} bytes; the range lies outside.",
+            headers={"Content-Range": f"bytes */{job.object_bytes}"},
         )
     await services.delivery.begin_download(principal, job, how="stream")
-    return await _stream(job, services, selection, headers)
+    span.set(how="stream", bytes=selection.stop - selection.start)
+    return await _stream(job, services, selection, headers, span)
 
 
 async def _link(job: ExportJob, services: ApiParts) -> str | None:
@@ -145,7 +183,11 @@ async def _link(job: ExportJob, services: ApiParts) -> str | None:
 
 
 async def _stream(
-    job: ExportJob, services: ApiParts, selection: Selection, headers: dict[str, str]
+    job: ExportJob,
+    services: ApiParts,
+    selection: Selection,
+    headers: dict[str, str],
+    span: tracing.Span,
 ) -> Response:
     chunks = services.storage_of(job).read(
         job.object_key or "", start=selection.start, stop=selection.stop
@@ -166,6 +208,7 @@ async def _stream(
         first,
         chunks,
         export_id=str(job.id),
+        span=span,
         status_code=selection.answer.value,
         headers=headers,
         media_type=_media_type(job),
@@ -202,6 +245,7 @@ class ObjectResponse(Response):
         chunks: Iterator[bytes],
         *,
         export_id: str,
+        span: tracing.Span,
         status_code: int,
         headers: dict[str, str],
         media_type: str,
@@ -210,6 +254,7 @@ class ObjectResponse(Response):
         self._first = first
         self._chunks = chunks
         self._export_id = export_id
+        self._span = span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.create_task(self._send(send))
@@ -223,6 +268,7 @@ class ObjectResponse(Response):
                 sending.cancel()
             await asyncio.gather(sending, gone, return_exceptions=True)
             await asyncio.to_thread(_close, self._chunks)
+            self._span.end()
         if not sending.cancelled():
             sending.result()
 
@@ -242,9 +288,11 @@ class ObjectResponse(Response):
             try:
                 chunk = await _next(self._chunks) if left else b""
             except (RunError, OSError) as exc:
+                self._span.fail(_name(exc))
                 log.warning("download.broken_off", export_id=self._export_id, error=_name(exc))
                 return  # without the end of the body: the server cuts the connection
         if left:
+            self._span.fail("too_short")
             log.warning("download.broken_off", export_id=self._export_id, error="too_short")
         elif not self._first:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -271,5 +319,5 @@ def _close(chunks: Iterator[bytes]) -> None:
         close()
 
 
-def _name(error: Exception) -> str:
+def _name(error: BaseException) -> str:
     return error.code if isinstance(error, RunError) else type(error).__name__

@@ -25,6 +25,8 @@ from waybill.run.streams import ExportStreams
 class ApiParts(ProcessParts):
     """Requests, downloads, events, streams and administration."""
 
+    role = "api"
+
     source = cached_property(shared.create_source)
     admission = cached_property(shared.create_admission)
     dry_runs = cached_property(shared.create_dry_runs)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from celery import Celery
 
+from waybill import tracing
 from waybill.bootstrap.core import CoreParts
 from waybill.catalog import Catalog, load
 from waybill.clock import Clock
@@ -41,8 +42,12 @@ class ProcessParts(CoreParts):
         hooks: of an application that embeds us; the settings' unless given.
 
     Raises:
-        ConfigurationError: the catalog, the hooks or a storage's settings do not hold.
+        ConfigurationError: the catalog, the hooks or a storage's settings do not hold, or
+            OpenTelemetry is wanted and not installed.
     """
+
+    role = "service"
+    """What traces call it."""
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class ProcessParts(CoreParts):
         hooks: Hooks | None = None,
         channels: Sequence[NotificationChannel] = (),
     ) -> None:
+        tracing.use(settings.traces_endpoint, service=f"waybill-{self.role}")
         self.hooks = load_hooks(settings.hooks) if hooks is None else hooks
         super().__init__(settings, clock=clock, celery=celery, channels=channels)
         self.family = family or new_family()
@@ -102,6 +108,11 @@ class ProcessParts(CoreParts):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WARM_UP_SECONDS):
                 await asyncio.gather(*work, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the connections of this process, and send what spans are left."""
+        await super().close()
+        await asyncio.to_thread(tracing.close)
 
 
 P = TypeVar("P", bound=ProcessParts)

@@ -18,6 +18,8 @@ from waybill.upkeep.sweeper import Sweeper
 class SchedulerParts(ProcessParts):
     """Sweeps and alerts."""
 
+    role = "scheduler"
+
     admission = cached_property(shared.create_admission)
     dry_runs = cached_property(shared.create_dry_runs)
     cleanup = cached_property(shared.create_cleanup)

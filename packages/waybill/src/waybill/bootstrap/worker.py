@@ -21,12 +21,15 @@ from waybill.run.shutdown import ShutdownFlag
 from waybill.source.kept import ConnectionKeeper
 from waybill.source.source import PostgresSource, SourceSettings
 from waybill.storage.registry import FALLBACK
+from waybill.storage.traced import traced
 
 _HOOK_OF = {Outcome.COMPLETED: "on_completed", Outcome.FAILED: "on_failed"}
 
 
 class WorkerParts(ProcessParts):
     """One attempt at a time. ``shutdown`` is the order to stop, made before the fork."""
+
+    role = "worker"
 
     adoption = cached_property(shared.create_adoption)
 
@@ -75,8 +78,8 @@ class WorkerParts(ProcessParts):
             catalog=self.catalog,
             producer=ExportProducer(
                 source=self.source,
-                storage=self.storage,
-                fallback=self.storages[FALLBACK] if settings.fallback_max_bytes else None,
+                storage=traced(self.storage),
+                fallback=traced(self.storages[FALLBACK]) if settings.fallback_max_bytes else None,
                 settings=settings,
             ),
             storages=self.storages,

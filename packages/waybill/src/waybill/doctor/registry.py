@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from waybill.doctor import broker, mail, own_database, settings, source, storage
+from waybill.doctor import broker, mail, own_database, settings, source, storage, traces
 from waybill.doctor.findings import Examination, Finding, Patient, examined
 
 AREAS: Final[Mapping[str, Examination]] = {
@@ -18,6 +18,7 @@ AREAS: Final[Mapping[str, Examination]] = {
     broker.AREA: broker.examine,
     storage.AREA: storage.examine,
     mail.AREA: mail.examine,
+    traces.AREA: traces.examine,
 }
 
 

@@ -106,6 +106,21 @@ class LeaseRepository:
         )
         return None if job is None else (job, Lease(job.id, job.attempt, token))
 
+    async def find_trace(self, lease: Lease) -> tuple[str | None, UUID | None]:
+        """Return the ``traceparent`` that the job came with, and the token of the attempt before.
+        For whoever traces."""
+        before = (
+            select(attempts.c.lease_token)
+            .where(attempts.c.export_id == lease.export_id, attempts.c.lease_token != lease.token)
+            .order_by(attempts.c.started_at.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        statement = select(jobs.c.traceparent, before).where(jobs.c.id == lease.export_id)
+        async with self._alone.connect() as connection:
+            found = (await connection.execute(statement)).one_or_none()
+        return (None, None) if found is None else (found[0], found[1])
+
     async def find_claim(self, token: UUID) -> tuple[ExportJob, Lease] | None:
         """Return the job that ``token`` holds, and its lease."""
         statement = (

@@ -149,6 +149,13 @@ class ExportRepository:
             )
             return found
 
+    async def find_traceparent(self, export_id: UUID) -> str | None:
+        """Return the ``traceparent`` that a job came with. For whoever traces."""
+        statement = select(jobs.c.traceparent).where(jobs.c.id == export_id)
+        async with self._engine.connect() as connection:
+            found: str | None = await connection.scalar(statement)
+        return found
+
     async def find_many(self, export_ids: Collection[UUID]) -> Mapping[UUID, ExportJob]:
         """Return the jobs by id, in one statement; those that do not exist are missing."""
         statement = select(*JOB_COLUMNS).where(jobs.c.id.in_(export_ids))

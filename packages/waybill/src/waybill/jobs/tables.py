@@ -80,6 +80,8 @@ export_jobs = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("error_cause", Text),
+    # The span that made it, as W3C's ``traceparent``; read by whoever traces, never with the row.
+    Column("traceparent", Text),
     # Equal for equal requests; see ``ExportRequest.fingerprint``.
     Column("fingerprint", Text),
     # Run by the API for its caller and not by a worker.

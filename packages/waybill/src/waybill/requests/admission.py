@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from waybill import tracing
 from waybill.audit.audit import AuditAction, AuditLog
 from waybill.errors import IdempotencyKeyInUse
 from waybill.jobs.job import ExportJob, ExportStatus, Lease
@@ -252,6 +253,8 @@ class Admission:
             "max_attempts": self._max_attempts,
             "fingerprint": fingerprint,
         }
+        if (traceparent := tracing.current()) is not None:
+            values["traceparent"] = traceparent
         job = job_of((await connection.execute(_ADD, values)).mappings().one())
         # Now, since a small export may be over before another transaction could say it.
         await self._outbox.subscribe(connection, job.id, principal.email)

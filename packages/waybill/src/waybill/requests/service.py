@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from waybill import tracing
 from waybill.audit.audit import AuditAction, AuditLog
 from waybill.catalog import Catalog, ExportType
 from waybill.clock import Clock
@@ -73,6 +74,16 @@ class ExportService:
             InvalidOption,
             IdempotencyKeyInUse, IdempotencyKeyReused, QuotaExceeded
         """
+        with tracing.span("export.request", kind="server") as span:
+            admitted = await self._request(principal, request, idempotency_key)
+            job = admitted.job
+            span.set(export_id=str(job.id), type=job.export_type, format=job.format)
+            span.set(is_new=admitted.is_new)
+        return admitted
+
+    async def _request(
+        self, principal: Principal, request: ExportRequest, idempotency_key: str | None
+    ) -> Admitted:
         checked, _ = await self.check(principal, request)
         admitted = await self._admission.admit(
             principal,
@@ -152,7 +163,8 @@ class ExportService:
 
     async def _publish(self, job: ExportJob) -> None:
         try:
-            await self._queue.publish(job.id)
+            with tracing.span("queue.publish", kind="producer"):
+                await self._queue.publish(job.id)
         except QueueUnavailable as exc:
             log.warning("export.publish_deferred", export_id=str(job.id), error=str(exc))
         else:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from waybill import __version__
+from waybill import __version__, tracing
 from waybill.catalog.key_order import KeyOrder, OrderTrust
 from waybill.errors import RunError
 from waybill.formats.base import ResumableEncoding
@@ -95,6 +95,7 @@ def find_resumption(
             or _order_misfit(order, plan, snapshot)
         )
         if base is not None and base.resume_point is not None and reason is None:
+            tracing.note(resumed_rows=base.resume_point.rows)
             log.info("export.resumed", rows=base.resume_point.rows, parts=len(base.parts))
             return _behind(anew, base, base.resume_point, snapshot)
         log.warning("checkpoint.discarded", reason=reason)

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from waybill import tracing
 from waybill.catalog import Catalog
 from waybill.catalog.politeness import outside_hours
 from waybill.clock import Clock
@@ -42,6 +43,7 @@ from waybill.manifest import manifest_key
 from waybill.pipeline.pipeline import Completion
 from waybill.requests.request import ExportRequest
 from waybill.results.adoption import ResultAdoption, StorageUndecided
+from waybill.run.attempt_span import attempt_span
 from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat, trusted_until
 from waybill.run.identity import WorkerIdentity
@@ -134,14 +136,20 @@ class ExportRunner:
             return Outcome.SKIPPED
         job, lease = claimed
         with structlog.contextvars.bound_contextvars(export_id=str(job.id), attempt=lease.attempt):
+            outcome = await self._run(job, lease, asked_at)
+        await self._announce_next()
+        return outcome
+
+    async def _run(self, job: ExportJob, lease: Lease, asked_at: float) -> Outcome:
+        async with attempt_span(self._leases, job, lease) as span:
             log.info("export.started", type=job.export_type, format=job.format)
             self._figures.claimed(job)
             outcome = await self._attempt(job, lease, asked_at)
+            span.set(outcome=outcome.value)
             self._figures.attempt_ended(job, outcome.value)
             log.info("export.attempt_ended", outcome=outcome.value)
             if self._on_end is not None:
                 await self._on_end(job.id, outcome)
-        await self._announce_next()
         return outcome
 
     # -- the beginning of an attempt ------------------------------------------------------------
@@ -325,6 +333,7 @@ class ExportRunner:
         """Try again if that may help and attempts are left, else end in the dead-letter list."""
         failure = AttemptFailure.of(error)
         self._figures.attempt_failed(job, failure)
+        tracing.note(failed=failure.code)
         may_pass = not isinstance(error, PermanentError | RequestError)
         if may_pass and lease.attempt < job.max_attempts:
             delay = self._retries.delay_seconds(lease.attempt, job.max_attempts)

@@ -196,6 +196,15 @@ def mail_server(**options: Any) -> Break:
     return broken
 
 
+@contextlib.contextmanager
+def traces_elsewhere(house: House) -> Iterator[Settings]:
+    from ...collector import Collector
+
+    with Collector() as collector:
+        collector.status = 404
+        yield {"WAYBILL_TRACES_ENDPOINT": collector.url}
+
+
 class _Refusing:
     """An SMTP server that wants no mail of ours."""
 
@@ -410,6 +419,10 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
     ),
     "mail server without TLS": ("mail.server", "error", mail_server()),
     "mail server that refuses our sender": ("mail.server", "error", mail_refused),
+    "collector of traces that is away": (
+        "traces.collector", "away", given(TRACES_ENDPOINT="http://127.0.0.1:9/v1/traces"),
+    ),
+    "collector of traces at another path": ("traces.collector", "error", traces_elsewhere),
     "issuer that is away": (
         "sign_in.keys", "away",
         given(
