@@ -106,7 +106,7 @@ dist: $(VENV)/.dev ## Build every distribution into dist/
 	@ls dist
 
 clean: ## Remove .venv and .waybill
-	rm -rf $(VENV) .waybill
+	rm -rf $(VENV) .waybill build/neighbours
 
 # -- installation ------------------------------------------------------------------------------
 

@@ -19,7 +19,10 @@ TABLES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         tuple(f"PostgreSQL {version}" for version in range(12, 19)),
         ("direct", "PgBouncer session", "PgBouncer transaction", "standby"),
     ),
-    (("Redis 6", "Redis 7", "Redis 8", "Valkey 9"), ("plain", "TLS", "ACL", "Sentinel")),
+    (
+        ("Redis 6", "Redis 7", "Redis 8", "Valkey 9"),
+        ("plain", "TLS", "ACL", "Sentinel", "Sentinel by TLS"),
+    ),
     (
         ("SeaweedFS 4", "AWS S3", "MinIO", "Ceph RGW", "moto", "s3rver"),
         ("multipart", "presigned", "range", "abort", "checksum"),

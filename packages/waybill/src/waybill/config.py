@@ -63,8 +63,9 @@ class Settings(NotificationSettings, BaseSettings):
     """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """The broker: ``redis://name:password@host:6379/0``, ``rediss://`` for TLS (its certificate is
-    verified; ``?ssl_ca_certs=`` names another authority), or ``sentinel://host:26379,host:26379/0``.
-    No Redis Cluster. It holds ids, and may lose them; services share it without noticing."""
+    verified; ``?ssl_ca_certs=`` names another authority), or ``sentinel://host:26379,host:26379/0``,
+    and ``sentinels://`` for TLS. No Redis Cluster. It holds ids, and may lose them; services share
+    it without noticing."""
     redis_master_name: str | None = None
     """How the Sentinels of ``sentinel://`` call the master (``mymaster``)."""
     redis_sentinel_username: str | None = None

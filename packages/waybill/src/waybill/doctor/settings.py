@@ -213,7 +213,7 @@ def _roles(patient: Patient) -> Iterator[Finding]:
 
 def _unused(patient: Patient) -> Iterator[Finding]:
     settings = patient.settings
-    sentinel = settings.redis_url.get_secret_value().startswith("sentinel://")
+    sentinel = settings.redis_url.get_secret_value().startswith(("sentinel://", "sentinels://"))
     if settings.redis_master_name and not sentinel:
         yield _report.warning(
             "redis_master_name", "WAYBILL_REDIS_MASTER_NAME is set, and no Sentinel is asked.",

@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from waybill.errors import ConfigurationError
 
+_SENTINELS: Final = ("sentinel", "sentinels")
+_SCHEMES: Final = ("redis", "rediss", *_SENTINELS)
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 _REQUIREMENTS: Final = {
@@ -25,7 +27,8 @@ _TLS_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 _SHAPES: Final = (
     "WAYBILL_REDIS_URL must be redis://[name]:password@host:6379/0, rediss://… for TLS, or "
-    "sentinel://[name]:password@host:26379,host:26379/0 with WAYBILL_REDIS_MASTER_NAME"
+    "sentinel://[name]:password@host:26379,host:26379/0 (sentinels://… for TLS) with "
+    "WAYBILL_REDIS_MASTER_NAME"
 )
 
 
@@ -35,7 +38,7 @@ class BrokerAddress:
 
     Attributes:
         url: what kombu connects to; with Sentinels, whatever holds credentials and database.
-        tls: redis-py's ``ssl_…`` arguments; ``None`` without TLS.
+        tls: redis-py's ``ssl_…`` arguments, for server and Sentinels alike; ``None`` without TLS.
         sentinels: host and port of each Sentinel; empty without.
         master_name: by which the Sentinels know the master.
     """
@@ -58,10 +61,10 @@ def read_address(url: str, master_name: str | None = None) -> BrokerAddress:
             it, as any may be a password.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in {"redis", "rediss", "sentinel"}:
+    if not separator or scheme not in _SCHEMES:
         raise ConfigurationError(f"{_SHAPES}.")
-    if scheme == "sentinel":
-        return _read_sentinels(rest, master_name)
+    if scheme in _SENTINELS:
+        return _read_sentinels(scheme, rest, master_name)
     if ";" in url or "," in urlsplit(url).netloc.rpartition("@")[2]:
         raise ConfigurationError(f"{_SHAPES}. Several servers are for Sentinel alone.")
     credentials, hosts, database, options = _split(rest)
@@ -74,18 +77,21 @@ def read_address(url: str, master_name: str | None = None) -> BrokerAddress:
     return BrokerAddress(f"{scheme}://{credentials}{host}:{port}/{database}", tls)
 
 
-def _read_sentinels(rest: str, master_name: str | None) -> BrokerAddress:
+def _read_sentinels(scheme: str, rest: str, master_name: str | None) -> BrokerAddress:
     # Celery writes them with a scheme each: sentinel://a:26379;sentinel://b:26379/0
-    rest = rest.replace(";sentinel://", ",")
+    rest = rest.replace(f";{scheme}://", ",")
     credentials, hosts, database, options = _split(rest)
+    tls = _read_tls(options) if scheme == "sentinels" else None
     names = {options.pop("master_name", None), master_name} - {None, ""}
     if len(names) != 1 or options:
         raise ConfigurationError(
-            f"{_SHAPES}. Name the master once, and give no other options behind a '?'."
+            f"{_SHAPES}. Name the master once, and give no options but those of TLS behind a '?'."
         )
     sentinels = tuple(_hosts(hosts, _SENTINEL_PORT))
     return BrokerAddress(
-        f"redis://{credentials}{sentinels[0][0]}:{sentinels[0][1]}/{database}",
+        f"{'redis' if tls is None else 'rediss'}://"
+        f"{credentials}{sentinels[0][0]}:{sentinels[0][1]}/{database}",
+        tls,
         sentinels=sentinels,
         master_name=names.pop(),
     )

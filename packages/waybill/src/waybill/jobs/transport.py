@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelManagedConnection
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from waybill.jobs.messages import (
     QUEUE_NAME,
@@ -257,6 +257,7 @@ class GuardedSentinelChannel(GuardedChannel):
     sentinel_username: str | None = None
     sentinel_password: SecretStr | None = None
     connection_class = SentinelManagedConnection  # type: ignore[assignment]
+    connection_class_ssl = SentinelManagedSSLConnection  # type: ignore[assignment]
 
     def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:
         arguments = self._connparams(asynchronous=asynchronous)  # type: ignore[no-untyped-call]
@@ -270,6 +271,9 @@ class GuardedSentinelChannel(GuardedChannel):
             "socket_timeout": _SENTINEL_SECONDS,
             "socket_connect_timeout": _SENTINEL_SECONDS,
             "retry": Retry(NoBackoff(), 0),
+            # redis-py's names for it; TLS is spoken to all of them or to none.
+            **{name: value for name, value in arguments.items() if name.startswith("ssl_")},
+            "ssl": bool(self.connection.client.ssl),
         }
         manager = Sentinel(self.sentinels, sentinel_kwargs=asking, **arguments)  # type: ignore[no-untyped-call]
         # Where kombu looks for what it closes with the channel.

@@ -233,20 +233,34 @@ def test_broker_that_is_away_keeps_nobody_waiting(local_stack: LocalStack, datab
         queue._ask(queue._write)
 
 
-@pytest.mark.cell("Redis 7", "plain", "ACL")
-@pytest.mark.cell("Valkey 9", "plain", "ACL")
-@pytest.mark.parametrize("kind", ["Valkey", "Redis"])
-def test_user_with_its_own_keys_alone_is_enough(
-    local_stack: LocalStack,
-    database: str,
-    directory: Path,
-    find_program: Callable[[str, str], str],
+@pytest.fixture
+def program(
     kind: str,
+    find_program: Callable[[str, str], str],
+    find_neighbour: Callable[[str, str], str],
+) -> str | None:
+    """The server of a kind; ``None`` for the wheel's Valkey."""
+    if kind == "Valkey 9":
+        return None
+    if kind == "Redis 7":
+        return find_program("redis-server", "redis-server")
+    return find_neighbour(kind.replace("Redis ", "redis-"), "redis-server")
+
+
+KINDS = ["Valkey 9", "Redis 6", "Redis 7", "Redis 8"]
+
+
+@pytest.mark.cell("Redis 6", "plain", "ACL")
+@pytest.mark.cell("Redis 7", "plain", "ACL")
+@pytest.mark.cell("Redis 8", "plain", "ACL")
+@pytest.mark.cell("Valkey 9", "plain", "ACL")
+@pytest.mark.parametrize("kind", KINDS)
+def test_user_with_its_own_keys_alone_is_enough(
+    local_stack: LocalStack, database: str, directory: Path, program: str | None, kind: str
 ) -> None:
-    program = find_program("redis-server", "redis-server") if kind == "Redis" else None
     rights = f"on >p/w@ ~{QUEUE_NAME}* resetchannels +@all -@admin -@dangerous"
     own = {"user export": rights}
-    with Broker(directory / f"acl-{kind}", own, program=program) as broker:
+    with Broker(directory / f"acl-{kind[-1]}", own, program=program) as broker:
         anybody = queue_at(local_stack, database, broker.url())
         anybody._publish(UUID(int=2))
         assert next_id(anybody) == UUID(int=2)
@@ -259,18 +273,31 @@ def test_user_with_its_own_keys_alone_is_enough(
             wrong._publish(UUID(int=1))
 
 
+@pytest.mark.cell("Redis 6", "Sentinel")
+@pytest.mark.cell("Redis 7", "Sentinel", "Sentinel by TLS")
+@pytest.mark.cell("Redis 8", "Sentinel")
 @pytest.mark.cell("Valkey 9", "Sentinel")
+@pytest.mark.parametrize("kind", KINDS)
 def test_failover_by_sentinel_is_followed(
-    local_stack: LocalStack, database: str, directory: Path
+    local_stack: LocalStack,
+    database: str,
+    directory: Path,
+    program: str | None,
+    kind: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    # Of these, Debian's Redis alone was built with TLS: its servers and Sentinel speak that alone.
+    tls = request.getfixturevalue("certificates") if kind == "Redis 7" else None
+    own: dict[str, Any] = {"program": program, "certificates": tls}
+    place = directory / f"sentinel-{kind[-1]}"
     password = {"requirepass": "pw", "masterauth": "pw"}
     with (
-        Broker(directory / "first", password) as first,
+        Broker(place / "first", password, **own) as first,
         Broker(
-            directory / "second", {**password, "replicaof": f"{LOOPBACK} {first.port}"}
+            place / "second", {**password, "replicaof": f"{LOOPBACK} {first.port}"}, **own
         ) as second,
         Broker(
-            directory / "sentinel",
+            place / "sentinel",
             {
                 "sentinel monitor ours": f"{LOOPBACK} {first.port} 1",
                 "sentinel auth-pass ours": "pw",
@@ -278,10 +305,10 @@ def test_failover_by_sentinel_is_followed(
                 # none of theirs.
                 "user default": "off",
                 "user asker": "on >s3cret +@all",
-                "sentinel down-after-milliseconds ours": 500,
                 "sentinel failover-timeout ours": 3000,
             },
             sentinel=True,
+            **own,
         ) as sentinel,
     ):
         follower = second.client(password="pw")
@@ -289,19 +316,30 @@ def test_failover_by_sentinel_is_followed(
         knows = sentinel.client(username="asker", password="s3cret")
         wait_until(lambda: knows.sentinel_slaves("ours") != [], "Sentinel knows both")
         # The first Sentinel of the two is not there.
-        url = f"sentinel://:pw@{LOOPBACK}:1,{LOOPBACK}:{sentinel.port}/0"
+        there = f"sentinel{'s' if tls else ''}://:pw@{LOOPBACK}:1,{LOOPBACK}:{sentinel.port}"
+        trust = f"?ssl_ca_certs={tls}/{CA_FILE}" if tls else ""
         theirs = {"redis_sentinel_username": "asker", "redis_sentinel_password": "s3cret"}
+        url = f"{there}/0{trust}"
         queue = queue_at(local_stack, database, url, redis_master_name="ours", **theirs)
-        # Another database: kombu keeps pools by address.
-        stranger = queue_at(local_stack, database, f"{url[:-1]}1", redis_master_name="ours")
+        # Other databases: kombu keeps pools by address.
+        stranger = queue_at(local_stack, database, f"{there}/1{trust}", redis_master_name="ours")
         with pytest.raises(QueueUnavailable, match="MasterNotFound"):
             stranger._publish(UUID(int=1))
+        if tls:  # an authority that nobody named is not believed, a Sentinel's neither
+            doubtful = queue_at(
+                local_stack, database, f"{there}/2", redis_master_name="ours", **theirs
+            )
+            with pytest.raises(QueueUnavailable, match="MasterNotFound"):
+                doubtful._publish(UUID(int=1))
         queue._publish(UUID(int=1))
         assert next_id(queue) == UUID(int=1)
+        # Not before: on a busy machine it would take who is slow for who is away.
+        knows.sentinel_set("ours", "down-after-milliseconds", 500)
         first.kill()
         with pytest.raises(QueueUnavailable):
             queue._publish(UUID(int=2))
         wait_until(lambda: follower.info("replication")["role"] == "master", "it is promoted")
+        knows.sentinel_set("ours", "down-after-milliseconds", 60_000)
 
         def publishes() -> bool:
             with contextlib.suppress(QueueUnavailable):
@@ -409,12 +447,20 @@ def test_worker_that_ends_by_itself_ends_with_an_error(directory: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded_by_tls(directory: Path, find_program: Callable[[str, str], str]) -> Iterator[Broker]:
-    """Debian's Redis with a certificate of our own authority: the wheel's Valkey has no TLS."""
-    program = find_program("redis-server", "redis-server")
+def certificates(directory: Path) -> Path:
+    """A directory with a certificate of an authority of our own."""
     certificates = directory / "certificates"
     certificates.mkdir()
     ensure_certificate(certificates)
+    return certificates
+
+
+@pytest.fixture(scope="module")
+def guarded_by_tls(
+    directory: Path, certificates: Path, find_program: Callable[[str, str], str]
+) -> Iterator[Broker]:
+    """Debian's Redis with such a certificate: the wheel's Valkey has no TLS."""
+    program = find_program("redis-server", "redis-server")
     with Broker(directory / "tls", program=program, certificates=certificates) as broker:
         yield broker
 

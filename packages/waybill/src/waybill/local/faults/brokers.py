@@ -66,7 +66,14 @@ class Broker:
             "tls-cert-file": str(certificates / CERTIFICATE_FILE),
             "tls-key-file": str(certificates / KEY_FILE),
             "tls-auth-clients": "no",
+            "tls-replication": "yes",  # by which Sentinel speaks to servers, too
         }
+
+    @property
+    def _trust(self) -> dict[str, Any]:
+        if self._certificates is None:
+            return {}
+        return {"ssl": True, "ssl_ca_certs": str(self._certificates / CA_FILE)}
 
     def url(self, credentials: str = "") -> str:
         """Return its address; ``credentials`` as in ``name:password@``."""
@@ -74,7 +81,7 @@ class Broker:
 
     def client(self, **arguments: Any) -> redis.Redis:
         """Return a client of the test's own."""
-        return redis.Redis(port=self.port, socket_timeout=10, **arguments)
+        return redis.Redis(port=self.port, socket_timeout=10, **self._trust, **arguments)
 
     def start(self) -> None:
         """Start, and wait until it answers."""
