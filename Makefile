@@ -86,18 +86,18 @@ bench-adrkit: $(VENV)/.dev ## Measure adr over 1,000 records and 1,000 commits; 
 
 lock: $(VENV)/.dev ## Renew requirements/*.txt (hashed, for every platform and Python)
 	$(LOCK) --extra local requirements/build.in -o requirements/demo.txt
-	$(COMPILE) $(FORMATS) packages/waybill/pyproject.toml requirements/build.in -c requirements/demo.txt \
+	$(COMPILE) $(EXTRAS) packages/waybill/pyproject.toml requirements/build.in -c requirements/demo.txt \
 		-o requirements/runtime.txt
 	$(LOCK) --all-extras requirements/build.in requirements/dev.in requirements/bench.in \
 		-c requirements/demo.txt -o requirements/dev.txt
-	$(COMPILE) --resolution lowest-direct $(FORMATS) packages/waybill/pyproject.toml \
+	$(COMPILE) --resolution lowest-direct $(EXTRAS) packages/waybill/pyproject.toml \
 		-o requirements/lowest.txt
 	$(COMPILE) packages/adrkit/pyproject.toml requirements/build.in -c requirements/demo.txt \
 		-o packages/adrkit/requirements.txt
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--no-header --no-emit-index-url --no-emit-find-links $(foreach p,waybill waybill-client waybill-local,--no-emit-package $(p))
-FORMATS = --extra parquet --extra xlsx
+EXTRAS = --extra oidc --extra parquet --extra xlsx
 LOCK = $(COMPILE) $(PACKAGES)
 
 dist: $(VENV)/.dev ## Build every distribution into dist/

@@ -16,9 +16,12 @@ import httpx
 import jwt as pyjwt
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from waybill.local.services import ServiceProcesses
+
+from ..integration.web.openid import CLIENT, OpenidProvider
+from ..integration.web.openid import SECRET as CLIENT_SECRET
 
 SECRET = "a secret that is long enough to sign with"
 CATALOG = """
@@ -70,6 +73,8 @@ def troubles() -> Callable[[Page], list[Any]]:
 def chromium(find_program: Callable[[str, str], str]) -> Iterator[Browser]:
     path = find_program("chromium", "chromium")
     with sync_playwright() as playwright:
+        # As long as pages wait: five seconds are little on a busy machine.
+        expect.set_options(timeout=60_000)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -144,11 +149,24 @@ def stock_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 
 
 @pytest.fixture(scope="module")
+def openid() -> Iterator[OpenidProvider]:
+    """Who signs people in to ``strict_api``."""
+    provider = OpenidProvider()
+    provider.asks = True
+    yield provider
+    provider.close()
+
+
+@pytest.fixture(scope="module")
 def strict_api(
-    running: Any, stock_site: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+    running: Any,
+    stock_site: tuple[str, Path],
+    openid: OpenidProvider,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The address of another API of the same service: one export a day for each person, a catalog
-    of bad names, and ``stock_site`` among those that may embed the element."""
+    of bad names, people of ``openid``, and ``stock_site`` among those that may embed the
+    element."""
     catalog = tmp_path_factory.mktemp("strict") / "waybill.toml"
     catalog.write_text(CATALOG, encoding="utf-8")
     stack = running.service.stack
@@ -160,6 +178,10 @@ def strict_api(
         "WAYBILL_PAGES": "true",
         "WAYBILL_QUOTA_PER_DAY": "1",
         "WAYBILL_ELEMENT_ORIGINS": stock_site[0],
+        "WAYBILL_OIDC_ISSUER": openid.issuer,
+        "WAYBILL_OIDC_CLIENT_ID": CLIENT,
+        "WAYBILL_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        "WAYBILL_OIDC_NAME": "Acme's <b>people</b>",
     }
     directory = tmp_path_factory.mktemp("strict-logs")
     processes = ServiceProcesses(environment, log_dir=directory, guard=stack.guard)

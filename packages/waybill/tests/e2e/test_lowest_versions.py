@@ -38,10 +38,10 @@ print(json.dumps({name: version(name) for name in NAMES}))
 
 def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "packages/waybill/pyproject.toml").read_text())["project"]
-    formats = project["optional-dependencies"]["parquet"]
+    extras = project["optional-dependencies"]["parquet"] + project["optional-dependencies"]["oidc"]
     return [
         each
-        for each in map(Requirement, project["dependencies"] + formats)
+        for each in map(Requirement, project["dependencies"] + extras)
         if each.name != "waybill-client" and (each.marker is None or each.marker.evaluate())
     ]
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from waybill.manifest import Manifest
 from waybill.results.verify import verify_file
 
+from ..integration.web.openid import OpenidProvider
 from .conftest import bearer
 
 USER = ["exports:request", "exports:read"]
@@ -48,6 +49,61 @@ def test_from_the_link_to_the_verified_file(
     expect(other.get_by_role("status")).to_contain_text("was used already")
     page.reload()
     expect(download).to_be_visible()
+
+
+def test_person_signs_in_at_a_provider_and_goes_on_where_a_session_ended(
+    new_page: Callable[..., Page],
+    strict_api: str,
+    openid: OpenidProvider,
+    running: Any,
+    troubles: Callable[[Page], list[Any]],
+) -> None:
+    openid.person = {"sub": "browser-olga"}
+    page = new_page(base_url=strict_api)
+    answers: list[str] = []
+    page.on(
+        "request", lambda asked: answers.append(asked.url) if "/callback" in asked.url else None
+    )
+    page.goto("/new/users")
+    sign_in = page.get_by_role("link", name="Sign in with Acme's <b>people</b>")
+    assert troubles(page) == []
+    sign_in.click()
+    page.get_by_role("link", name="No").click()
+    expect(page.get_by_role("alert")).to_contain_text("access was denied or broken off")
+    assert troubles(page) == []
+    page.get_by_role("link", name="Try again").click()
+    page.get_by_role("link", name="Yes").click()
+    page.wait_for_url("**/new/users")
+    expect(page.get_by_text("browser-olga")).to_be_visible()
+    # The session ends while a form is filled in.
+    page.get_by_role("button", name="Preview").click()
+    label = page.get_by_label("Other header for id")
+    label.fill('Nr. "<1>"')
+    page.get_by_label("Format").select_option("ndjson")
+    page.get_by_label("country", exact=True).uncheck()
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM waybill.page_sessions")
+    page.get_by_role("button", name="Request the export").click()
+    expect(page.get_by_role("status")).to_contain_text("Your session is over. Sign in again")
+    sign_in.click()
+    page.get_by_role("link", name="Yes").click()
+    # Nothing that was filled in is lost, and nothing is done that nobody sees.
+    expect(page.get_by_role("status")).to_contain_text("What you had filled in is here again.")
+    expect(label).to_have_value('Nr. "<1>"')
+    expect(page.get_by_label("Format")).to_have_value("ndjson")
+    expect(page.get_by_label("country", exact=True)).not_to_be_checked()
+    assert troubles(page) == []
+    page.reload()
+    page.goto("/new/users")
+    expect(page.get_by_label("Format")).to_have_value("csv")
+    # The answer of the provider has done its work: nobody gets in by it again.
+    other = page.context.new_page()
+    other.goto(answers[-1])
+    expect(other.get_by_role("alert")).to_contain_text("was used already")
+    assert "waybill" in {each["name"] for each in page.context.cookies()}
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign out of Acme's <b>people</b> too")).to_be_visible()
+    assert troubles(page) == []
 
 
 def test_without_script_everything_works_by_buttons(

@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
+from waybill.api.oidc_settings import load_oidc_settings
 from waybill.api.own_app import app_of
 from waybill.audit.audit import bind_client
 from waybill.catalog.model import PERSONAL_DATA_SCOPE
@@ -67,6 +68,17 @@ class DevelopmentTokenAuthenticator:
         )
 
 
+class PagesAlone:
+    """Takes no token at all: people sign in to the pages, by an OpenID provider."""
+
+    async def authenticate(self, request: Request, token: str | None) -> Principal:
+        if token is None:
+            raise AuthenticationRequired
+        raise AuthenticationRequired(
+            "no tokens are taken here; set WAYBILL_JWT_… for programs that ask"
+        )
+
+
 def create_authenticator(settings: Settings, jwt: JwtSettings | None = None) -> Authenticator:
     """Return the authenticator that the settings name; ``jwt`` from the environment if ``None``.
 
@@ -83,10 +95,12 @@ def create_authenticator(settings: Settings, jwt: JwtSettings | None = None) -> 
         return jwt.authenticator()
     if settings.development_token is not None:
         return DevelopmentTokenAuthenticator(settings.development_token)
+    if settings.pages and load_oidc_settings().is_configured:
+        return PagesAlone()
     raise ConfigurationError(
         "Nobody could authenticate: set WAYBILL_JWT_SECRETS, or WAYBILL_JWT_JWKS_URL and "
-        "WAYBILL_JWT_AUDIENCES; or WAYBILL_DEVELOPMENT_TOKEN for local work; or pass an "
-        "authenticator to create_app()."
+        "WAYBILL_JWT_AUDIENCES; or WAYBILL_OIDC_ISSUER with WAYBILL_PAGES, for people alone; or "
+        "WAYBILL_DEVELOPMENT_TOKEN for local work; or pass an authenticator to create_app()."
     )
 
 

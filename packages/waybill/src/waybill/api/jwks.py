@@ -9,7 +9,6 @@ issuer withdrew can outlive the withdrawal.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import math
 import time
@@ -20,14 +19,14 @@ import httpx
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from waybill.errors import AuthenticationRequired, ConfigurationError
+from waybill.api.fetching import BadAnswer, checked_url, fetch
+from waybill.errors import AuthenticationRequired
 from waybill.log import get_logger
 from waybill.metrics.definitions import KEY_FAILURES, KEYS_FETCHED
 from waybill.metrics.recording import record
 
 log = get_logger(__name__)
 
-MAX_DOCUMENT_BYTES: Final = 256 * 1024
 MAX_KEYS: Final = 100
 # NIST SP 800-131A; the upper bound keeps one verification from costing milliseconds.
 _RSA_BITS: Final = range(2048, 8192 + 1)
@@ -46,10 +45,6 @@ class KeysUnavailable(AuthenticationRequired):
 
     def __init__(self) -> None:
         super().__init__("the issuer's keys cannot be fetched at the moment; try again shortly")
-
-
-class _BadKeySet(Exception):
-    """The document is not a key set. The text is ours, never the document's."""
 
 
 class RemoteKeySet:
@@ -78,7 +73,7 @@ class RemoteKeySet:
         timeout_seconds: float = 5.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url, self._loopback = _checked_url(url)
+        self._url = checked_url(url, "The JWKS address")
         self._lifetime_seconds = lifetime_seconds
         self._stale_seconds = stale_seconds
         self._refetch_seconds = refetch_seconds
@@ -135,11 +130,9 @@ class RemoteKeySet:
     async def _fetch(self) -> None:
         self._attempted_at = self._monotonic()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                document = await self._download()
-            keys = _read_keys(document)
-        except (httpx.HTTPError, OSError, TimeoutError, _BadKeySet) as exc:
-            reason = str(exc) if isinstance(exc, _BadKeySet) else type(exc).__name__
+            keys = _read_keys(await self._document())
+        except (httpx.HTTPError, OSError, TimeoutError, BadAnswer) as exc:
+            reason = str(exc) if isinstance(exc, BadAnswer) else type(exc).__name__
             record(KEY_FAILURES)
             log.warning("auth.keys_not_fetched", reason=reason, keys=len(self._keys))
             return
@@ -147,50 +140,15 @@ class RemoteKeySet:
         self._fetched_at = self._monotonic()
         record(KEYS_FETCHED, time.time())
 
-    async def _download(self) -> bytes:
-        # A redirect could lead anywhere, so it is no answer. Uncompressed, so that the size read is
-        # the size parsed. Proxy settings do not apply to this machine itself.
-        client = httpx.AsyncClient(
-            follow_redirects=False, timeout=self._timeout_seconds, trust_env=not self._loopback
+    async def _document(self) -> bytes:
+        status, document = await fetch(
+            self._url,
+            accept="application/jwk-set+json, application/json",
+            timeout_seconds=self._timeout_seconds,
         )
-        headers = {"Accept": "application/jwk-set+json, application/json"}
-        headers["Accept-Encoding"] = "identity"
-        async with client, client.stream("GET", self._url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
-                raise _BadKeySet(f"the answer has the status {response.status_code}")
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > MAX_DOCUMENT_BYTES:
-                    raise _BadKeySet(f"the document is larger than {MAX_DOCUMENT_BYTES} bytes")
-        return bytes(body)
-
-
-def _checked_url(url: str) -> tuple[str, bool]:
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError):
-        parsed = httpx.URL("")
-    loopback = _is_loopback(parsed.host)
-    if not parsed.host or parsed.userinfo or parsed.scheme not in {"https", "http"}:
-        raise ConfigurationError(
-            "The JWKS address must be an https:// URL without a user name or password in it."
-        )
-    if parsed.scheme == "http" and not loopback:
-        raise ConfigurationError(
-            "The JWKS address must begin with https://: whoever can change the answer can sign "
-            "tokens. Plain http:// is accepted on a loopback address only."
-        )
-    return str(parsed), loopback
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        if status != httpx.codes.OK:
+            raise BadAnswer(f"the answer has the status {status}")
+        return document
 
 
 def _read_keys(document: bytes) -> dict[tuple[str, str | None], tuple[Any, ...]]:
@@ -199,11 +157,11 @@ def _read_keys(document: bytes) -> dict[tuple[str, str | None], tuple[Any, ...]]
     try:
         entries = json.loads(document)["keys"]
     except (ValueError, RecursionError, KeyError, TypeError):
-        raise _BadKeySet("the document is not a JSON object with 'keys'") from None
+        raise BadAnswer("the document is not a JSON object with 'keys'") from None
     if not isinstance(entries, list):
-        raise _BadKeySet("'keys' is not a list")
+        raise BadAnswer("'keys' is not a list")
     if len(entries) > MAX_KEYS:
-        raise _BadKeySet(f"the document has more than {MAX_KEYS} keys")
+        raise BadAnswer(f"the document has more than {MAX_KEYS} keys")
     keys: dict[tuple[str, str | None], tuple[Any, ...]] = {}
     for entry in entries:
         usable = _read_key(entry)

@@ -108,6 +108,10 @@ class JwtRules:
     claims: ClaimNames = field(default_factory=ClaimNames)
 
 
+class OutsideItsTime(AuthenticationRequired):
+    """The token is too old or of the future, or the clocks differ."""
+
+
 class JwtAuthenticator:
     """Turns a bearer token into a principal. Implements ``waybill.api.auth.Authenticator``.
 
@@ -154,11 +158,19 @@ class JwtAuthenticator:
         )
 
     async def verify(self, token: str) -> TokenIdentity:
-        """Return what a token says, once everything about it holds.
+        """Return who a token says its bearer is, once everything about it holds.
 
         Raises:
             AuthenticationRequired: something does not. Before the signature holds, the reason says
                 nothing about the claims.
+        """
+        return self.identity_of(await self.claims_of(token))
+
+    async def claims_of(self, token: str) -> dict[str, Any]:
+        """Return a token's claims, once its signature, times and parties hold.
+
+        Raises:
+            AuthenticationRequired: one of them does not.
         """
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise AuthenticationRequired(
@@ -178,12 +190,20 @@ class JwtAuthenticator:
         if not _verifies(algorithm, keys, signed.encode(), _decoded(signature, "signature")):
             raise AuthenticationRequired("the token's signature does not verify")
         claims = _json_object(payload_segment, "payload")
-        expires_at = self._check_times(claims)
+        self._check_times(claims)
         self._check_parties(claims)
+        return claims
+
+    def identity_of(self, claims: Mapping[str, Any]) -> TokenIdentity:
+        """Return who verified claims are about.
+
+        Raises:
+            AuthenticationRequired: a claim that is needed is missing, or has the wrong form.
+        """
         return read_identity(
             claims,
             self._rules.claims,
-            expires_at=expires_at,
+            expires_at=_numeric_date(claims, "exp") or 0.0,
             # OpenID Connect Core, section 2: when the person signed in, not when this was signed.
             authenticated_at=_numeric_date(claims, "auth_time"),
         )
@@ -208,21 +228,18 @@ class JwtAuthenticator:
                 raise AuthenticationRequired(f"the token is not of the type {wanted!r}")
         return algorithm
 
-    def _check_times(self, claims: Mapping[str, Any]) -> float:
+    def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self._clock.now().timestamp()
         leeway = self._rules.leeway_seconds
         expires_at = _numeric_date(claims, "exp")
         if expires_at is None:
             raise AuthenticationRequired("the token has no claim 'exp'")
         if now >= expires_at + leeway:
-            raise AuthenticationRequired("the token has expired; get a new one")
+            raise OutsideItsTime("the token has expired; get a new one")
         for name in ("nbf", "iat"):
             begins_at = _numeric_date(claims, name)
             if begins_at is not None and begins_at > now + leeway:
-                raise AuthenticationRequired(
-                    f"the token's {name!r} lies in the future; compare the clocks"
-                )
-        return expires_at
+                raise OutsideItsTime(f"the token's {name!r} lies in the future; compare the clocks")
 
     def _check_parties(self, claims: Mapping[str, Any]) -> None:
         if self._rules.issuer is not None and claims.get("iss") != self._rules.issuer:

@@ -39,9 +39,10 @@ def settings(
 def reference() -> list[tuple[str, str, str]]:
     """Return (variable, default, meaning) of every setting, in the order of the code."""
     from waybill.api.jwt_settings import JwtSettings
+    from waybill.api.oidc_settings import OidcSettings
     from waybill.config import Settings
 
-    models: tuple[type[BaseSettings], ...] = (Settings, JwtSettings)
+    models: tuple[type[BaseSettings], ...] = (Settings, JwtSettings, OidcSettings)
     return [
         (
             f"{model.model_config.get('env_prefix', '')}{name}".upper(),

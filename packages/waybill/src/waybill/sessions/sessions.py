@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.rows import seconds as interval
@@ -57,17 +58,28 @@ class Sessions:
 
     async def begin(self, person: Principal) -> str:
         """Begin a session and return its secret. The sign-in is of now, unless it is known."""
-        secret = new_secret()
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                insert(sessions).values(
-                    id=uuid4(),
-                    token_hash=digest(secret),
-                    person=person_json(person),
-                    expires_at=_in(self._seconds),
-                )
-            )
+        secret = await self.begin_once(person, uuid4())
+        assert secret is not None  # noqa: S101 - nobody else has that id
         return secret
+
+    async def begin_once(self, person: Principal, session_id: UUID) -> str | None:
+        """Begin the session of an id, and return its secret; ``None`` when it has begun already:
+        a sign-in that knows its session's id can be used one time."""
+        secret = new_secret()
+        statement = (
+            insert(sessions)
+            .values(
+                id=session_id,
+                token_hash=digest(secret),
+                person=person_json(person),
+                expires_at=_in(self._seconds),
+            )
+            .on_conflict_do_nothing(index_elements=[sessions.c.id])
+            .returning(sessions.c.id)
+        )
+        async with self._engine.begin() as connection:
+            begun = (await connection.execute(statement)).one_or_none()
+        return None if begun is None else secret
 
     async def find(self, secret: str) -> Session | None:
         """Return the session that a secret stands for; ``None`` when it is over, or never was."""

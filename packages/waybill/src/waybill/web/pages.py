@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
+from waybill.api.jwt_settings import load_jwt_settings
 from waybill.api.known_query import require_known_query
+from waybill.api.oidc_provider import Provider
+from waybill.api.oidc_settings import load_oidc_settings
 from waybill.web import (
     assets,
     element,
     history,
+    oidc,
     operate,
     portal_links,
     request_page,
@@ -18,14 +22,28 @@ from waybill.web import (
 from waybill.web.cookies import SessionAuthenticator
 from waybill.web.cross_origin import CrossOrigin
 
-ROUTERS = (signing_in.router, request_page.router, history.router, watch.router, operate.router)
+ROUTERS = (
+    signing_in.router,
+    oidc.router,
+    request_page.router,
+    history.router,
+    watch.router,
+    operate.router,
+)
 """Whose routes are pages; a row each in tests/attacks/rights/matrix.py."""
 
 
 def install(app: FastAPI) -> None:
-    """Serve the pages, and take their sessions wherever the API takes a token."""
+    """Serve the pages, and take their sessions wherever the API takes a token.
+
+    Raises:
+        ConfigurationError: people are to sign in at a provider, and its settings do not hold.
+    """
     services = app.state.services
     app.state.authenticator = SessionAuthenticator(app.state.authenticator, services.sessions)
+    provider = load_oidc_settings()
+    if provider.is_configured:
+        app.state.provider = Provider(provider, load_jwt_settings())
     app.include_router(assets.router)
     app.include_router(element.router)
     app.include_router(portal_links.router, dependencies=[Depends(require_known_query)])

@@ -72,6 +72,9 @@ async def send_request(
     if action in {"up", "down"}:
         form = form.moved(column, -1 if action == "up" else 1)
         return await _page(request, principal, services, found, form)
+    if action == "keep":
+        # What was typed when the session ended, sent anew by the script: shown, and not done.
+        return await _page(request, principal, services, found, form, is_kept=True)
     try:
         wanted = form.read().request(found.name)
         if action == "preview":
@@ -126,7 +129,8 @@ async def _page(
         request,
         "request.html",
         status=status,
-        **({"trouble": "", "code": ""} | values),
+        **({"trouble": "", "code": "", "is_kept": False} | values),
+        is_fresh=request.method == "GET",
         type=export_type,
         usable=services.access.usable(principal, export_type),
         form=form,

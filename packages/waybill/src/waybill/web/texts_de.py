@@ -32,6 +32,35 @@ TEXTS_DE: Final = {
         "Dieser Link öffnet nichts. Er wurde schon benutzt, ist zu alt oder war nie einer. Holen "
         "Sie sich dort einen neuen, wo Sie ihn bekommen haben."
     ),
+    "signin.provider": "Mit {name} anmelden",
+    "signin.again": "Noch einmal versuchen",
+    "signin.end": "Auch von {name} abmelden",
+    "signin.failed.details": "Für Ihre Administration",
+    "signin.failed.provider_unavailable": (
+        "Anmelden ist gerade nicht möglich: Der Anmeldedienst antwortet nicht. Versuchen Sie es in "
+        "einigen Minuten wieder. Laufende Exporte gehen weiter."
+    ),
+    "signin.failed.provider_refused": (
+        "Der Anmeldedienst hat unsere Anfrage nicht angenommen. Versuchen Sie es noch einmal; "
+        "bleibt es so, sagen Sie es Ihrer Administration: Client, Geheimnis oder die Adresse "
+        "dieses Dienstes sind dort vielleicht nicht bekannt."
+    ),
+    "signin.failed.sign_in_denied": (
+        "Sie wurden nicht angemeldet: Der Zugang wurde verweigert oder abgebrochen. Sollten Sie "
+        "Zugang haben, fragen Sie Ihre Administration."
+    ),
+    "signin.failed.sign_in_not_begun": (
+        "Diese Anmeldung öffnet nichts: Sie wurde in einem anderen Browser begonnen, ist zu lange "
+        "her oder wurde schon benutzt. Beginnen Sie neu."
+    ),
+    "signin.failed.identity_refused": (
+        "Sie wurden angemeldet, aber nicht für diesen Dienst. Fragen Sie Ihre Administration: Was "
+        "über Sie gesagt wurde, gilt hier nicht."
+    ),
+    "signin.failed.clocks_differ": (
+        "Sie wurden angemeldet, aber die Uhren der beiden Dienste gehen verschieden. Versuchen Sie "
+        "es noch einmal; bleibt es so, sagen Sie es Ihrer Administration."
+    ),
     "portal.title": "Ihre Exporte öffnen",
     "portal.says": "Dieser Link meldet Sie einmal an, in diesem Browser.",
     "portal.button": "Weiter",
@@ -208,6 +237,7 @@ TEXTS_DE: Final = {
         "fragen Sie Ihre Administration."
     ),
     "request.title": "Export von {name}",
+    "request.kept": "Was Sie ausgefüllt hatten, ist wieder da. Angefordert wurde noch nichts.",
     "request.trouble": "So geht es nicht",
     "request.file": "Die Datei",
     "request.compression": "Komprimierung",

@@ -27,6 +27,34 @@ TEXTS_EN: Final = {
         "That link does not open anything. It was used already, is too old, or was never one. "
         "Ask for a new one where you got it."
     ),
+    "signin.provider": "Sign in with {name}",
+    "signin.again": "Try again",
+    "signin.end": "Sign out of {name} too",
+    "signin.failed.details": "For your administrator",
+    "signin.failed.provider_unavailable": (
+        "Signing in is not possible at the moment: the sign-in service does not answer. Try again "
+        "in a few minutes. Exports that run go on."
+    ),
+    "signin.failed.provider_refused": (
+        "The sign-in service did not accept our request. Try again; if it stays so, tell your "
+        "administrator: client, secret or this service's address may not be known there."
+    ),
+    "signin.failed.sign_in_denied": (
+        "You were not signed in: access was denied or broken off. If you should have access, ask "
+        "your administrator."
+    ),
+    "signin.failed.sign_in_not_begun": (
+        "This sign-in does not open anything: it was begun in another browser, too long ago, or "
+        "was used already. Begin anew."
+    ),
+    "signin.failed.identity_refused": (
+        "You were signed in, but not for this service. Ask your administrator: what was said of "
+        "you does not hold here."
+    ),
+    "signin.failed.clocks_differ": (
+        "You were signed in, but the clocks of the two services differ. Try again; if it stays so, "
+        "tell your administrator."
+    ),
     "portal.title": "Open your exports",
     "portal.says": "This link signs you in once, in this browser.",
     "portal.button": "Continue",
@@ -184,6 +212,7 @@ TEXTS_EN: Final = {
         "administrator."
     ),
     "request.title": "Export of {name}",
+    "request.kept": "What you had filled in is here again. Nothing was requested yet.",
     "request.trouble": "That cannot be requested like this",
     "request.file": "The file",
     "request.compression": "Compression",

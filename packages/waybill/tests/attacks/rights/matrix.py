@@ -181,6 +181,9 @@ PAGES: Final[dict[str, dict[str, str]]] = {
     "GET /assets/{name}": _anybodys("200"),
     "GET /elements/waybill-export.js": _anybodys("200"),
     "GET /signin": _anybodys("200"),
+    # Where no OpenID provider is set; with one, integration/web/test_openid.py asks.
+    "GET /signin/oidc": _anybodys("404"),
+    "GET /signin/callback": _anybodys("404"),
     "GET /portal/{secret}": _anybodys("200"),
     # A link that never was: whoever comes with it.
     "POST /portal": _anybodys("410"),

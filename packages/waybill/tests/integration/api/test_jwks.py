@@ -16,7 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from waybill.api.jwks import MAX_DOCUMENT_BYTES, MAX_KEYS, KeysUnavailable, RemoteKeySet
+from waybill.api.fetching import MAX_DOCUMENT_BYTES
+from waybill.api.jwks import MAX_KEYS, KeysUnavailable, RemoteKeySet
 from waybill.api.jwt import JwtAuthenticator, JwtRules
 from waybill.errors import AuthenticationRequired, ConfigurationError
 

@@ -257,6 +257,22 @@ def issuer(document: Any, status: int = 200) -> Break:
     return broken
 
 
+def provider(document: Any) -> Break:
+    """An OpenID provider that publishes this of itself."""
+
+    @contextlib.contextmanager
+    def broken(house: House) -> Iterator[Settings]:
+        with issuer(document)(house) as settings:
+            url = settings["WAYBILL_JWT_JWKS_URL"].removesuffix("/keys")
+            yield {
+                "WAYBILL_PAGES": "true",
+                "WAYBILL_OIDC_ISSUER": url,
+                "WAYBILL_OIDC_CLIENT_ID": "waybill",
+            }
+
+    return broken
+
+
 def catalog(text: str) -> Break:
     @contextlib.contextmanager
     def broken(house: House) -> Iterator[Settings]:
@@ -432,6 +448,13 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
     "issuer whose answer is no key set": ("sign_in.keys", "away", issuer([1])),
     "issuer without a key that counts": (
         "sign_in.keys", "error", issuer({"keys": [{"kty": "oct", "k": "AAAA"}]}),
+    ),
+    "OpenID provider that is away": (
+        "sign_in.provider", "away",
+        given(PAGES="true", OIDC_ISSUER=f"http://{AWAY}", OIDC_CLIENT_ID="waybill"),
+    ),
+    "OpenID provider that calls itself another": (
+        "sign_in.provider", "error", provider({"issuer": "https://login.example.com"}),
     ),
     "nobody who could sign in": ("sign_in.settings", "error", given(DEVELOPMENT_TOKEN="-")),
     "variable that is misspelt": ("variables.unknown", "error", given(QOUTA_PER_DAY="5")),

@@ -187,12 +187,46 @@ function chooseAll(button) {
   });
 }
 
+// -- what was filled in when a session ended ---------------------------------------------------
+
+const KEPT = "waybill:filled-in";
+
+function tabStorage() {
+  try { return sessionStorage; } catch { return null; }  // the reader's browser keeps nothing
+}
+
+// A form that is sent is kept in this tab until another page answers; the page to sign in is none.
+// Back on the form, the server shows it as it was sent. Somebody else's is dropped.
+function keepFilledIn(form) {
+  const storage = tabStorage();
+  if (!storage) return;
+  const kept = JSON.parse(storage.getItem(KEPT) ?? "null");
+  storage.removeItem(KEPT);
+  const mine = { at: location.pathname, who: form.dataset.keepFor };
+  form.addEventListener("submit", () => {
+    storage.setItem(KEPT, JSON.stringify({ ...mine, fields: [...new FormData(form)] }));
+  });
+  if (form.dataset.keep !== "fresh" || kept?.at !== mine.at || kept.who !== mine.who) return;
+  const again = document.createElement("form");
+  again.method = "post";
+  again.action = location.pathname;  // a button of the form is called like its property
+  for (const [name, value] of [...kept.fields, ["action", "keep"]]) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "hidden", name, value });
+    again.append(input);
+  }
+  document.body.append(again);
+  again.requestSubmit();
+}
+
 // ----------------------------------------------------------------------------------------------
 
 localizeTimes(document);
 for (const element of document.querySelectorAll("[data-watch]")) new Watch(element);
 for (const list of document.querySelectorAll("[data-columns]")) moveColumns(list);
 for (const button of document.querySelectorAll("[data-choose-all]")) chooseAll(button);
+for (const form of document.querySelectorAll("form[data-keep]")) keepFilledIn(form);
+if (!document.querySelector("form[data-keep], [data-sign-in]")) tabStorage()?.removeItem(KEPT);
 for (const form of document.querySelectorAll("form[data-send-at-once]")) form.requestSubmit();
 // A form that was sent is not sent twice by an impatient finger.
 addEventListener("submit", (event) => {
