@@ -66,18 +66,17 @@ def apply_changes(directory: Path, changes: Sequence[FileChange], *within: Path)
                 _check(change, target)
             try:
                 for change, target in zip(changes, targets, strict=True):
-                    made += _make_directories(target.parent)
+                    _make_directories(target.parent, made)
                     staged.append(_Staged(change, target))
                     staged[-1].stage()
                 _carry_out(staged)
             except BaseException:
+                _clear(staged)  # a directory that holds them cannot be taken away
                 for folder in reversed(made):
                     with suppress(OSError):
                         folder.rmdir()  # only if it is empty
                 raise
-            finally:
-                for item in staged:
-                    item.clear()
+            _clear(staged)
     except OSError as error:
         raise WriteFailed(
             Path(str(error.filename or directory)), error.strerror or str(error)
@@ -97,7 +96,7 @@ def write_atomically(path: Path, content: bytes, boundary: Path, *, durable: boo
         if target.exists() and not target.is_file():  # a pipe, a terminal
             target.write_bytes(content)
             return
-        _make_directories(target.parent)
+        _make_directories(target.parent, [])
         item.stage(durable=durable)
         item.new.replace(target)
         if durable:
@@ -145,7 +144,12 @@ class _Staged:
     def clear(self) -> None:
         for path in (self.new, self.old):
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                path.unlink()
+
+
+def _clear(staged: Sequence[_Staged]) -> None:
+    for item in staged:
+        item.clear()
 
 
 def _carry_out(staged: Sequence[_Staged]) -> None:
@@ -170,7 +174,7 @@ def _drop_left_overs(directory: Path) -> None:
     for suffix in (_NEW_SUFFIX, _OLD_SUFFIX):
         for path in directory.glob(f".*{suffix}"):
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                path.unlink()
 
 
 def _check(change: FileChange, target: Path) -> None:
@@ -185,15 +189,15 @@ def _check(change: FileChange, target: Path) -> None:
     raise FileChanged(change.path)
 
 
-def _make_directories(directory: Path) -> list[Path]:
-    """Those that were missing, outermost first."""
+def _make_directories(directory: Path, made: list[Path]) -> None:
+    """Make those that are missing, outermost first, and note each in ``made`` at once."""
     missing = []
     while not directory.exists():
         missing.append(directory)
         directory = directory.parent
     for folder in reversed(missing):
         folder.mkdir()
-    return missing[::-1]
+        made.append(folder)
 
 
 def _write_new(path: Path, content: bytes, durable: bool) -> None:
@@ -217,7 +221,7 @@ def _sync_directory(directory: Path) -> None:
 
 @contextmanager
 def _locked(directory: Path, made: list[Path]) -> Iterator[None]:
-    made += _make_directories(directory)
+    _make_directories(directory, made)
     if sys.platform == "win32":  # no directory locks there
         yield
         return

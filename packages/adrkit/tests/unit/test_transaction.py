@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adrkit.errors import FileChanged, PathOutside, RecordExists, RollbackFailed, WriteFailed
-from adrkit.transaction import FileChange, apply_changes, write_atomically
+from adrkit.transaction import FileChange, apply_changes, is_left_over, write_atomically
 
 _BEFORE = {"a.md": b"a1", "b.md": b"b1"}
 _AFTER = {"a.md": b"a2", "c.md": b"c2"}
@@ -264,6 +264,34 @@ def test_file_changed_meanwhile_is_refused_and_nothing_written(tmp_path: Path) -
             ],
         )
     assert contents(tmp_path, hidden=True) == {"a.md": b"theirs"}
+
+
+@pytest.mark.parametrize("late", ["new/n.md", "new/other/n.md"])
+def test_directories_of_a_change_that_failed_are_taken_away_again(
+    tmp_path: Path, late: str
+) -> None:
+    # The last name is too long: of its directories some are made, and its file is not.
+    too_long = tmp_path / late / ("x" * 300) / "n.md"
+    with pytest.raises(WriteFailed):
+        apply_changes(
+            tmp_path,
+            [
+                FileChange(tmp_path / "new" / "deep" / "n.md", None, b"new"),
+                FileChange(too_long, None, b"no name is so long"),
+            ],
+        )
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        (".a.md.adrkit-new", True), (".a.md.adrkit-old", True),
+        ("a.md.adrkit-new", False), ("a.md.adrkit-old", False), (".a.md", False), ("a.md", False),
+    ],
+)  # fmt: skip
+def test_left_over_is_hidden_and_has_our_suffix(name: str, is_ours: bool) -> None:
+    assert is_left_over(Path("records") / name) is is_ours
 
 
 def test_new_file_never_overwrites_an_existing_one(tmp_path: Path) -> None:
