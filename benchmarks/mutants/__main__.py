@@ -19,7 +19,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,12 @@ MOST_FIRST = 12
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make mutants")
     parser.add_argument("only", nargs="*", help="parts of module paths; default: all")
-    parser.add_argument("--sample", type=int, default=SAMPLE, help="how many of each module")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=SAMPLE,
+        help="how many of each module; half where services are needed",
+    )
     parser.add_argument("--whole", action="store_true", help="every mutant: takes hours")
     parser.add_argument("--minutes", type=float, help="stop after so long; what is done is kept")
     parser.add_argument(
@@ -69,18 +74,27 @@ def main(arguments: list[str]) -> int:
         print("\n".join(survivors(chosen, kept)))
         return 0
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
-    todo = [m for m in chosen if not kept.get(m.path, Outcome()).is_done(m, sample)]
+    todo = [m for m in chosen if not kept.get(m.path, Outcome()).is_done(m, m.sample(sample))]
     if todo and (until is None or time.monotonic() < until):
         from mutants.run_one import Tests, warm_up
 
         log = options.log or Path(tempfile.gettempdir()) / "mutants.log"
         warm_up([module.name for module in todo])
         with services(any(module.stack for module in todo)) as stack:
+            known: dict[tuple[str, ...], tuple[dict[str, Any], float]] = {}
+
+            def learn(module: Module, tests: Tests) -> tuple[dict[str, Any], float]:
+                """Once for all modules that the same tests hold."""
+                if module.tests not in known:
+                    alike = [ROOT / each.path for each in todo if each.tests == module.tests]
+                    known[module.tests] = tests.learn(module.source, alike)
+                return known[module.tests]
+
             try:
                 for module in todo:
                     services_of = stack if module.stack else None
                     tests = Tests(module.name, ROOT / module.path, module.tests, log, services_of)
-                    try_sample(module, tests, kept, sample, until, options.least_seconds)
+                    try_sample(module, tests, learn, kept, sample, until, options.least_seconds)
             except OutOfTime:
                 print("out of time", flush=True)
     return summary(chosen, kept, sample)
@@ -93,6 +107,7 @@ class OutOfTime(Exception):
 def try_sample(
     module: Module,
     tests: Tests,
+    learn: Callable[[Module, Tests], tuple[dict[str, Any], float]],
     kept: dict[str, Outcome],
     sample: int,
     until: float | None,
@@ -103,7 +118,7 @@ def try_sample(
     before = kept.get(module.path, Outcome())
     holding = before.holding(module)
     mutants = list(mutants_of(module.source))
-    chosen = drawn(mutants, sample, SEED)
+    chosen = drawn(mutants, module.sample(sample), SEED)
     names = {mutant.name for mutant in mutants}
     # Verdicts beyond the sample are kept if they hold: they cost somebody's time.
     outcome = kept[module.path] = Outcome(
@@ -114,12 +129,12 @@ def try_sample(
         {name: verdict for name, verdict in before.mutants.items() if name in names},
     )
     todo = [mutant for mutant in chosen if mutant.name not in holding]
-    reach, took = tests.learn(module.source) if todo else ({}, 0.0)
+    reach, took = learn(module, tests) if todo else ({}, 0.0)
     for mutant in todo:
         if until is not None and time.monotonic() > until:
             raise OutOfTime
         known = before.mutants.get(mutant.name)
-        first = first_tests(mutant, reach, known)
+        first = first_tests(module, mutant, reach, known)
         by = tests.run(mutant.code, first, max(least_seconds, TIMES_AS_LONG * took))
         verdict = Verdict(mutant.line, by, "")
         verdict.at = module.digest(verdict.killer)
@@ -137,9 +152,12 @@ def try_sample(
     print(f"{module.path}: {tried} of {outcome.of} tried, {tried - alive} killed", flush=True)
 
 
-def first_tests(mutant: Mutant, reach: dict[str, Any], known: Verdict | None) -> list[str]:
+def first_tests(
+    module: Module, mutant: Mutant, reach: dict[str, Any], known: Verdict | None
+) -> list[str]:
     """The tests to begin with: who killed it before, then who runs its line, the quickest first."""
-    runs = [node for node, test in reach.items() if mutant.line in test["lines"]]
+    file = str(ROOT / module.path)
+    runs = [node for node, test in reach.items() if mutant.line in test["lines"].get(file, ())]
     runs.sort(key=lambda node: reach[node]["seconds"])
     killer = None if known is None else known.killer
     if killer in reach:
@@ -179,7 +197,7 @@ def summary(modules: list[Module], kept: dict[str, Outcome], sample: int) -> int
         outcome = kept.get(module.path, Outcome())
         holding = outcome.holding(module)
         of += outcome.of
-        if not outcome.is_done(module, sample):
+        if not outcome.is_done(module, module.sample(sample)):
             print(f"{module.path}: not tried since it or its tests changed")
             is_whole = False
         alive = [name for name, verdict in holding.items() if verdict.is_alive]

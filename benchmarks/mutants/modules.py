@@ -32,6 +32,10 @@ class Module:
     def source(self) -> str:
         return (ROOT / self.path).read_text(encoding="utf-8")
 
+    def sample(self, size: int) -> int:
+        """How many of its mutants are to be tried: half as many where each needs real services."""
+        return -(-size // 2) if self.stack else size
+
     def digest(self, killer: str | None = None) -> str:
         """What a verdict depends on: the module, and the file of the test that killed the mutant;
         all of the module's tests where none did."""

@@ -7,11 +7,14 @@ sets. For each comparison there is its negation and its neighbour.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, pairwise
 
 from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator
 
 OPERATORS = (
@@ -70,17 +73,37 @@ def mutants_of(source: str) -> Iterator[Mutant]:
     """Yield every mutant that is still Python, once each."""
     codes: set[str] = set()
     seen: dict[tuple[str, str], int] = {}
+    statements = list(_statements(source))
     for name in OPERATORS:
         operator = get_operator(f"core/{name}")()
-        occurrence = 0
-        while (code := mutate_code(source, operator, occurrence)) is not None:
-            occurrence += 1
+        for code in _changed(statements, operator):
             if code in codes or code == source or not _is_python(code):
                 continue
             codes.add(code)
             line, before, after = _difference(source, code)
             nth = seen[before, after] = seen.get((before, after), 0) + 1
             yield Mutant(code, line, before, after, nth)
+
+
+def _statements(source: str) -> Iterator[str]:
+    """Cut a module before each of its statements: a change parses one of them and not the file."""
+    lines = source.splitlines(keepends=True)
+    starts = [
+        min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) - 1
+        for node in ast.parse(source).body
+    ]
+    for low, high in pairwise(sorted({0, *starts, len(lines)})):
+        yield "".join(lines[low:high])
+
+
+def _changed(statements: list[str], operator: Operator) -> Iterator[str]:
+    for index, statement in enumerate(statements):
+        before, after = "".join(statements[:index]), "".join(statements[index + 1 :])
+        for occurrence in count():
+            changed = mutate_code(statement, operator, occurrence)
+            if changed is None:
+                break
+            yield f"{before}{changed}{after}"
 
 
 def _is_python(code: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,18 +32,18 @@ class FirstFailure:
 
 
 class Reach:
-    """Writes which tests run which lines of a module, and how long each takes: a mutant is tried
-    first by those that run its line, the quickest first.
+    """Writes which tests run which lines of some modules, and how long each takes: a mutant is
+    tried first by those that run its line, the quickest first.
 
-    Only frames of the module are traced line by line. What is missed (a subprocess; a fixture that
-    many tests share) costs time and no verdict: a survivor has passed all tests in any case.
+    Only frames of these modules are traced line by line. What is missed (a subprocess; a fixture
+    that many tests share) costs time and no verdict: a survivor has passed all tests in any case.
     """
 
-    def __init__(self, module: Path, path: Path) -> None:
-        self._file = str(module)
+    def __init__(self, modules: Sequence[Path], path: Path) -> None:
+        self._files = {str(module) for module in modules}
         self._path = path
         self._now = ""
-        self._lines: dict[str, set[int]] = defaultdict(set)
+        self._lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         self._seconds: dict[str, float] = defaultdict(float)
 
     def begin(self) -> None:
@@ -59,16 +60,19 @@ class Reach:
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
         tests = {
-            node: {"seconds": round(self._seconds[node], 3), "lines": sorted(self._lines[node])}
-            for node in self._seconds
+            node: {
+                "seconds": round(seconds, 3),
+                "lines": {file: sorted(lines) for file, lines in self._lines[node].items()},
+            }
+            for node, seconds in self._seconds.items()
         }
         self._path.write_text(json.dumps(tests))
 
     def _call(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename != self._file:
+        if frame.f_code.co_filename not in self._files:
             return None
         return self._line(frame, event, argument)
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
-        self._lines[self._now].add(frame.f_lineno)
+        self._lines[self._now][frame.f_code.co_filename].add(frame.f_lineno)
         return self._line

@@ -73,14 +73,15 @@ class Tests:
     log: Path
     stack: Any = None
 
-    def learn(self, source: str) -> tuple[dict[str, Any], float]:
-        """Run them on the module as it is: who runs which line, and the seconds it all took.
+    def learn(self, source: str, modules: Sequence[Path]) -> tuple[dict[str, Any], float]:
+        """Run them on the module as it is: who runs which line of ``modules``, and the seconds it
+        all took.
 
         Raises SystemExit if they fail.
         """
         with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
             found = Path(directory) / "reach.json"
-            reach = Reach(self.path, found)
+            reach = Reach(modules, found)
             status, took = self._fork(source, self.paths, 900, reach, before=reach.begin)
             if status != 0 or not found.exists():
                 output = self.log.read_text(errors="replace")[-2000:]

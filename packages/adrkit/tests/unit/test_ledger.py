@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from adrkit.git import Git
 from adrkit.ledger import WORK_TREE, NumberLedger
 from adrkit.repository import RecordRepository
-from adrkit.testing import GitProject
+from adrkit.testing import GitProject, house
 
 
 def ledger(project: GitProject) -> NumberLedger:
@@ -100,6 +102,20 @@ def test_records_in_other_directories_do_not_count(project: GitProject) -> None:
     project.record(1, "one")
     project.commit()
     assert ledger(project).next() == 2
+
+
+@pytest.mark.parametrize("place", ["docs/adr", "."])
+def test_what_is_excluded_does_not_count_on_other_branches_either(
+    project: GitProject, place: str
+) -> None:
+    project.write(f"{place}/0001-one.md", house(1))
+    project.commit()
+    project("checkout", "-q", "-b", "side")
+    project.write(f"{place}/old/0040-x.md", house(40))
+    project.commit()
+    project("checkout", "-q", "main")
+    repository = RecordRepository(project.root / place, exclude=("old/*",))
+    assert NumberLedger(repository, Git.find(project.root)).next() == 2
 
 
 def test_shallow_clone_is_named_as_a_caveat(project: GitProject, tmp_path: Path) -> None:

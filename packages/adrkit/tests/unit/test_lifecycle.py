@@ -159,6 +159,7 @@ def test_record_that_decides_nothing_any_more_supersedes_nothing(
 
 
 def test_cycles_are_refused_and_shown(write_record: Write) -> None:
+    write_record("0000-01-01-undated.md", "# A day and no number\n\n**Status:** Accepted\n")
     write_record("0001-a.md", house(1))
     write_record("0002-b.md", house(2, status="Superseded by ADR-0003"))
     path = write_record("0003-c.md", house(3) + "- **Superseded by:** [ADR-0001](0001-a.md)\n")

@@ -97,8 +97,17 @@ def test_tenant_and_roles_are_read_under_the_configured_names() -> None:
     assert identity.roles == {"staff", "support"}
 
 
-def test_a_number_as_tenant_is_read_as_text() -> None:
-    assert read(ClaimNames(tenant="tid"), tid=42).tenant == "42"
+@pytest.mark.parametrize("tenant", [42, 2**63 - 1, -(2**63) + 1])
+def test_a_number_as_tenant_is_read_as_text(tenant: int) -> None:
+    assert read(ClaimNames(tenant="tid"), tid=tenant).tenant == str(tenant)
+
+
+@pytest.mark.parametrize(("said", "read_as"), [(1.0, 1), (0.0, 0), (-0.5, 0), (-1e6, 0)])
+def test_a_login_before_there_were_clocks_was_then(said: float, read_as: int) -> None:
+    identity = read_identity(
+        {"sub": "user-1"}, ClaimNames(), expires_at=EPOCH, authenticated_at=said
+    )
+    assert identity.authenticated_at == datetime.fromtimestamp(read_as, UTC)
 
 
 def test_a_single_role_is_one_role() -> None:
@@ -125,7 +134,7 @@ def test_a_token_without_a_tenant_is_refused_where_tokens_have_one(claims: dict[
 @pytest.mark.parametrize(
     "tenant",
     [
-        True, "", "a\nb", ["acme"], ["acme", "globex"], {"id": "acme"}, 1.5, 10**30,
+        True, "", "a\nb", ["acme"], ["acme", "globex"], {"id": "acme"}, 1.5, 10**30, 2**63,
         " acme", "acme ", "acme\u00a0", "ac\u200bme", "acme\0", "e\u0301cole", "\ufb01rm\u00ad",
     ],
 )  # fmt: skip
