@@ -73,10 +73,6 @@ class Head:
     commit: str | None
     branch: str | None
 
-    @property
-    def detached(self) -> bool:
-        return self.branch is None
-
 
 @dataclass(frozen=True, slots=True)
 class Ref:

@@ -39,9 +39,9 @@ def test_head_of_empty_branch_and_detached_repositories(project: GitProject) -> 
     git = Git(project.root)
     assert (git.head().commit, git.head().branch) == (None, "main")
     first = project.commit()
-    assert (git.head().commit, git.head().detached) == (first, False)
+    assert (git.head().commit, git.head().branch) == (first, "main")
     project("checkout", "-q", "--detach")
-    assert (git.head().commit, git.head().detached) == (first, True)
+    assert (git.head().commit, git.head().branch) == (first, None)
 
 
 def test_odd_file_names_survive(project: GitProject) -> None:

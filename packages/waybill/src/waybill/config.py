@@ -390,11 +390,6 @@ class Settings(NotificationSettings, BaseSettings):
         """Where our tables lie."""
         return self.database_schema or schema_of(self.database_dsn) or SCHEMA
 
-    @property
-    def sqlalchemy_url(self) -> str:
-        """``database_url`` with the driver SQLAlchemy needs for psycopg 3; of one host."""
-        return self.database_dsn.replace("://", "+psycopg://", 1)
-
     @cached_property
     def notification_dsn(self) -> str:
         """Where the database's notifications are heard."""

@@ -71,7 +71,7 @@ def test_secrets_do_not_print() -> None:
 
 def test_other_databases_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="PostgreSQL"):
-        _ = Settings(database_url="mysql://x/y").sqlalchemy_url  # type: ignore[arg-type]
+        _ = Settings(database_url="mysql://x/y").database_dsn  # type: ignore[arg-type]
 
 
 def test_source_defaults_to_the_own_database() -> None:

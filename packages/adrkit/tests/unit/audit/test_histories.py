@@ -206,7 +206,7 @@ def test_audit_works_in_a_work_tree_on_a_detached_head_and_below_the_top(
     decided("worktree", "add", "-q", "--detach", str(tmp_path / "other"), "change")
     other = GitProject.__new__(GitProject)
     other.root, other.records = tmp_path / "other", tmp_path / "other" / "docs" / "adr"
-    assert Git.discover(other.root).head().detached
+    assert Git.discover(other.root).head().branch is None
     edit(other, FIRST, "for all of it", "for some of it")
     assert work_tree(other) == [("content-changed", f"docs/adr/{FIRST}")]
     assert work_tree(decided) == []

@@ -45,9 +45,7 @@ def default_readers(plan: ExportPlan, *, is_beside_source: bool) -> int:
     """Return how many readers suit a plan on this machine: one per processor, at most 4.
 
     Half as many if PostgreSQL runs on it too and the file is sent as it is: its backends and the
-    sending then keep the processors busy. (Two processors that also ran PostgreSQL and SeaweedFS,
-    1,000,000 users, seconds by one reader and by two: CSV 4.6 and 4.7, NDJSON 5.8 and 6.3, CSV +
-    zstd 4.4 and 4.0; ADR-0008.)
+    sending then keep the processors busy (measured in ADR-0008).
     """
     share = 2 if is_beside_source and not plan.is_compressed else 1
     return max(1, min(MOST_READERS, count_processors() // share))

@@ -92,12 +92,6 @@ class ConnectionKeeper:
         self._kept: KeptConnection | None = None
         self._parents: KeptConnection | None = None
 
-    @property
-    def is_keeping(self) -> bool:
-        """Whether a connection rests here now."""
-        with self._own_lock():
-            return self._kept is not None
-
     def take(self) -> KeptConnection | None:
         """Give the connection away, if there is one that may still be used."""
         with self._own_lock():

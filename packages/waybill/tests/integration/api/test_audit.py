@@ -22,6 +22,8 @@ from waybill.jobs.job import Progress
 from waybill.own_database import SCHEMA
 from waybill.principal import ADMIN, READ, REQUEST, Principal
 
+from ..urls import sqlalchemy_url
+
 Execute = Callable[..., list[tuple[Any, ...]]]
 
 
@@ -35,7 +37,7 @@ def test_tables_are_what_the_migrations_make(settings: Settings) -> None:
     def is_mine(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
         return (name if kind == "table" else item.table.name) in mine
 
-    engine = create_engine(settings.sqlalchemy_url)
+    engine = create_engine(sqlalchemy_url(settings))
     with engine.connect() as connection:
         connection.dialect.default_schema_name = SCHEMA
         connection.exec_driver_sql(f"SET search_path = {SCHEMA}")

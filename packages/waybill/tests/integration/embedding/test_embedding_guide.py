@@ -23,6 +23,8 @@ from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
 from waybill.migrations.run import migrate
 
+from ..urls import sqlalchemy_url
+
 ROOT = Path(__file__).parents[5]
 SHOP = ROOT / "examples" / "fastapi-shop"
 GUIDE = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
@@ -202,7 +204,7 @@ def test_autogenerate_of_the_fastapi_shop_proposes_nothing(
             )
         there = settings_of(local_stack, database_url=dsn)
         migrate(there)
-        monkeypatch.setenv("DATABASE_URL", there.sqlalchemy_url)
+        monkeypatch.setenv("DATABASE_URL", sqlalchemy_url(there))
         monkeypatch.setenv("WAYBILL_DATABASE_URL", dsn)
         monkeypatch.setenv("WAYBILL_CATALOG", str(SHOP / "waybill.toml"))
         monkeypatch.setenv("WAYBILL_DEVELOPMENT_TOKEN", "test-token")

@@ -28,6 +28,8 @@ from waybill.jobs.repository import ExportRepository
 from waybill.jobs.turns import RunningLimits, Turns
 from waybill.own_database import SCHEMA
 
+from ..urls import sqlalchemy_url
+
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[Any, ...]]]
 
@@ -77,7 +79,7 @@ def test_tables_are_what_the_migrations_make(settings: Any) -> None:
     def is_mine(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
         return (name if kind == "table" else item.table.name) in mine
 
-    engine = create_engine(settings.sqlalchemy_url)
+    engine = create_engine(sqlalchemy_url(settings))
     with engine.connect() as connection:
         connection.dialect.default_schema_name = SCHEMA
         connection.exec_driver_sql(f"SET search_path = {SCHEMA}")

@@ -34,6 +34,8 @@ from waybill.notify.registry import create_channels
 from waybill.notify.settings import NotificationSettings
 from waybill.notify.states import NotificationStates
 
+from ..urls import sqlalchemy_url
+
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -162,7 +164,7 @@ def secret() -> Callable[[str], str]:
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(settings.sqlalchemy_url)
+    engine = create_async_engine(sqlalchemy_url(settings))
     yield engine
     await engine.dispose()
 

@@ -29,6 +29,8 @@ from waybill.notify.settings import NotificationSettings
 from waybill.notify.thread import DeliveryThread
 from waybill.own_database import SCHEMA
 
+from ..urls import sqlalchemy_url
+
 Build = Callable[..., Notifications]
 AddJob = Callable[..., Awaitable[ExportJob]]
 Tell = Callable[..., Awaitable[bool]]
@@ -43,7 +45,7 @@ def test_tables_are_what_the_migrations_make(settings: Any) -> None:
     def is_mine(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
         return (name if kind == "table" else item.table.name) in mine
 
-    engine = create_engine(settings.sqlalchemy_url)
+    engine = create_engine(sqlalchemy_url(settings))
     with engine.connect() as connection:
         connection.dialect.default_schema_name = SCHEMA
         connection.exec_driver_sql(f"SET search_path = {SCHEMA}")
@@ -448,7 +450,7 @@ async def test_thread_delivers_until_it_is_stopped_and_survives_a_lost_database(
 
     @asynccontextmanager
     async def open_notifications() -> Any:
-        engine = create_async_engine(settings.sqlalchemy_url, pool_pre_ping=True)
+        engine = create_async_engine(sqlalchemy_url(settings), pool_pre_ping=True)
         found = NotificationSettings(
             public_url="https://exports.example.com",
             webhooks=[declare(receiver)],

@@ -159,9 +159,11 @@ def test_connection_that_ran_code_of_others_is_not_kept(
 
     for reads in (VIEW, QUERY, GUARDED, SCOPED):
         export(source, reads)
-        assert not keeper.is_keeping, reads.export_type.name
+        assert keeper.take() is None, reads.export_type.name
     export(source)
-    assert keeper.is_keeping
+    kept = keeper.take()
+    assert kept is not None
+    kept.connection.close()
 
 
 def test_connection_of_a_failed_export_is_not_kept(source: PostgresSource, run_sql: RunSql) -> None:
@@ -189,7 +191,7 @@ def test_connection_through_a_pooler_is_not_kept(
     with pgbouncer(dsn, server_directory, mode=mode) as pooled:
         export(PostgresSource(pooled, keeper=keeper))
 
-    assert not keeper.is_keeping
+    assert keeper.take() is None
 
 
 # -- what speaks against taking it ----------------------------------------------------------------
@@ -283,7 +285,7 @@ def test_role_that_may_not_ask_who_it_is_keeps_none(
 
     export(source)
 
-    assert not keeper.is_keeping
+    assert keeper.take() is None
 
 
 def test_changed_password_is_missed_when_the_connection_is_old(
@@ -309,7 +311,7 @@ def test_connection_that_rests_too_long_is_closed_by_itself(
     pid = export(PostgresSource(dsn, keeper=keeper))
 
     wait_until_gone(run_sql, pid)
-    assert not keeper.is_keeping
+    assert keeper.take() is None
 
 
 def test_child_leaves_its_parents_connection_alone(source: PostgresSource) -> None:

@@ -143,8 +143,9 @@ def test_export_calls_nothing_planted(
         for chunk in snapshot.copy(encoding.statement):
             encoding.encode(chunk)
         assert snapshot.copied_rows == 171
-    assert keeper.is_keeping
-    keeper.close()
+    kept = keeper.take()
+    assert kept is not None
+    kept.connection.close()
 
 
 @pytest.mark.usefixtures("planted")

@@ -20,6 +20,7 @@ from waybill.config import Settings
 from waybill.own_database import SCHEMA
 from waybill.sessions import tables
 
+from ..urls import sqlalchemy_url
 from .conftest import ADMIN, Browser
 
 SignIn = Callable[..., Awaitable[Browser]]
@@ -83,7 +84,7 @@ def catalog() -> Catalog:
 
 def test_tables_are_what_the_migrations_make(settings: Settings) -> None:
     mine = {"portal_links", "page_sessions"}
-    engine = create_engine(settings.sqlalchemy_url)
+    engine = create_engine(sqlalchemy_url(settings))
 
     def is_mine(thing: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
         return (name if kind == "table" else thing.table.name) in mine
