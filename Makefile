@@ -52,6 +52,9 @@ screenshots: $(VENV)/.dev ## Photograph every page at 320 and 1,280 pixels, ligh
 operate: $(VENV)/.demo ## Put faults into a watched service, and see each alert arrive and end (needs Debian's prometheus, prometheus-alertmanager)
 	$(BIN)/python -m waybill.local.faults.operate $(ARGS)
 
+polite: $(VENV)/.dev ## Measure what exports do to the database they read, and read from a real standby during writes (ARGS="--rows 100000")
+	$(BIN)/python benchmarks/polite.py $(ARGS)
+
 mutants: $(VENV)/.dev ## Change promises' code in one place at a time and see the tests notice (ARGS="quota --minutes 10")
 	PYTHONPATH=benchmarks $(BIN)/python -m mutants $(ARGS)
 

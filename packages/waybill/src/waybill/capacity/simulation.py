@@ -11,9 +11,9 @@ import heapq
 import math
 import random
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final
 
 _REQUESTS: Final = 20_000
@@ -33,6 +33,15 @@ class Load:
     @property
     def mean_seconds(self) -> float:
         return sum(self.seconds) / len(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request ``at`` so many seconds from the beginning, for an export that takes ``seconds``."""
+
+    at: float
+    load: Load
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,17 @@ def offered(rate: float, loads: Sequence[Load]) -> float:
     return rate * sum(load.share / shares * load.mean_seconds for load in loads)
 
 
+def requests_of(rate: float, loads: Sequence[Load], *, seed: int = 1) -> Iterator[Request]:
+    """Yield requests that come at random, ``rate`` a second; the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    steps = list(accumulate(load.share for load in loads))
+    now = 0.0
+    while True:
+        now += chance.expovariate(rate)
+        load = loads[min(bisect(steps, chance.random() * steps[-1]), len(loads) - 1)]
+        yield Request(now, load, chance.choice(load.seconds))
+
+
 def simulate(
     rate: float,
     loads: Sequence[Load],
@@ -72,18 +92,13 @@ def simulate(
     requests: int = _REQUESTS,
 ) -> Forecast:
     """Return what ``places`` come to at ``rate`` requests a second; the same for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
-    steps = list(accumulate(load.share for load in loads))
     free_at = [0.0] * places
-    now, waits, totals = 0.0, [], []
-    for _ in range(requests):
-        now += chance.expovariate(rate)
-        load = loads[min(bisect(steps, chance.random() * steps[-1]), len(loads) - 1)]
-        seconds = chance.choice(load.seconds)
-        began = max(now, free_at[0])
-        heapq.heapreplace(free_at, began + seconds)
-        waits.append(began - now)
-        totals.append(began - now + seconds)
+    waits, totals = [], []
+    for request in islice(requests_of(rate, loads, seed=seed), requests):
+        began = max(request.at, free_at[0])
+        heapq.heapreplace(free_at, began + request.seconds)
+        waits.append(began - request.at)
+        totals.append(began - request.at + request.seconds)
     counted = round(requests * _WARM_UP)
     waits, totals = sorted(waits[counted:]), sorted(totals[counted:])
     return Forecast(

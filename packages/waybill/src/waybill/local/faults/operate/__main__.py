@@ -58,7 +58,9 @@ class Tally:
 
 def operate(directory: Path, faults: tuple[Fault, ...], console: Console) -> Tally:
     """Put each fault into a service of its own making, and wait for its alert."""
-    ports = {name: draw_free_port() for name in ("api", "worker", "scheduler")}
+    ports: dict[str, int] = {}
+    for name in ("api", "worker", "scheduler"):
+        ports[name] = draw_free_port(frozenset(ports.values()))
     watch = Watch(directory, _DEPLOY / "prometheus" / "rules.yml", ports)
     tally = Tally()
     with LocalStack(directory / "stack", fast=True) as stack:
@@ -79,6 +81,7 @@ def operate(directory: Path, faults: tuple[Fault, ...], console: Console) -> Tal
 
 def _try(fault: Fault, service: House, watch: Watch, tally: Tally, console: Console) -> None:
     tally.faults += 1
+    service.rest()
     before = len(watch.sink.told)
     began_at = time.monotonic()
     with fault.put(service):

@@ -47,6 +47,9 @@ CREATE TABLE nobody (id int);
 CREATE FUNCTION conflict() RETURNS int LANGUAGE plpgsql STABLE AS
 $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$;
 """
+_UNDER_WAY: Final = "SELECT count(*) FROM export_jobs WHERE status IN ('queued', 'running')"
+_REST_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 0.5
 FALLBACK_BYTES: Final = 220_000
 SETTINGS: Final = {
     "WAYBILL_QUOTA_PER_DAY": "unlimited",
@@ -114,6 +117,15 @@ class House:
                 timeout=30,
             )
             answer.raise_for_status()
+
+    def rest(self) -> None:
+        """Wait until no export is under way: what one fault left is the next one's backlog."""
+        deadline = time.monotonic() + _REST_SECONDS
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            while connection.execute(_UNDER_WAY).fetchone() != (0,):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"Exports are under way after {_REST_SECONDS:g} s.")
+                time.sleep(_LOOK_SECONDS)
 
     def knock(self) -> None:
         """Come with a key that nobody knows, so that the document is fetched again."""
