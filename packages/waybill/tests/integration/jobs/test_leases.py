@@ -200,6 +200,36 @@ async def test_given_back_job_has_not_spent_its_attempt(
     assert outcomes == [AttemptOutcome.GIVEN_BACK, None]
 
 
+async def test_job_that_may_not_begin_now_is_as_if_nobody_had_claimed_it(
+    add: Add, leases: LeaseRepository, repository: ExportRepository
+) -> None:
+    job = await add()
+    assert await leases.postpone(await claimed(leases, job), "outside_hours", delay_seconds=0)
+    waiting = await repository.find(job.id)
+    assert waiting is not None
+    assert (waiting.status, waiting.attempt) == (ExportStatus.QUEUED, 0)
+    assert (waiting.started_at, waiting.error_code) == (None, "outside_hours")
+
+    # One that had begun before goes on having begun: its quota is spent.
+    lease = await claimed(leases, job)
+    assert await leases.retry(lease, FAILURE, delay_seconds=0, progress=HALF)
+    assert await leases.postpone(await claimed(leases, job), "outside_hours", delay_seconds=0)
+    waiting = await repository.find(job.id)
+    assert waiting is not None
+    assert waiting.attempt == 1
+    assert waiting.started_at is not None
+
+
+async def test_trace_goes_on_from_the_attempt_before(add: Add, leases: LeaseRepository) -> None:
+    job = await add()
+    before = None
+    for _ in range(3):
+        lease = await claimed(leases, job)
+        assert await leases.find_trace(lease) == (None, before)
+        assert await leases.give_back(lease, progress=HALF)
+        before = lease.token
+
+
 @pytest.mark.parametrize("end", ["complete", "retry", "fail", "give_back"])
 @pytest.mark.parametrize("write", ["renew", "complete", "retry", "fail", "give_back"])
 async def test_write_after_the_end_of_the_attempt_hits_nothing(

@@ -152,6 +152,33 @@ async def test_storage_that_is_away_loses_no_memory_of_the_object(
     assert await services.cleanup.remove_leftovers() == 1
 
 
+async def test_copy_in_another_storage_goes_last(services: Services, add: Add, clock: Any) -> None:
+    class AwayStorage:
+        name = "another"
+        asked = 0
+
+        def delete(self, key: str) -> None:
+            self.asked += 1
+            raise StorageUnavailable("Away.")
+
+    away = AwayStorage()
+    cleanup = ResultCleanup(
+        repository=services.repository,
+        storages={"another": away, "s3": services.storages["s3"]},  # type: ignore[dict-item]
+        clock=services.clock,
+        policy=services.cleanup._policy,
+    )
+    job, key = await completed(services, add)
+    clock.advance(days=8)
+    await cleanup.expire()
+    assert await cleanup.remove_leftovers() == 0
+    assert away.asked
+    assert keys(services) == set()
+    kept = await services.repository.find(job.id)
+    assert kept is not None
+    assert kept.object_key == key  # the copy is still there
+
+
 async def test_file_of_a_removed_export_type_ends_like_any_other(
     services: Services, cleanup: ResultCleanup, add: Add, clock: Any
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -144,6 +145,31 @@ async def test_object_storage_still_away_is_left_alone_for_a_while(
     assert asked == [0.0, 601.0]
     clock[0] = 1300.0
     assert await mover.step() == 1
+
+
+@pytest.mark.parametrize(("seconds_each", "moved"), [(0.0, 2), (60.0, 1)])
+async def test_step_moves_what_a_few_seconds_allow(
+    services: Services, kept: ExportJob, execute: Execute, seconds_each: float, moved: int
+) -> None:
+    second = await services.repository.add(
+        export_type="users",
+        format="csv",
+        options={},
+        requested_by="ada",
+        tenant=None,
+        max_attempts=3,
+    )
+    assert await services.runner.run(second.id) is Outcome.COMPLETED
+    mover = FallbackMover(
+        services.engine,
+        source=services.storages["database"],
+        target=services.storages["s3"],
+        download_grace=services.cleanup._policy.download_grace,
+        rest_seconds=600,
+        monotonic=itertools.count(0.0, seconds_each).__next__,
+    )
+    assert await mover.step() == moved
+    assert (await find(services, kept.id)).storage == "s3"
 
 
 async def test_job_deleted_during_the_move_keeps_nothing(
