@@ -40,8 +40,12 @@ from mutants.results import (
 if TYPE_CHECKING:  # it imports pytest, which a run with nothing to try does not need
     from mutants.run_one import Tests
 
-SAMPLE = 8
+SAMPLE = 4
 TIMES_AS_LONG = 6
+FEW = 3
+"""So few new mutants do not pay for a run of all tests; instead, who kills one of them has to pass
+without it."""
+LONG_SECONDS = 600.0
 MOST_FIRST = 12
 """Tests that are named to pytest one by one."""
 
@@ -124,12 +128,16 @@ def try_sample(
     outcome = kept[module.path] = Outcome(
         source_digest(module),
         len(mutants),
-        max(len(chosen), len(holding.keys() & names)),
+        len(chosen),
         before.seconds,
         {name: verdict for name, verdict in before.mutants.items() if name in names},
     )
-    todo = [mutant for mutant in chosen if mutant.name not in holding]
-    reach, took = learn(module, tests) if todo else ({}, 0.0)
+    # A survivor is tried again with the tests that were written for it, in the sample or not.
+    wanted = {mutant.name for mutant in chosen} | outcome.mutants.keys()
+    todo = [mutant for mutant in mutants if mutant.name in wanted - holding.keys()]
+    strangers = [m for m in todo if m.name not in before.mutants or before.mutants[m.name].is_alive]
+    is_learned = len(strangers) > FEW
+    reach, took = learn(module, tests) if is_learned else ({}, LONG_SECONDS / TIMES_AS_LONG)
     for mutant in todo:
         if until is not None and time.monotonic() > until:
             raise OutOfTime
@@ -137,14 +145,14 @@ def try_sample(
         first = first_tests(module, mutant, reach, known)
         by = tests.run(mutant.code, first, max(least_seconds, TIMES_AS_LONG * took))
         verdict = Verdict(mutant.line, by, "")
+        if not is_learned and verdict.killer and not tests.passes(module.source, by, LONG_SECONDS):
+            raise SystemExit(f"{module.path}: {by} fails without any change")
         verdict.at = module.digest(verdict.killer)
         outcome.mutants[mutant.name] = verdict
         if by == NOBODY:
             mark = " (equivalent)" if module.lists(mutant.name) else ""
             print(f"{module.path}:{mutant.line}: survived{mark}: {mutant.name}", flush=True)
         save(kept)
-    wanted = {mutant.name for mutant in chosen} | holding.keys()
-    outcome.mutants = {n: verdict for n, verdict in outcome.mutants.items() if n in wanted}
     outcome.seconds = round(before.seconds + time.monotonic() - begun, 1)
     save(kept)
     alive = sum(verdict.is_alive for verdict in outcome.mutants.values())
@@ -160,8 +168,8 @@ def first_tests(
     runs = [node for node, test in reach.items() if mutant.line in test["lines"].get(file, ())]
     runs.sort(key=lambda node: reach[node]["seconds"])
     killer = None if known is None else known.killer
-    if killer in reach:
-        return [killer] if killer else []
+    if killer is not None and (not reach or killer in reach):
+        return [killer]
     return runs[:MOST_FIRST]
 
 

@@ -58,11 +58,12 @@ class Outcome:
         }
 
     def is_done(self, module: Module, sample: int) -> bool:
-        """Whether as many were tried as ``sample`` asks for, of the module as it is."""
+        """Whether as many were tried as ``sample`` asks for, of the module as it is, and none of
+        the verdicts is out of date: a survivor does not leave the count because a test is new."""
         return (
             self.of > 0
-            and len(self.holding(module)) >= min(sample, self.of)
             and self.source == source_digest(module)
+            and len(self.holding(module)) == len(self.mutants) >= min(sample, self.of)
         )
 
 

@@ -108,6 +108,17 @@ class Tests:
                 return said or "import"
         return NOBODY
 
+    def passes(self, code: str, test: str, seconds: float) -> bool:
+        """Whether one test passes, or its like where its own parameters cannot be named."""
+        status: int | None = None
+        for named in (test, test.partition("[")[0]):
+            with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+                failed = FirstFailure(Path(directory) / "failed")
+                status, _ = self._fork(code, [named], seconds, failed)
+            if status not in UNUSABLE:
+                break
+        return status == 0
+
     def _fork(
         self,
         code: str,
