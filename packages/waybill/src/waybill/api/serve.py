@@ -7,6 +7,7 @@ import errno
 import socket
 import sys
 from collections.abc import Callable
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -47,7 +48,14 @@ def serve(
     listener = _listen(host, port)
     serve_metrics(settings)
     log.info("api.listening", host=host, port=listener.getsockname()[1])
-    config = uvicorn.Config(
+    _Server(server_config(app, settings), services).run(sockets=[listener])
+
+
+def server_config(
+    app: FastAPI, settings: Settings, *, lifespan: Literal["auto", "off"] = "auto"
+) -> uvicorn.Config:
+    """Return how ``app`` is served."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -56,10 +64,12 @@ def serve(
         proxy_headers=False,
         http=guarded_protocol(limits_of(settings)),
         ws="none",
+        # Longer than a proxy keeps its own connections: one that we ended while it sent a POST
+        # over it would be a 502, as nobody sends a POST twice.
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=10,
+        lifespan=lifespan,
     )
-    _Server(config, services).run(sockets=[listener])
 
 
 def limits_of(settings: Settings) -> ConnectionLimits:

@@ -7,6 +7,7 @@ import asyncio
 import html
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -18,7 +19,10 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from waybill.api.serve import server_config
 from waybill.bootstrap.everything import Services
 from waybill.client import AsyncExportClient
 from waybill.config import Settings
@@ -27,6 +31,10 @@ from waybill.local.ports import LOOPBACK, draw_free_port
 
 DATA = bytes(range(256)) * 8192
 """2 MiB, so that there are several chunks."""
+
+NGINX_KEEPS_SECONDS, WE_KEEP_SECONDS = 0.4, 3
+"""In the proportion of 60 s, which is nginx's default, to our 75 s, and further apart, so that a
+busy machine does not turn it around."""
 
 # ``/old/`` is what a location is without another word: HTTP/1.0 to what stands behind it, buffered.
 _CONFIGURATION = """
@@ -43,6 +51,11 @@ http {{
   uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
   default_type application/octet-stream;
+  upstream kept {{
+    server {upstream};
+    keepalive 64;
+    keepalive_timeout {kept_ms}ms;
+  }}
   server {{
     listen {host}:{port} ssl http2;
     ssl_certificate {certificate};
@@ -56,6 +69,12 @@ http {{
     location /old/ {{
       set $waybill_prefix /old;
       proxy_pass http://{upstream}/;
+    }}
+    location /kept/ {{  # connections to us are used again
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Connection "";
+      proxy_pass http://kept/;
     }}
     location /data/ {{
       proxy_http_version 1.1;
@@ -111,7 +130,28 @@ def trusted() -> tuple[str, ...]:
 
 @pytest.fixture
 def settings(settings: Settings, trusted: tuple[str, ...]) -> Settings:
-    return settings.model_copy(update={"docs": True, "trusted_proxies": trusted})
+    return settings.model_copy(
+        update={
+            "docs": True,
+            "trusted_proxies": trusted,
+            "keep_alive_seconds": WE_KEEP_SECONDS,
+        }
+    )
+
+
+@pytest.fixture
+async def server(app: Any, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The application as ``waybill api`` serves it, and a client of it."""
+    listener = socket.create_server((LOOPBACK, 0))
+    server = uvicorn.Server(server_config(app, settings, lifespan="off"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    async with httpx.AsyncClient(
+        base_url=f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    ) as client:
+        yield client
+    app.state.services.changes.release()
+    server.should_exit = True
+    await serving
 
 
 @pytest.fixture
@@ -129,6 +169,7 @@ async def nginx(
             upstream=server.base_url.netloc.decode(),
             certificate=certificates / CERTIFICATE_FILE,
             key=certificates / KEY_FILE,
+            kept_ms=round(NGINX_KEEPS_SECONDS * 1000),
         )
     )
     log = directory / "log"
@@ -182,6 +223,44 @@ async def test_proxy_that_nobody_named_is_not_believed(nginx: Nginx) -> None:
         made = await client.post("/data/api/users/export")
         assert made.headers["location"].startswith("http://")
         assert "/data/" not in made.headers["location"]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Count the connections that are made to ``waybill api`` and those that it ends as idle."""
+    counts = {"made": 0, "ended by us": 0}
+    made, ended = H11Protocol.connection_made, H11Protocol.timeout_keep_alive_handler
+
+    def count_made(self: H11Protocol, transport: Any) -> None:
+        counts["made"] += 1
+        made(self, transport)
+
+    def count_ended(self: H11Protocol) -> None:
+        counts["ended by us"] += not self.transport.is_closing()
+        ended(self)
+
+    monkeypatch.setattr(H11Protocol, "connection_made", count_made)
+    monkeypatch.setattr(H11Protocol, "timeout_keep_alive_handler", count_ended)
+    return counts
+
+
+async def test_idle_connections_of_a_proxy_are_ended_by_the_proxy_and_no_post_is_lost(
+    kept: dict[str, int], nginx: Nginx
+) -> None:
+    """nginx sends no POST twice: one that meets the end of an idle connection is a 502."""
+    assert Settings.model_fields["keep_alive_seconds"].default > 60  # nginx's own
+    at_once, pauses = 40, (0, 0.3, 0.38, 0.4, 0.42, WE_KEEP_SECONDS, 0, 0)
+    async with nginx.client() as client:
+        for pause in pauses:
+            await asyncio.sleep(pause)  # around the time that nginx keeps them, and ours
+            posts = (
+                client.post("/kept/api/users/export", json={"format": "none"})
+                for _ in range(at_once)
+            )
+            answers = await asyncio.gather(*posts)
+            assert {answer.status_code for answer in answers} == {422}
+    assert kept["ended by us"] == 0
+    assert kept["made"] < at_once * len(pauses)  # some were used again
 
 
 async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
