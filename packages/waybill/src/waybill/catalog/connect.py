@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -21,6 +23,13 @@ LOCK_TIMEOUT_SECONDS = 5
 _BEGIN = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
 
 _DSN_FORM = "postgresql://user:password@host:5432/database"
+_OTHER_DATABASES: Final = frozenset(
+    {
+        "bigquery", "clickhouse", "cockroachdb", "duckdb", "mariadb", "mongodb", "mssql", "mysql",
+        "oracle", "redis", "redshift", "snowflake", "sqlite", "sqlserver",
+    }
+)  # fmt: skip
+"""Of these a URL may be given by mistake."""
 
 # What libpq and the server say when no connection comes about (they give no SQLSTATE then), and
 # what to do. The first group is configuration; the second may pass.
@@ -98,17 +107,35 @@ def only_one(
     return connection.execute(statement, binary=True)
 
 
-def _describe(dsn: str) -> str:
-    """Return ``host:port`` of a DSN, never more of it."""
+def read_dsn(dsn: str) -> dict[str, Any]:
+    """Return what a DSN says, by libpq's names.
+
+    Raises:
+        ConfigurationError: libpq cannot read it. Nothing of it is quoted but another database's
+            name in front, as any part may be the password.
+    """
     try:
-        parameters = conninfo_to_dict(dsn)
+        return conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
-        driver = " Leave the driver (+psycopg) out." if "+" in dsn.partition("://")[0] else ""
-        # Not chained: libpq quotes the part it stumbled over, which may be the password.
+        # Not chained: libpq quotes the part it stumbled over.
         raise ConfigurationError(
-            f"The DSN cannot be read. Write {_DSN_FORM}.{driver} "
+            f"The DSN cannot be read. {_remedy(dsn)}Write {_DSN_FORM}. "
             "Percent-encode @ : / ? # % and spaces in user and password."
         ) from None
+
+
+def _remedy(dsn: str) -> str:
+    scheme = dsn.partition("://")[0].lower() if "://" in dsn else ""
+    names = re.split("[+:]", scheme)
+    if not {"postgresql", "postgres"}.isdisjoint(names):
+        return "Leave the driver (+psycopg, jdbc:) out. "
+    others = _OTHER_DATABASES.intersection(names)
+    return f"waybill exports from PostgreSQL alone, and not from {min(others)}. " if others else ""
+
+
+def _describe(dsn: str) -> str:
+    """Return ``host:port`` of a DSN, never more of it."""
+    parameters = read_dsn(dsn)
     hosts = str(parameters.get("host") or parameters.get("hostaddr") or "").split(",")
     ports = str(parameters.get("port") or "").split(",")
     if any("@" in host for host in hosts) or not all(p.isdigit() for p in ports if p):

@@ -9,9 +9,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from waybill.catalog.connect import read_dsn
 from waybill.catalog.politeness import NOT_LIMITED
 from waybill.errors import (
-    ConfigurationError,
     SourceBusy,
     SourceRejected,
     SourceUnavailable,
@@ -50,7 +50,11 @@ _BEGIN = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 class PostgresSource:
     """Where exports read from. Safe to share and to fork with: holds no connection, unless a
-    ``keeper`` has one rest between exports (``source.kept``)."""
+    ``keeper`` has one rest between exports (``source.kept``).
+
+    Raises:
+        ConfigurationError: the DSN is none of PostgreSQL's, or cannot be read.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class PostgresSource:
         *,
         keeper: ConnectionKeeper | None = None,
     ) -> None:
+        read_dsn(dsn)  # at start, and not when the first export wants it
         self._dsn = dsn
         self._settings = settings or SourceSettings()
         self._keeper = keeper
@@ -88,7 +93,6 @@ class PostgresSource:
                 for too long.
             SourceBusy: it is under pressure, by what the type's ``polite`` says.
             SourceRejected: the server refuses the role or the database.
-            ConfigurationError: the DSN is malformed.
         """
         timeout = (
             self._settings.statement_timeout_seconds
@@ -150,10 +154,6 @@ class PostgresSource:
                 client_encoding="UTF8",
                 **keep_alive(),
             )
-        except psycopg.ProgrammingError as exc:
-            raise ConfigurationError(
-                "The source DSN is malformed. Write it as postgresql://user:password@host:5432/name"
-            ) from exc
         except psycopg.OperationalError as exc:
             if exc.sqlstate is not None:
                 raise error_from_sqlstate(exc.sqlstate) from exc

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import format_datetime
 from typing import Any
@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 import botocore.auth
 import httpx
 import pytest
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSResponse, HeadersDict
 
-from waybill.errors import StorageRejected, StorageUnavailable
+from waybill.errors import PermanentError, StorageRejected, StorageUnavailable
 from waybill.storage.s3 import signing
 from waybill.storage.s3.storage import S3Storage
 
@@ -49,6 +49,7 @@ def answer(
     status: int,
     when: Callable[[Any], bool] = lambda _: True,
     code: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> list[Any]:
     """Have an operation answered by ``status`` and a code, and return the requests that were."""
     body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode() if code else b""
@@ -58,7 +59,7 @@ def answer(
         if not when(request):
             return None
         answered.append(request)
-        return AWSResponse(request.url, status, {}, _Body(body))
+        return AWSResponse(request.url, status, HeadersDict(headers or {}), _Body(body))
 
     storage.client.boto3.meta.events.register(f"before-send.s3.{operation}", before_send)
     return answered
@@ -215,6 +216,29 @@ def test_first_error_is_the_one_that_is_told_where_looking_is_not_allowed(
 
     with pytest.raises(StorageUnavailable, match="at the moment"):
         send(storage, data)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (301, "PermanentRedirect"),
+        (400, "AuthorizationHeaderMalformed"),
+        (400, "IllegalLocationConstraintException"),
+    ],
+)
+@pytest.mark.parametrize("region", ["eu-west-3", ""])
+def test_bucket_in_another_region_is_one_sentence_with_the_setting(
+    storage: S3Storage, status: int, code: str, region: str
+) -> None:
+    headers = {"x-amz-bucket-region": region} if region else {}
+    for operation in ("PutObject", "CreateMultipartUpload"):
+        answer(storage, operation, status, code=code, headers=headers)
+    words = rf"\({code}\): the bucket is in {region and 'region '}{region or 'another region'}\."
+    for data in (SMALL, PART):
+        with pytest.raises(StorageRejected, match=words) as refused:
+            send(storage, data)
+        assert "WAYBILL_S3_REGION" in str(refused.value)
+        assert isinstance(refused.value, PermanentError)
 
 
 def test_readiness_needs_no_right_to_list(storage: S3Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,11 @@ VERSIONS_STAY = (
     "still be read by whoever may read versions. Allow s3:ListBucketVersions and "
     "s3:DeleteObjectVersion, or use a bucket without versions."
 )
+# How a store says that the bucket is in another region; "301" is what a HEAD has for it.
+_ELSEWHERE_CODES = frozenset(
+    {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
+     "IncorrectEndpoint", "PermanentRedirect"}
+)  # fmt: skip
 _REMEDIES = {
     "AccessDenied": "Allow the credentials s3:PutObject, GetObject, DeleteObject, ListBucket, "
     "AbortMultipartUpload and ListBucketMultipartUploads.",
@@ -63,6 +69,14 @@ def code_of(error: vendor.ClientError) -> str:
 def status_of(error: vendor.ClientError) -> int:
     metadata: dict[str, Any] = error.response.get("ResponseMetadata", {})
     return int(metadata.get("HTTPStatusCode", 0))
+
+
+def _region_of(error: vendor.ClientError) -> str:
+    """Return the region that an answer names as the bucket's own."""
+    headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    details: dict[str, Any] = error.response.get("Error", {})
+    named = str(headers.get("x-amz-bucket-region") or details.get("Region") or "")
+    return f"region {named}" if re.fullmatch(r"[a-z0-9-]{1,40}", named) else "another region"
 
 
 def is_unknown(error: vendor.ClientError) -> bool:
@@ -90,6 +104,11 @@ def translate(error: Exception, action: str) -> RunError:
         return StorageCorrupted(f"S3 received other bytes than were sent ({code}: {action}).")
     if status >= 500 or code in _PASSING_CODES:
         return StorageUnavailable(f"S3 could not {action} at the moment ({code}).")
+    if code in _ELSEWHERE_CODES:
+        return StorageRejected(
+            f"S3 refused to {action} ({code}): the bucket is in {_region_of(error)}. "
+            "Correct WAYBILL_S3_REGION, or WAYBILL_S3_ENDPOINT_URL where it is set."
+        )
     remedy = _REMEDIES.get(code, "See the storage's own log.")
     return StorageRejected(f"S3 refused to {action} ({code}). {remedy}")
 
