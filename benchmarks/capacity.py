@@ -96,11 +96,7 @@ def _compare(served: Served, dsn: str, workers: int, requests: int, busy: float)
             "SELECT min(extract(epoch FROM started_at)), max(extract(epoch FROM ended_at))"
             " FROM export_attempts"
         )
-        # With the shares that requests have, not those that came of so few.
-        loads = [
-            dataclasses.replace(load, name=load.name.partition(".")[0])
-            for load in measured_loads(dsn, days=1)
-        ]
+        loads = _loads(dsn)
         seconds = sum(sum(load.seconds) for load in loads)
         throughput = Compared(
             f"{workers} exports a second",
@@ -108,10 +104,6 @@ def _compare(served: Served, dsn: str, workers: int, requests: int, busy: float)
             len(kinds) / float(last - first),
         )
         print(f"  {throughput}; {load_of_others()}", flush=True)
-        loads = [
-            dataclasses.replace(load, share=_KINDS[load.name][1])
-            for load in sorted(loads, key=lambda load: list(_KINDS).index(load.name))
-        ]
         rate = busy * workers / offered(1.0, loads)
         forecast = simulate(rate, loads, workers, slo_seconds=60, requests=requests)
         _forget(connection)
@@ -120,7 +112,25 @@ def _compare(served: Served, dsn: str, workers: int, requests: int, busy: float)
             f"{workers} p95 of waiting", forecast.waiting_p95, percentile(waits, 0.95)
         )
         print(f"  {waiting}, at {rate:.2f} a second; {load_of_others()}", flush=True)
+        # What else used the machine may have changed what exports take.
+        then = _loads(dsn)
+        took = offered(1.0, then) / offered(1.0, loads) - 1
+        forecast = simulate(rate, then, workers, slo_seconds=60, requests=requests)
+        print(
+            f"    exports took {took:+.0%} then; the model of that: {forecast.waiting_p95:.2f}",
+            flush=True,
+        )
     return [throughput, waiting]
+
+
+def _loads(dsn: str) -> list[Load]:
+    """Return what exports took, as `waybill capacity` reads it, with the shares that requests have,
+    not those that came of so few."""
+    found = {load.name.partition(".")[0]: load for load in measured_loads(dsn, days=1)}
+    return [
+        dataclasses.replace(found[name], name=name, share=share)
+        for name, (_, share) in _KINDS.items()
+    ]
 
 
 def _waits(

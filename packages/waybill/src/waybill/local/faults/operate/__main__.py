@@ -56,8 +56,15 @@ class Tally:
         return int(bool(self.missing or self.unasked) or self.resolved < self.faults)
 
 
-def operate(directory: Path, faults: tuple[Fault, ...], console: Console) -> Tally:
-    """Put each fault into a service of its own making, and wait for its alert."""
+def operate(
+    directory: Path,
+    faults: tuple[Fault, ...],
+    console: Console,
+    *,
+    quiet_seconds: float = _QUIET_SECONDS,
+) -> Tally:
+    """Put each fault into a service of its own making, and wait for its alert. Before them is a
+    quiet while, in which nobody is to be told anything."""
     ports: dict[str, int] = {}
     for name in ("api", "worker", "scheduler"):
         ports[name] = draw_free_port(frozenset(ports.values()))
@@ -67,7 +74,7 @@ def operate(directory: Path, faults: tuple[Fault, ...], console: Console) -> Tal
         migrate(settings_of(stack))
         with house(stack, directory, ports) as service, watch.running():
             service.request("users", 3)
-            time.sleep(_QUIET_SECONDS)  # a quiet while, in which nobody is told anything
+            time.sleep(quiet_seconds)
             for fault in faults:
                 _try(fault, service, watch, tally, console)
             asked = {alert for fault in faults for alert in (fault.alert, *fault.may)}
