@@ -7,8 +7,10 @@ A directory's area is what stands above it: `services/orders` for `services/orde
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 #: Where projects keep their records, most usual first; the first is also what `adr init` makes.
@@ -62,12 +64,33 @@ def named_by(pattern: str, directory: str) -> bool:
 def expanded(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
     """Directories in the order of the settings; a pattern stands for what it matches, sorted.
 
-    A name without wildcards need not exist yet. Raises ValueError for an absolute pattern.
+    A name without wildcards need not exist yet. Raises ValueError for an absolute pattern, and for
+    one that would have to be looked for outside of ``root``.
     """
     for pattern in patterns:
         if PurePosixPath(pattern).is_absolute():
             raise ValueError(pattern)
-        if any(mark in pattern for mark in "*?["):
-            yield from sorted(p.resolve() for p in root.glob(pattern) if p.is_dir())
+        if _has_wildcard(pattern):
+            yield from sorted(path.resolve() for path in _matching(root, pattern))
         else:
             yield (root / pattern).resolve()
+
+
+def _has_wildcard(text: str) -> bool:
+    return any(mark in text for mark in "*?[")
+
+
+def _matching(root: Path, pattern: str) -> Iterator[Path]:
+    """Directories below ``root`` that a pattern stands for. No link is followed on the way: a few
+    that lead to their own directory, or one to ``/``, would make the search endless."""
+    parts = PurePosixPath(pattern).parts
+    plain = tuple(takewhile(lambda part: not _has_wildcard(part), parts))
+    top = root.joinpath(*plain)
+    if ".." in parts or not top.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{pattern} leads out of {root}")
+    for folder, folders, _ in os.walk(top):
+        relative = Path(folder).relative_to(root)
+        if named_by(pattern, relative.as_posix()):
+            yield Path(folder)
+        deep_enough = "**" not in parts and len(relative.parts) >= len(parts)
+        folders[:] = [] if deep_enough else [name for name in folders if name != ".git"]

@@ -149,10 +149,11 @@ def _find(start: Path) -> Config:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(path, f"not valid TOML: {error}", remedy="mend that line") from error
     except UnicodeDecodeError as error:
         raise ConfigError(path, "not UTF-8", remedy="save the file as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # brackets without end, a number of 5,000 digits
+        problem = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError(path, f"not valid TOML: {problem}", remedy="mend that line") from error
     except OSError as error:
         raise ConfigError(
             path, f"cannot be read: {error.strerror}", remedy="check its permissions"
@@ -175,7 +176,7 @@ def _from_adr_dir(path: Path) -> Config:
         named = _text(path).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, "cannot be read", remedy="write one path into it") from error
-    if not named or "\n" in named:
+    if not named or "\n" in named or "\0" in named:
         raise ConfigError(path, "must hold one path", remedy="write the records directory into it")
     return Config(path.parent, (path.parent / named).resolve(), path)
 
@@ -305,7 +306,7 @@ def _meaning(
 
 def _string(path: Path, table: dict[str, Any], key: str) -> str | None:
     value = table.get(key)
-    if value is None or (isinstance(value, str) and value.strip()):
+    if value is None or (isinstance(value, str) and value.strip() and "\0" not in value):
         return value
     raise ConfigError(path, f"{key!r} must be a non-empty string", remedy=f'write {key} = "..."')
 

@@ -20,12 +20,15 @@ def confined(path: Path, *roots: Path) -> Path:
     """``path`` with its symbolic links followed, below one of ``roots``. Raises PathOutside."""
     try:
         real = path.resolve()
-        held = any(real.is_relative_to(root.resolve()) for root in roots)
+        held = [place for root in roots if real.is_relative_to(place := root.resolve())]
     except (OSError, RuntimeError) as error:  # a circle of links
         raise PathOutside(str(path), "its symbolic links lead nowhere") from error
+    except ValueError as error:
+        raise PathOutside(str(path).replace("\0", "\\0"), "it holds a null character") from error
     if not held:
         raise PathOutside(str(path), f"it leads to {real}, which is outside")
-    if ".git" in real.relative_to(boundary_of(real.parent)).parts:
+    # From every root: a `.git` that somebody put inside of git's own directory hides nothing.
+    if any(".git" in real.relative_to(p).parts for p in (boundary_of(real.parent), *held)):
         raise PathOutside(str(path), "it is git's own")
     return real
 

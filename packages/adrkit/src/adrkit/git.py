@@ -22,13 +22,17 @@ from adrkit.errors import (
     NotARepository,
     ShallowClone,
     UnknownRevision,
+    UnreadableFile,
     UnsafeRepository,
 )
 
-# Inside a hook git sets these for the hook's own repository; they would override `-C`.
+# Inside a hook git sets these for the hook's own repository; they would override `-C`. And those
+# that change what a path or a setting means: our paths and settings are written for plain git.
 _REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
     "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+    "GIT_CONFIG",
 )  # fmt: skip
 
 
@@ -45,6 +49,9 @@ _SAFE_SETTINGS = (
     "core.pager=cat", "core.askPass=", "core.sshCommand=false", "core.gitProxy=",
     "credential.helper=", "diff.external=", "log.showSignature=false", "protocol.ext.allow=never",
     "safe.bareRepository=explicit", "submodule.recurse=false", "diff.ignoreSubmodules=all",
+    # And those under which its output is another one, or rests on one more file of the checkout.
+    "i18n.logOutputEncoding=UTF-8", "log.diffMerges=separate", "log.mailmap=false",
+    f"diff.orderFile={os.devnull}",
 )  # fmt: skip
 _PROGRAM = re.compile(
     r"(?:filter\..*\.(?:clean|smudge|process)|diff\..*\.(?:command|textconv)|merge\..*\.driver"
@@ -55,6 +62,7 @@ _PROGRAM = re.compile(
 )
 
 
+_NO_WORK_TREE = ("not a git repository", "must be run in a work tree", "bare repository")
 _USAGE = 129  # git's exit code for options that it does not know
 
 # Of commands that compare: no program of the repository's for what is different.
@@ -132,6 +140,8 @@ class Git:
         except GitCommandFailed as error:
             if "dubious ownership" in error.stderr:
                 raise UnsafeRepository(path) from error
+            if not any(said in error.stderr for said in _NO_WORK_TREE):
+                raise  # there is one, which git cannot read: nobody may take it for none
             raise NotARepository(path) from error
         root = Path(os.fsdecode(top.rstrip(b"\n")))
         # `core.worktree` may name any directory: the work tree is the one that holds `.git`.
@@ -286,17 +296,27 @@ class Git:
 
     def tracked(self, *paths: str) -> tuple[str, ...]:
         """Tracked and new but not ignored files of the work tree."""
-        output = self.run(
-            "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *paths
-        )
-        return tuple(dict.fromkeys(os.fsdecode(name) for name in output.split(b"\0") if name))
+        places = _literal(paths)
+        cached = _names(self.run("ls-files", "-z", "--cached", "--", *places))
+        self._require_files(cached)
+        new = self.run("ls-files", "-z", "--others", "--exclude-standard", "--", *places)
+        return tuple(dict.fromkeys((*cached, *_names(new))))
+
+    def _require_files(self, names: Iterable[str]) -> None:
+        """Raises UnreadableFile for a pipe that git would wait for, in the place of a .gitignore
+        beside one of these files or above it."""
+        folders = {Path(name).parent for name in names} | {Path()}
+        for folder in {place for each in folders for place in (each, *each.parents)}:
+            ignored = self.root / folder / ".gitignore"
+            if ignored.is_fifo():
+                raise UnreadableFile(ignored, "it is no file")
 
     def files_at(self, revision: str, *paths: str) -> tuple[str, ...]:
         """Files in a revision's tree, below ``paths`` when given."""
         output = self.run(
             "ls-tree", "-r", "-z", "--name-only", "--full-tree", revision, "--", *paths
         )
-        return tuple(os.fsdecode(name) for name in output.split(b"\0") if name)
+        return _names(output)
 
     def read(self, objects: Iterable[str]) -> dict[str, bytes | None]:
         """Contents of blobs named ``REVISION:PATH`` or by id, in one process; None if absent."""
@@ -342,7 +362,7 @@ class Git:
             return
         output = self.run(
             "log", *_PLAIN, "-z", "--format=%x01%H", "--name-status", "-m",
-            "-M" if renames else "--no-renames", *revisions, "--", *paths,
+            "-M" if renames else "--no-renames", *revisions, "--", *_literal(paths),
         )  # fmt: skip
         yield from _read_changes(output)
 
@@ -406,6 +426,15 @@ class Git:
             commit, *parents = line.decode().split()
             found[commit] = tuple(parents)
         return found
+
+
+def _names(output: bytes) -> tuple[str, ...]:
+    return tuple(os.fsdecode(name) for name in output.split(b"\0") if name)
+
+
+def _literal(paths: Iterable[str]) -> tuple[str, ...]:
+    """A directory may be named `:(top)adr` or `a[d]r`: to git a pattern, to us a name."""
+    return tuple(f":(literal){path}" for path in paths)
 
 
 def _read_changes(output: bytes) -> Iterator[Change]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from adrkit import bounded
 from adrkit.cli.commands import app
 from adrkit.document import Document
-from adrkit.document import document as document_module
 from adrkit.errors import UnreadableFile
 from adrkit.lint.sentences import sentence_count
 from adrkit.model import Status
@@ -95,7 +95,7 @@ def test_sentences_of_a_megabyte_are_counted_in_time(unit: str) -> None:
 def test_file_larger_than_any_record_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_module, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded, "MAX_BYTES", 1 << 20)
     path = tmp_path / "0001-t.md"
     path.write_bytes(b"x" * (1 << 20))
     assert len(Document.read(path).text) == 1 << 20

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from adrkit.audit.base import AuditBase
 from adrkit.audit.findings import AuditFinding, AuditReport, finding
 from adrkit.audit.trees import Pairing, Version, compare_versions, number_key
+from adrkit.bounded import read_bounded
+from adrkit.errors import UnreadableFile
 from adrkit.git import Git
 from adrkit.record import file_number
 from adrkit.repository import RecordRepository, is_record_path
@@ -103,7 +105,10 @@ def records_on_disk(repository: RecordRepository, git: Git) -> dict[str, Version
         if path.is_symlink():  # what git keeps of a link is where it leads
             data = os.fsencode(path.readlink())
         elif path.is_file():
-            data = path.read_bytes()
+            try:
+                data = read_bounded(path)
+            except OSError as error:
+                raise UnreadableFile(path, error.strerror or str(error)) from error
         else:
             continue
         found[relative] = Version(relative, data, repository.reading)

@@ -51,6 +51,7 @@ def hooks(
         return
     path = _inside(git, "hooks/post-merge")
     attributes = _inside(git, "info/attributes")
+    _inside(git, "config")  # which git writes itself, through whatever link
     if path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
         raise InvalidInput(
             "hook", str(path), remedy="it is yours: add the lines of `adr hooks --print` to it"
@@ -113,11 +114,29 @@ def _hook_text() -> str:
 def _inside(git: Git, name: str) -> Path:
     """A file of git's own, where the settings say it is. Raises PathOutside."""
     found = git.root / git.act("rev-parse", "--git-path", name).decode().strip()
-    shared = git.root / git.act("rev-parse", "--git-common-dir").decode().strip()
-    real = found.resolve()
-    if not any(real.is_relative_to(place.resolve()) for place in (shared, git.root)):
-        raise PathOutside(str(found), "core.hooksPath leads out of the clone")
+    shared = (git.root / git.act("rev-parse", "--git-common-dir").decode().strip()).resolve()
+    root = git.root.resolve()
+    if not (shared.is_relative_to(root) or _knows(shared, git)):
+        raise PathOutside(str(root / ".git"), f"it leads to {shared}, which knows nothing of it")
+    if not any(found.resolve().is_relative_to(place) for place in (shared, root)):
+        raise PathOutside(str(found), "it leads out of the clone")
     return found
+
+
+def _knows(shared: Path, git: Git) -> bool:
+    """Whether a git directory elsewhere is that of this work tree: a checkout may hold a `.git`
+    that leads to somebody's repository. One that was added with `git worktree`, and a submodule,
+    are entered there."""
+    own = Path(git.act("rev-parse", "--absolute-git-dir").decode().strip()).resolve()
+    root = git.root.resolve()
+    entry = own / "gitdir"
+    if own.parent == shared / "worktrees" and entry.is_file():
+        return Path(entry.read_text(encoding="utf-8").strip()).resolve() == root / ".git"
+    try:
+        named = git.act("config", "--file", str(own / "config"), "core.worktree").decode().strip()
+    except GitCommandFailed:  # not set
+        return False
+    return own == shared and (own / named).resolve() == root
 
 
 def _table_file(space: Workspace, git: Git) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
+from adrkit.bounded import read_bounded
 from adrkit.document.blocks import BlockKind, parse_blocks
 from adrkit.document.front_matter import FrontMatter, read_front_matter
 from adrkit.document.inline import CodeSpan, Link, plain, scan_inline
@@ -83,10 +83,6 @@ class ListItem:
     depth: int
 
 
-#: A record of two pages has some 10 kB.
-MAX_BYTES = 32 << 20
-
-
 class _HasSpan(Protocol):
     @property
     def span(self) -> Span: ...
@@ -134,17 +130,11 @@ class Document:
 
     @classmethod
     def read(cls, path: Path) -> Document:
-        """Raises UnreadableFile or NotUtf8. Only files are read, and none without end: a link to a
-        device or a pipe, which a checkout may hold, would keep its reader for ever."""
+        """Raises UnreadableFile or NotUtf8."""
         try:
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise UnreadableFile(path, "it is no file")
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+            data = read_bounded(path)
         except OSError as error:
             raise UnreadableFile(path, error.strerror or str(error)) from error
-        if len(data) > MAX_BYTES:
-            raise UnreadableFile(path, f"it is larger than {MAX_BYTES >> 20} MiB")
         return cls.from_bytes(data, path)
 
     def to_bytes(self) -> bytes:

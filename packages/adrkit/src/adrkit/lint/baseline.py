@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from adrkit.bounded import read_bounded
 from adrkit.errors import ConfigError
 from adrkit.lint.rule import Finding
 from adrkit.names import real_path
@@ -42,9 +43,7 @@ class Baseline:
     def read(cls, path: Path) -> Baseline | None:
         """None when there is no such file. Raises ConfigError when it is no baseline."""
         try:
-            # A pipe would be waited for: what is no file is no baseline.
-            text = b"null" if path.exists() and not path.is_file() else path.read_bytes()
-            data = json.loads(text)
+            data = json.loads(read_bounded(path))
             entries = data[{1: "findings"}[data["version"]]]  # another version is no baseline
             return cls(
                 Counter(
@@ -53,7 +52,7 @@ class Baseline:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 path,
                 "is no baseline of adr lint",

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from adrkit.bounded import read_bounded
 from adrkit.document import plain
 from adrkit.errors import AdrkitError, WriteFailed
 from adrkit.graph import Edge, EdgeKind, Node, RecordGraph, read_graphs
@@ -88,9 +89,10 @@ def write_site(directory: Path, contents: Mapping[str, bytes]) -> None:
     """
     marker = directory / MARKER
     try:
-        if directory.exists() and any(directory.iterdir()) and not marker.is_file():
+        exists = marker.is_file()
+        if directory.exists() and any(directory.iterdir()) and not exists:
             raise SiteDirectoryInUse(directory)
-        old = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
+        old = read_bounded(marker).decode(errors="replace").splitlines() if exists else []
         directory.mkdir(parents=True, exist_ok=True)
         listed = "".join(f"{name}\n" for name in sorted(contents))
         write_atomically(marker, listed.encode(), directory, durable=False)

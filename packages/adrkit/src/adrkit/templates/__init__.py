@@ -21,6 +21,7 @@ from jinja2 import TemplateError as JinjaError
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
+from adrkit.bounded import read_bounded
 from adrkit.errors import TemplateError
 
 HOUSE = "house"
@@ -56,7 +57,7 @@ def template_source(path: Path | None, format: str = HOUSE) -> str:
     if path is None:
         return files(__package__).joinpath(f"{format}.md.j2").read_text(encoding="utf-8")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TemplateError(str(path), f"not UTF-8 at byte {error.start}") from error
     except OSError as error:
