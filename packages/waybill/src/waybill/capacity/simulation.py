@@ -79,7 +79,8 @@ def requests_of(rate: float, loads: Sequence[Load], *, seed: int = 1) -> Iterato
     while True:
         now += chance.expovariate(rate)
         load = loads[min(bisect(steps, chance.random() * steps[-1]), len(loads) - 1)]
-        yield Request(now, load, chance.choice(load.seconds))
+        # One draw, however many seconds are known: the same requests, whatever they take.
+        yield Request(now, load, load.seconds[int(chance.random() * len(load.seconds))])
 
 
 def simulate(

@@ -195,6 +195,8 @@ class Spans:
     def names(self, made: Any) -> dict[str, str]:
         """Return what a line of the log says of a span."""
         found = made.span.get_span_context()
+        if not found.is_valid:  # OTEL_SDK_DISABLED
+            return {}
         return {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"}
 
     def traceparent(self) -> str | None:

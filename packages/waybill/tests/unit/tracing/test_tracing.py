@@ -110,6 +110,17 @@ def test_caller_who_samples_nothing_is_heeded(collector: Collector) -> None:
     assert collector.spans() == []
 
 
+def test_sdk_that_is_switched_off_says_nothing(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with tracing.span("work", stands_for=uuid4()) as span:
+        assert span.traceparent is tracing.current() is None
+        assert structlog.contextvars.get_contextvars() == {}
+    tracing.close()
+    assert collector.requests == []
+
+
 def test_span_of_the_application_around_us_is_not_replaced(collector: Collector) -> None:
     with tracing.span("theirs") as theirs, tracing.caller(THEIRS), tracing.span("ours"):
         pass
