@@ -43,8 +43,8 @@ if TYPE_CHECKING:  # it imports pytest, which a run with nothing to try does not
 SAMPLE = 4
 TIMES_AS_LONG = 6
 FEW = 3
-"""So few new mutants do not pay for a run of all tests; instead, who kills one of them has to pass
-without it."""
+"""So few new mutants do not pay for a run of all tests on real services; instead, who kills one of
+them has to pass without it."""
 LONG_SECONDS = 600.0
 MOST_FIRST = 12
 """Tests that are named to pytest one by one."""
@@ -135,8 +135,10 @@ def try_sample(
     # A survivor is tried again with the tests that were written for it, in the sample or not.
     wanted = {mutant.name for mutant in chosen} | outcome.mutants.keys()
     todo = [mutant for mutant in mutants if mutant.name in wanted - holding.keys()]
-    strangers = [m for m in todo if m.name not in before.mutants or before.mutants[m.name].is_alive]
-    is_learned = len(strangers) > FEW
+    strangers = [
+        m for m in todo if m.name not in before.mutants or not before.mutants[m.name].killer
+    ]
+    is_learned = len(strangers) > (FEW if module.stack else 0)
     reach, took = learn(module, tests) if is_learned else ({}, LONG_SECONDS / TIMES_AS_LONG)
     for mutant in todo:
         if until is not None and time.monotonic() > until:
