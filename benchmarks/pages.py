@@ -2,7 +2,8 @@
 
 The application in this process, without a network or a browser: what a page costs the server, its
 statements included. The pages take turns, so that a busy moment of the machine hits them all; the
-figure is the median. The promise is 100 ms.
+figure is the median. The promise is 100 ms. A history that is shown again for seconds is read anew
+for its own lines, which are what the first of many administrators waits for.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from waybill.web.pages import install
 
 JOBS: Final = 100_000
 GOAL_SECONDS: Final = 0.1
+ANEW: Final = " (read anew)"
 CATALOG: Final = """
 [exports.users]
 table = "public.users"
@@ -84,12 +86,17 @@ async def measure(settings: Any, rounds: int) -> dict[str, float]:
                 "/operate",
                 "/operate?window=week",
                 "/operate/audit",
+                *(f"/operate?window={each}{ANEW}" for each in ("hour", "day", "week")),
             ]
             taken: dict[str, list[float]] = {path: [] for path in paths}
             for turn in range(rounds + 1):
                 for path in paths:
+                    if path.endswith(ANEW):
+                        services.operations.forget()
                     before = time.perf_counter()
-                    answer = await http.get(path, headers={"sec-fetch-site": "none"})
+                    answer = await http.get(
+                        path.removesuffix(ANEW), headers={"sec-fetch-site": "none"}
+                    )
                     seconds = time.perf_counter() - before
                     if answer.status_code != 200:
                         raise SystemExit(f"{path} answered {answer.status_code}")

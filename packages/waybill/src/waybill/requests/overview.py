@@ -1,9 +1,16 @@
 """What operators look at: what runs, how it went, what is kept, who works. Within a reach, by a
-constant number of statements, however many jobs there are."""
+constant number of statements, however many jobs there are.
+
+What runs and what died is read anew each time. How it went and what is kept takes a look at every
+job of the window, which no index of a job's own would spare: it is kept for seconds, and says of
+when it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -26,8 +33,17 @@ _STEPS: Final[dict[Window, tuple[timedelta, int]]] = {
     "day": (timedelta(hours=1), 24),
     "week": (timedelta(hours=6), 28),
 }
+_DELIVERED: Final = [
+    ExportStatus.COMPLETED.value,
+    ExportStatus.EXPIRED.value,
+    ExportStatus.DELETED.value,
+]
 MOST_SHOWN: Final = 25
 WORKERS_SEEN_SECONDS: Final = 600
+HISTORY_SECONDS: Final = 15.0
+"""How old a history may be that is shown again."""
+_MOST_KEPT: Final = 100
+"""Histories that one process keeps: one for each reach and window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +106,26 @@ class DeadNotification:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
-    """One look at the service. ``causes`` are codes of failures and how many there were."""
+class History:
+    """How it went and what is kept. ``causes`` are codes of failures and how many there were."""
 
-    running: Sequence[RunningJob]
+    as_of: datetime
     buckets: Sequence[Bucket]
     causes: Sequence[tuple[str, int]]
     files: int
     file_bytes: int
     next_expiry: datetime | None
     expiring: int
-    workers: Sequence[Worker]
     tenants: Sequence[Tenant]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One look at the service."""
+
+    history: History
+    running: Sequence[RunningJob]
+    workers: Sequence[Worker]
     notifications: Sequence[DeadNotification]
     dead_notifications: int
 
@@ -112,30 +136,66 @@ class OperationsView:
     Args:
         engine: waybill's own database.
         lease_seconds: how long a lease holds from each word of its worker on.
+        history_seconds: how old a history may be that is shown again; 0 reads it each time.
     """
 
-    def __init__(self, engine: AsyncEngine, *, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        lease_seconds: float,
+        history_seconds: float = HISTORY_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
         self._lease_seconds = lease_seconds
+        self._history_seconds = history_seconds
+        self._monotonic = monotonic
+        self._kept: dict[tuple[Reach, Window], tuple[float, History]] = {}
+        self._reading = asyncio.Lock()
 
     async def look(self, within: Reach, window: Window) -> Overview:
         """Return what is so now, and how the window went. Whose jobs, ``requests.access`` says."""
+        history = await self._history(within, window)
         async with self._engine.connect() as connection:
-            files, file_bytes, next_expiry, expiring = await self._kept(connection, within)
-            buckets = await self._buckets(connection, within, window)
             dead, count = await self._notifications(connection, within)
             return Overview(
+                history=history,
                 running=await self._running(connection, within),
-                buckets=buckets,
+                workers=await self._workers(connection, within),
+                notifications=dead,
+                dead_notifications=count,
+            )
+
+    def forget(self) -> None:
+        """Read everything anew from now on: somebody has changed it."""
+        self._kept.clear()
+
+    async def _history(self, within: Reach, window: Window) -> History:
+        # One at a time: whoever waits finds what the first has read.
+        async with self._reading:
+            read_at, kept = self._kept.get((within, window), (0.0, None))
+            if kept is not None and self._monotonic() - read_at < self._history_seconds:
+                return kept
+            found = await self._read_history(within, window)
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[within, window] = (self._monotonic(), found)
+            return found
+
+    async def _read_history(self, within: Reach, window: Window) -> History:
+        async with self._engine.connect() as connection:
+            now = (await connection.execute(select(func.now()))).scalar_one()
+            files, file_bytes, next_expiry, expiring = await self._files(connection, within)
+            return History(
+                as_of=now,
+                buckets=await self._buckets(connection, within, window, now),
                 causes=await self._causes(connection, within, window),
                 files=files,
                 file_bytes=file_bytes,
                 next_expiry=next_expiry,
                 expiring=expiring,
-                workers=await self._workers(connection, within),
                 tenants=await self._tenants(connection, within, window),
-                notifications=dead,
-                dead_notifications=count,
             )
 
     async def _running(self, connection: AsyncConnection, within: Reach) -> list[RunningJob]:
@@ -167,27 +227,29 @@ class OperationsView:
         ]
 
     async def _buckets(
-        self, connection: AsyncConnection, within: Reach, window: Window
+        self, connection: AsyncConnection, within: Reach, window: Window, now: datetime
     ) -> list[Bucket]:
         step, count = _STEPS[window]
         ended = func.date_bin(step, jobs.c.finished_at, literal("2000-01-01", DateTime(True)))
         failed = jobs.c.status == ExportStatus.FAILED.value
+        completed = jobs.c.status.in_(_DELIVERED)
+        # What each row is asked first decides what most rows cost: when, and only then how.
         statement = (
             select(
                 ended.label("begins_at"),
-                func.count().filter(~failed).label("completed"),
+                func.count().filter(completed).label("completed"),
                 func.count().filter(failed).label("failed"),
-                func.coalesce(func.sum(jobs.c.rows_done).filter(~failed), 0).label("rows"),
+                func.coalesce(func.sum(jobs.c.rows_done).filter(completed), 0).label("rows"),
                 # The mean of intervals: seconds of each row would be NUMERIC, ten times as slow.
-                func.extract("epoch", func.avg(jobs.c.finished_at - jobs.c.started_at)).label(
-                    "seconds"
-                ),
+                func.extract(
+                    "epoch",
+                    func.avg(jobs.c.finished_at - jobs.c.started_at).filter(completed | failed),
+                ).label("seconds"),
             )
-            .where(*self._ended(within, window))
+            .where(within.condition(), self._has_ended(window))
             .group_by(ended)
         )
         found = {row.begins_at: row for row in await connection.execute(statement)}
-        now = (await connection.execute(select(func.now()))).scalar_one()
         epoch = datetime(2000, 1, 1, tzinfo=now.tzinfo)
         last = epoch + (now - epoch) // step * step
         buckets = []
@@ -210,14 +272,18 @@ class OperationsView:
     ) -> list[tuple[str, int]]:
         statement = (
             select(func.coalesce(jobs.c.error_code, "internal_error"), func.count())
-            .where(*self._ended(within, window), jobs.c.status == ExportStatus.FAILED.value)
+            .where(
+                jobs.c.status == ExportStatus.FAILED.value,
+                within.condition(),
+                self._has_ended(window),
+            )
             .group_by(jobs.c.error_code)
             .order_by(func.count().desc())
             .limit(MOST_SHOWN)
         )
         return [(code, count) for code, count in await connection.execute(statement)]
 
-    async def _kept(
+    async def _files(
         self, connection: AsyncConnection, within: Reach
     ) -> tuple[int, int, datetime | None, int]:
         statement = select(
@@ -313,16 +379,6 @@ class OperationsView:
             del row["count"]
         return [DeadNotification(**row) for row in rows], count
 
-    def _ended(self, within: Reach, window: Window) -> list[ColumnElement[bool]]:
+    def _has_ended(self, window: Window) -> ColumnElement[bool]:
         step, count = _STEPS[window]
-        return [
-            within.condition(),
-            jobs.c.finished_at > func.now() - step * count,
-            jobs.c.status.not_in(
-                [
-                    ExportStatus.QUEUED.value,
-                    ExportStatus.RUNNING.value,
-                    ExportStatus.CANCELLED.value,
-                ]
-            ),
-        ]
+        return jobs.c.finished_at > func.now() - step * count

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Float, cast, func, select
+from sqlalchemy import BigInteger, Float, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.job import ExportStatus
@@ -83,10 +83,6 @@ class ExportMonitor:
     async def figures(self, within: Reach) -> MonitorFigures:
         """Return the figures of this instant, of the jobs within a reach."""
         is_within = within.condition()
-        is_queued = jobs.c.status == ExportStatus.QUEUED.value
-        is_due = is_queued & (jobs.c.next_attempt_at <= func.now())
-        is_running = jobs.c.status == ExportStatus.RUNNING.value
-        is_silent = is_running & (jobs.c.lease_expires_at < func.now())
         has_leftover = jobs.c.status.in_(
             [ExportStatus.EXPIRED.value, ExportStatus.DELETED.value]
         ) & jobs.c.object_key.is_not(None)
@@ -94,36 +90,63 @@ class ExportMonitor:
             jobs.c.storage == "database"
         )
 
-        def count(condition: Any) -> Any:
-            statement = select(func.count()).select_from(jobs).where(condition, is_within)
-            return statement.scalar_subquery()
-
-        def age(column: Any, condition: Any) -> Any:
-            first = select(func.min(column)).where(condition, is_within).scalar_subquery()
+        def age(first: Any) -> Any:
             elapsed = func.extract("epoch", func.now() - first)
             return cast(func.greatest(func.coalesce(elapsed, 0), 0), Float)
 
-        statement = select(
-            count(is_queued).label("queued"),
-            count(is_due).label("due"),
-            count(is_running).label("running"),
-            count(jobs.c.status == ExportStatus.FAILED.value).label("dead_letters"),
-            count(is_silent).label("without_heartbeat"),
-            age(jobs.c.next_attempt_at, is_due).label("oldest_due_seconds"),
-            age(jobs.c.lease_expires_at, is_silent).label("longest_silence_seconds"),
-            count(has_leftover).label("leftovers"),
-            count(in_fallback).label("in_fallback"),
-            select(cast(func.coalesce(func.sum(jobs.c.object_bytes), 0), BigInteger))
+        # One pass over each partial index, however many figures it gives.
+        waiting = (
+            select(
+                func.count().label("queued"),
+                func.count().filter(jobs.c.next_attempt_at <= func.now()).label("due"),
+                age(func.min(jobs.c.next_attempt_at)).label("oldest_due_seconds"),
+            )
+            .where(jobs.c.status == ExportStatus.QUEUED.value, is_within)
+            .subquery()
+        )
+        silent_since = func.min(jobs.c.lease_expires_at)
+        leased = (
+            select(
+                func.count().label("running"),
+                func.count()
+                .filter(jobs.c.lease_expires_at < func.now())
+                .label("without_heartbeat"),
+                age(silent_since).label("longest_silence_seconds"),
+                age(func.min(jobs.c.started_at)).label("oldest_snapshot_seconds"),
+            )
+            .where(jobs.c.status == ExportStatus.RUNNING.value, is_within)
+            .subquery()
+        )
+        failed = (
+            select(func.count().label("dead_letters"))
+            .where(jobs.c.status == ExportStatus.FAILED.value, is_within)
+            .subquery()
+        )
+        out_of_reach = (
+            select(func.count().label("leftovers")).where(has_leftover, is_within).subquery()
+        )
+        fallback = (
+            select(
+                func.count().label("in_fallback"),
+                cast(func.coalesce(func.sum(jobs.c.object_bytes), 0), BigInteger).label(
+                    "fallback_bytes"
+                ),
+            )
             .where(in_fallback, is_within)
-            .scalar_subquery()
-            .label("fallback_bytes"),
-            age(jobs.c.started_at, is_running).label("oldest_snapshot_seconds"),
-            select(func.count())
+            .subquery()
+        )
+        untold = (
+            select(func.count().label("notifications_pending"))
             .select_from(notifications.join(jobs, jobs.c.id == notifications.c.export_id))
             .where(notifications.c.status == "pending", is_within)
-            .scalar_subquery()
-            .label("notifications_pending"),
+            .subquery()
         )
+        # Each is one row.
+        parts = (waiting, leased, failed, out_of_reach, fallback, untold)
+        every: Any = parts[0]
+        for part in parts[1:]:
+            every = every.join(part, true())
+        statement = select(*(column for part in parts for column in part.c)).select_from(every)
         async with self._engine.connect() as connection:
             return MonitorFigures(**(await connection.execute(statement)).mappings().one())
 

@@ -75,9 +75,10 @@ async def operate_page(
         figures=figures,
         alerts=services.monitor.alerts(figures),
         overview=overview,
-        bars=bars_of(overview.buckets),
+        history=overview.history,
+        bars=bars_of(overview.history.buckets),
         chart=(_CHART_WIDTH, _CHART_HEIGHT),
-        highest=_highest(overview.buckets),
+        highest=_highest(overview.history.buckets),
         window=window,
         code=code,
         letters=page,
@@ -91,6 +92,7 @@ async def replay_many_from_page(
     request: Request, principal: CurrentPrincipal, services: AppServices, form: SentForm
 ) -> Response:
     """Queue again what failed: one, or all that failed with one code, a thousand at most."""
+    services.operations.forget()
     one = form.get("export")
     if one:
         job = await services.administration.replay(principal, _uuid(one))

@@ -299,6 +299,7 @@ TEXTS_DE: Final = {
     "operate.chart": (
         "Beendete Exporte nach Zeit; dieselben Zahlen stehen in der Tabelle darunter."
     ),
+    "operate.as_of": "Verlauf und Bestand, Stand {at}.",
     "operate.highest": "Der höchste Balken ist {n}.",
     "operate.completed": "Fertig",
     "operate.table": "Die Zahlen als Tabelle",

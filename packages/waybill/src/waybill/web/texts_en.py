@@ -270,6 +270,7 @@ TEXTS_EN: Final = {
     "window.day": "Day",
     "window.week": "Week",
     "operate.chart": "Exports that ended, by time; the same figures stand in the table below.",
+    "operate.as_of": "How it went and what is kept, as of {at}.",
     "operate.highest": "The highest bar is {n}.",
     "operate.completed": "Completed",
     "operate.table": "The figures as a table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from sqlalchemy import event
 
 from waybill.bootstrap.everything import Services
-from waybill.requests.overview import Bucket
+from waybill.jobs.reach import EVERYTHING, Reach
+from waybill.requests.overview import HISTORY_SECONDS, Bucket, OperationsView
 from waybill.web.operate import bars_of
 
 from .conftest import ADMIN, USER, Browser
@@ -131,26 +133,123 @@ async def test_notifications_that_were_given_up_are_sent_again_one_by_one_and_al
 
 
 async def test_ten_thousand_dead_letters_cost_as_many_statements_as_none(
-    sign_in: SignIn, execute: Execute, count_statements: Callable[[], int]
+    services: Services,
+    sign_in: SignIn,
+    add_job: AddJob,
+    execute: Execute,
+    count_statements: Callable[[], int],
 ) -> None:
+    """Of every page, and of the first look as of a later one."""
     browser = await sign_in("ops", scopes=ADMIN)
-    for path in ("/operate", "/exports", "/new", "/operate/audit"):
-        await browser.get(path)
+    job = await add_job(b"id\n1\n", owner="ops")
+    paths = ["/operate", "/exports", "/new", "/new/users", f"/exports/{job.id}", "/operate/audit"]
+
+    async def cost(path: str) -> int:
+        services.operations.forget()
         count_statements()
-        before = await browser.get(path)
-        assert before.status_code == 200
-        few = count_statements()
-        execute(MANY, 10_000)
-        after = await browser.get(path)
-        assert (after.status_code, count_statements()) == (200, few)
-        assert 0 < few < 25
-        assert len(after.text) < 120_000
-        Parsed(after.text).require_harmless()
-        execute("DELETE FROM export_jobs")
-    execute(MANY, 60)
+        page = await browser.get(path)
+        assert page.status_code == 200
+        assert len(page.text) < 120_000
+        Parsed(page.text).require_harmless()
+        return count_statements()
+
+    for path in paths:
+        await cost(path)  # what is looked up once
+    few = {path: await cost(path) for path in paths}
+    execute(MANY, 10_000)
+    assert {path: await cost(path) for path in paths} == few
+    assert all(0 < each < 25 for each in few.values()), few
     page = (await browser.get("/operate?window=hour")).text
     assert page.count('action="/operate/replay"') == 26
     assert 'rel="next"' in page
+    # All at once, a thousand at a time: what a button does is bounded too.
+    assert (await browser.post("/operate/replay", {"code": "worker_lost"})).status_code == 303
+    assert execute("SELECT count(*) FROM export_jobs WHERE status = 'failed'") == [(9_000,)]
+
+
+ENDED = """
+INSERT INTO export_jobs (id, export_type, format, requested_by, tenant, status, max_attempts,
+  created_at, started_at, finished_at, next_attempt_at, rows_done, object_bytes, object_key, sha256,
+  manifest, expires_at, error_code, error_message, error_cause)
+SELECT gen_random_uuid(), 'users', 'csv', 'ann', tenant, status, 3, at, at - interval '4 seconds',
+  at, NULL, 10, CASE status WHEN 'failed' THEN NULL WHEN 'cancelled' THEN NULL ELSE 100 END,
+  CASE status WHEN 'completed' THEN 'none' END,
+  CASE status WHEN 'failed' THEN NULL WHEN 'cancelled' THEN NULL ELSE repeat('0', 64) END,
+  CASE status WHEN 'failed' THEN NULL WHEN 'cancelled' THEN NULL ELSE '{"columns": []}'::jsonb END,
+  now() + interval '2 hours', CASE status WHEN 'failed' THEN 'worker_lost' END,
+  CASE status WHEN 'failed' THEN 'x' END, CASE status WHEN 'failed' THEN 'transient' END
+FROM unnest(array['completed', 'completed', 'expired', 'deleted', 'failed', 'cancelled'],
+  array['acme', 'globex', 'acme', 'acme', 'acme', 'acme']) AS j (status, tenant),
+  (SELECT now() - %s::interval AS at) AS m
+"""
+
+
+async def test_history_counts_what_ended_and_is_kept_for_seconds(
+    services: Services, sign_in: SignIn, add_job: AddJob, execute: Execute
+) -> None:
+    execute(ENDED, "1 minute")
+    execute(ENDED, "3 days")
+    now = [100.0]
+    view = OperationsView(services.engine, lease_seconds=60, monotonic=lambda: now[0])
+    acme = Reach((("tenant", "acme"),))
+    for within, window, completed, failed, files in (
+        (EVERYTHING, "day", 4, 1, 4),
+        (EVERYTHING, "week", 8, 2, 4),
+        (acme, "hour", 3, 1, 2),
+    ):
+        history = (await view.look(within, window)).history
+        assert sum(each.completed for each in history.buckets) == completed
+        assert sum(each.failed for each in history.buckets) == failed
+        assert sum(each.rows for each in history.buckets) == completed * 10
+        assert {each.seconds for each in history.buckets} == {None, 4.0}
+        assert history.causes == [("worker_lost", failed)]
+        assert (history.files, history.file_bytes, history.expiring) == (files, files * 100, files)
+    execute("DELETE FROM export_jobs")
+    kept = (await view.look(acme, "hour")).history
+    assert kept == history
+    now[0] += HISTORY_SECONDS
+    assert (await view.look(acme, "hour")).history.files == 0
+    assert (await view.look(EVERYTHING, "week")).history.files == 0
+    # Who replays sees at once what has become of it.
+    boss = await sign_in("ops", scopes=ADMIN)
+    await add_job()
+    execute(FAIL, (await add_job()).id)
+    assert "deadline_exceeded" in (await boss.get("/operate")).text
+    await boss.post("/operate/replay", {"code": "deadline_exceeded"})
+    assert "deadline_exceeded" not in (await boss.get("/operate")).text
+
+
+async def test_figures_of_the_queue_are_those_of_its_jobs(
+    services: Services, add_job: AddJob, execute: Execute
+) -> None:
+    jobs = [await add_job(tenant=tenant) for tenant in ("acme", "acme", "acme", "globex")]
+    execute(
+        "UPDATE export_jobs SET next_attempt_at = now() + interval '1 hour' WHERE id = %s",
+        jobs[0].id,
+    )
+    execute(
+        "UPDATE export_jobs SET next_attempt_at = now() - interval '1 hour' WHERE id = %s",
+        jobs[1].id,
+    )
+    execute(
+        "UPDATE export_jobs SET status = 'running', attempt = 1, next_attempt_at = NULL,"
+        " started_at = now() - interval '2 hours', lease_token = gen_random_uuid(),"
+        " lease_expires_at = now() - interval '1 minute' WHERE id = %s",
+        jobs[2].id,
+    )
+    execute(FAIL, jobs[3].id)
+    figures = await services.monitor.figures(EVERYTHING)
+    assert (figures.queued, figures.due, figures.running) == (2, 1, 1)
+    assert (figures.dead_letters, figures.without_heartbeat) == (1, 1)
+    # At least: how long the test itself takes is nobody's promise.
+    assert figures.longest_silence_seconds >= 60
+    assert 3_600 <= figures.oldest_due_seconds < 7_200 <= figures.oldest_snapshot_seconds
+    nobody = await services.monitor.figures(Reach((("tenant", "nobody"),)))
+    assert set(dataclasses.astuple(nobody)) == {0}
+    execute(
+        "UPDATE export_jobs SET next_attempt_at = now() + interval '1 hour' WHERE status = 'queued'"
+    )
+    assert (await services.monitor.figures(EVERYTHING)).oldest_due_seconds == 0
 
 
 async def test_windows_filters_and_nonsense(sign_in: SignIn, add_job: AddJob) -> None:
