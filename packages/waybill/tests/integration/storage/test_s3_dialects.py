@@ -241,6 +241,21 @@ def test_bucket_in_another_region_is_one_sentence_with_the_setting(
         assert isinstance(refused.value, PermanentError)
 
 
+@pytest.mark.parametrize("region", ["eu-west-3", "us-east-1"])
+def test_region_that_boto3_would_find_by_itself_is_told_at_the_start(
+    storage: S3Storage, region: str
+) -> None:
+    """It would for uploads, and not for links."""
+    on_aws = S3Storage(dataclasses.replace(storage.options, endpoint_url=None, region="us-east-1"))
+    asked = answer(on_aws, "HeadBucket", 200, headers={"x-amz-bucket-region": region})
+    if region == "us-east-1":
+        on_aws.check()
+    else:
+        with pytest.raises(StorageRejected, match=r"region eu-west-3.*WAYBILL_S3_REGION"):
+            on_aws.check()
+    assert len(asked) == 1
+
+
 def test_readiness_needs_no_right_to_list(storage: S3Storage) -> None:
     assert answer(storage, "HeadBucket", 403) == []
     storage.check()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Self
@@ -173,7 +173,8 @@ class S3Storage:
     def check(self) -> None:
         with translated("find the bucket"):
             try:
-                self.client.boto3.head_bucket(Bucket=self.client.bucket)
+                found = self.client.boto3.head_bucket(Bucket=self.client.bucket)
+                self._check_region(found["ResponseMetadata"]["HTTPHeaders"])
             except ClientError as exc:
                 # HEAD of a bucket takes the right to list it, which nothing of an export does.
                 # Whoever may abort uploads hears that there is none of this name.
@@ -183,6 +184,16 @@ class S3Storage:
                     self.client.abort_upload("waybill-check", "none")
                 except StorageRejected:
                     raise exc from None
+
+    def _check_region(self, headers: Mapping[str, str]) -> None:
+        # boto3 goes by itself to the region that AWS names, and then every upload arrives. A link
+        # is made without asking, and would lead to the other region.
+        named, ours = headers.get("x-amz-bucket-region"), self.client.boto3.meta.region_name
+        if self.options.endpoint_url is None and named not in (None, ours):
+            raise StorageRejected(
+                f"The bucket is in region {named}, and links would be made for {ours}. "
+                "Correct WAYBILL_S3_REGION."
+            )
 
     def warm_up(self) -> None:
         """Make the client now, which takes a few hundred milliseconds; connects to nothing."""
