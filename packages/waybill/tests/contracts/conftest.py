@@ -1,7 +1,13 @@
-"""What every implementation of a port has to run against."""
+"""What every implementation of a port has to run against.
+
+``WAYBILL_TESTS_S3`` puts a store of one's own in the place of SeaweedFS: options of ``S3Options``
+as JSON, as in ``{"bucket": "try", "endpoint_url": "http://127.0.0.1:9000", ...}``.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +23,9 @@ from waybill.storage.s3.storage import S3Storage
 
 
 def _s3(request: pytest.FixtureRequest) -> Storage:
+    theirs = os.environ.get("WAYBILL_TESTS_S3")
+    if theirs:
+        return S3Storage(S3Options(**json.loads(theirs), prefix=f"test-{secrets.token_hex(6)}"))
     stack: LocalStack = request.getfixturevalue("local_stack")
     addresses = stack.addresses
     return S3Storage(

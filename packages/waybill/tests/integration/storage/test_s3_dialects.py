@@ -18,7 +18,7 @@ import httpx
 import pytest
 from botocore.awsrequest import AWSResponse, HeadersDict
 
-from waybill.errors import PermanentError, StorageRejected, StorageUnavailable
+from waybill.errors import PermanentError, StorageCorrupted, StorageRejected, StorageUnavailable
 from waybill.storage.s3 import signing
 from waybill.storage.s3.storage import S3Storage
 
@@ -340,6 +340,24 @@ def test_store_that_knows_no_ranges_gives_the_right_bytes(storage: S3Storage) ->
     assert [
         b"".join(storage.read("file", start=start, stop=stop)) for start, stop in ranges
     ] == right
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-", "bytes=200000-", "bytes=199999-4000000"])
+def test_store_that_sends_another_range_gives_the_right_bytes_or_none(
+    storage: S3Storage, asked: str
+) -> None:
+    """s3rver 3.7.1 sends everything for ``bytes=0-0``, and says so in ``Content-Range``."""
+    storage.put("file", PART, content_type="text/csv")
+
+    def widen(params: dict[str, Any], **_: object) -> None:
+        params["headers"]["Range"] = asked
+
+    storage.client.boto3.meta.events.register("before-call.s3.GetObject", widen)
+    for start, stop in [(200_000, 200_001), (300_000, 600_000), (262_144, 524_288)]:
+        assert b"".join(storage.read("file", start=start, stop=stop)) == PART[start:stop]
+    if asked != "bytes=0-":
+        with pytest.raises(StorageCorrupted, match="another range"):
+            list(storage.read("file", start=7, stop=9))
 
 
 def test_answers_without_a_length_are_refused_in_a_sentence(

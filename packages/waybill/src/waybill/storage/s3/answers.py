@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,24 @@ def size_of(answer: dict[str, Any]) -> int:
             "storage takes it away: let it pass the answers on as they are."
         )
     return int(answer["ContentLength"])
+
+
+def first_byte(content_range: str | None, *, asked: int) -> int:
+    """Return where the bytes of an answer begin in the object: at 0 where it comes whole.
+
+    Args:
+        content_range: the answer's ``Content-Range``; s3rver asked for ``bytes=0-0`` sends more.
+        asked: where they should begin.
+
+    Raises:
+        StorageCorrupted: they begin later, or the answer doesn't say where.
+    """
+    if content_range is None:
+        return 0
+    said = re.match(r"bytes (\d{1,18})-", content_range)
+    if said is None or int(said[1]) > asked:
+        raise StorageCorrupted("S3 answered with another range than was asked for.")
+    return int(said[1])
 
 
 def cut(chunks: Iterator[bytes], start: int, stop: int | None) -> Iterator[bytes]:

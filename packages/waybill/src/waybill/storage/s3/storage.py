@@ -27,7 +27,7 @@ from waybill.errors import StorageRejected
 from waybill.references import import_object
 from waybill.storage.base import Continuation, StaleUpload, StoredObject
 from waybill.storage.disposition import content_disposition
-from waybill.storage.s3.answers import check_echo, cut, etag_of
+from waybill.storage.s3.answers import check_echo, cut, etag_of, first_byte
 from waybill.storage.s3.client import S3Client, S3Options
 from waybill.storage.s3.continuation import S3Continuation
 from waybill.storage.s3.errors import (
@@ -115,8 +115,8 @@ class S3Storage:
                     # botocore compares the length, so a cut connection never looks like the end.
                     chunks = body.iter_chunks(_READ_BYTES)
                     # A store, or a proxy before it, that knows no ranges answers with everything.
-                    is_whole = bool(arguments) and "ContentRange" not in answer
-                    yield from cut(chunks, start, stop) if is_whole else chunks
+                    at = first_byte(answer.get("ContentRange"), asked=start)
+                    yield from cut(chunks, start - at, None if stop is None else stop - at)
         except OSError as exc:
             if isinstance(exc, FileNotFoundError):
                 raise
