@@ -64,6 +64,25 @@ def test_documents_of_a_stream(
     assert check.verdict(f"[[config]]\nfile = 'k8s.yaml'\n{lines}") == verdict
 
 
+@pytest.mark.parametrize(
+    ("keys", "verdict", "said"),
+    [
+        ("pointer = '/limit'\nvalue = 3", "pass", "a.yaml /limit is 3"),
+        ("pointer = '/limit'\nvalue = 4", "violated", "a.yaml /limit is 3, must be == 4"),
+        ("pointer = '/limit'\noperator = 'exists'", "pass", "a.yaml /limit is there (3)"),
+        ("pointer = '/limit'\noperator = 'absent'", "violated", "a.yaml /limit is there (3)"),
+        ("pointer = '/gone'\noperator = 'absent'", "pass", "a.yaml /gone is not there"),
+        ("pointer = '/gone'\noperator = 'exists'", "violated", "a.yaml /gone is not there"),
+    ],
+)
+def test_message_says_what_was_found_and_what_was_wanted(
+    check: Checked, project: GitProject, keys: str, verdict: str, said: str
+) -> None:
+    project.write("a.yaml", "limit: 3\n")
+    result = check.one(f"[[config]]\nfile = 'a.yaml'\n{keys}")
+    assert (result.verdict.value, result.message) == (verdict, said)
+
+
 def test_one_document_needs_no_name(check: Checked, project: GitProject) -> None:
     project.write("a.yaml", "---\nlimit: 3\n---\n")
     assert check.verdict("[[config]]\nfile = 'a.yaml'\npointer = '/limit'\nvalue = 3") == "pass"

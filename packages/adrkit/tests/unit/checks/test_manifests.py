@@ -224,6 +224,17 @@ def test_members_of_a_workspace_are_read_with_it(check: Checked, project: GitPro
     assert check.verdict("[[dependency]]\npackage = 'jquery'\nstate = 'absent'") == "pass"
 
 
+def test_first_of_several_files_that_require_it_is_named(
+    check: Checked, project: GitProject
+) -> None:
+    project.write("package.json", '{"workspaces": ["packages/*"]}')
+    for name in ("a", "b"):
+        project.write(f"packages/{name}/package.json", '{"dependencies": {"moment": "^2.1.0"}}')
+    result = check.one("[[dependency]]\npackage = 'moment'")
+    assert result.message == "packages/a/package.json:1 requires it"
+    assert str(result.evidence) == "packages/a/package.json:1"
+
+
 GO = """module example.com/shop // import "example.com/shop"
 
 go 1.22
