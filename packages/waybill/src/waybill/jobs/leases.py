@@ -37,6 +37,18 @@ from waybill.jobs.tables import export_attempts as attempts
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.jobs.turns import Turns
 
+# Built once, as every attempt that is traced needs it.
+_TRACE: Final = select(
+    jobs.c.traceparent,
+    select(attempts.c.lease_token)
+    .where(
+        attempts.c.export_id == bindparam("of_export"), attempts.c.lease_token != bindparam("this")
+    )
+    .order_by(attempts.c.started_at.desc())
+    .limit(1)
+    .scalar_subquery(),
+).where(jobs.c.id == bindparam("of_export"))
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -109,16 +121,9 @@ class LeaseRepository:
     async def find_trace(self, lease: Lease) -> tuple[str | None, UUID | None]:
         """Return the ``traceparent`` that the job came with, and the token of the attempt before.
         For whoever traces."""
-        before = (
-            select(attempts.c.lease_token)
-            .where(attempts.c.export_id == lease.export_id, attempts.c.lease_token != lease.token)
-            .order_by(attempts.c.started_at.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        statement = select(jobs.c.traceparent, before).where(jobs.c.id == lease.export_id)
+        values = {"of_export": lease.export_id, "this": lease.token}
         async with self._alone.connect() as connection:
-            found = (await connection.execute(statement)).one_or_none()
+            found = (await connection.execute(_TRACE, values)).one_or_none()
         return (None, None) if found is None else (found[0], found[1])
 
     async def find_claim(self, token: UUID) -> tuple[ExportJob, Lease] | None:
