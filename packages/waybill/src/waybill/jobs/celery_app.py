@@ -58,8 +58,9 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
         worker_prefetch_multiplier=1,
         worker_pool="prefork",
         worker_concurrency=settings.worker_concurrency,
-        # Bounds whatever a library leaks over weeks.
-        worker_max_tasks_per_child=100,
+        # Bounds whatever a library leaks over weeks that is no memory, which has its own bound
+        # below. A new process costs as much CPU as a dozen small exports before it has warmed up.
+        worker_max_tasks_per_child=1_000,
         # A process keeps what its largest export needed, so one that has grown is replaced after
         # its export. One format alone does not bring it there (Parquet: 265 MiB); a mixture may.
         worker_max_memory_per_child=_CHILD_KIB,

@@ -43,7 +43,16 @@ class ProcessRuntime(Generic[P]):
 
     def _here(self) -> tuple[asyncio.Runner, P]:
         if self._runner is None or self._services is None or self._pid != os.getpid():
-            self._runner = asyncio.Runner()
+            self._runner = asyncio.Runner(loop_factory=_fastest_loop())
             self._services = self._build()
             self._pid = os.getpid()
         return self._runner, self._services
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return the maker of event loops that uvicorn would take for the API."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # there is none for this platform
+        return asyncio.new_event_loop
+    return new_event_loop

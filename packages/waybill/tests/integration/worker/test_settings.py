@@ -40,7 +40,7 @@ def test_task_is_acked_late_and_rejected_when_its_process_dies(celery: Any) -> N
     assert task.ignore_result
     assert celery.conf.result_backend is None
     assert celery.conf.worker_prefetch_multiplier == 1
-    assert celery.conf.worker_max_tasks_per_child == 100
+    assert celery.conf.worker_max_tasks_per_child == 1_000
     assert not celery.conf.worker_cancel_long_running_tasks_on_connection_loss
     assert celery.conf.broker_connection_max_retries is None
     assert celery.conf.accept_content == ["json"]
