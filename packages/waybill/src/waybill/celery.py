@@ -215,7 +215,7 @@ def _register_upkeep(
             run()
 
         # Not behind one another, should the workers be away for a while.
-        registered = app.task(task, name=f"waybill.{name}", **options)
+        registered = app.task(task, name=f"waybill.{name}", shared=False, **options)
         app.add_periodic_task(
             seconds, registered.s(), name=f"waybill.{name}", queue=queue, expires=2 * seconds
         )

@@ -1,4 +1,8 @@
-"""Celery tasks: the runner is told that there is work, and nothing else happens here."""
+"""Celery tasks: the runner is told that there is work, and nothing else happens here.
+
+None is ``shared``, as Celery's are by default: every other application of the process would have
+them too, and one with exports of its own would run those of the first.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,7 @@ def register_export_task(
 ) -> None:
     """Let ``app`` run exports (the worker); ``options`` are those of a Celery task."""
 
-    @app.task(name=name, **options)  # type: ignore[untyped-decorator]
+    @app.task(name=name, shared=False, **options)  # type: ignore[untyped-decorator]
     def run_export(export_id: str) -> None:
         try:
             identifier = UUID(export_id)
@@ -64,22 +68,22 @@ def register_sweeper_tasks(
     """Let ``app`` sweep (the scheduler); ``storage_runtime`` and ``probe_runtime`` are for
     ``STORAGE_TASKS`` alone, which run in threads of their own."""
 
-    @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
+    @app.task(name=SWEEP, shared=False)  # type: ignore[untyped-decorator]
     def sweep() -> None:
         runtime.run(lambda services: services.sweeper.sweep())
 
-    @app.task(name=CLEAN)  # type: ignore[untyped-decorator]
+    @app.task(name=CLEAN, shared=False)  # type: ignore[untyped-decorator]
     def clean() -> None:
         runtime.run(lambda services: services.sweeper.clean())
 
-    @app.task(name=SWEEP_STORAGE)  # type: ignore[untyped-decorator]
+    @app.task(name=SWEEP_STORAGE, shared=False)  # type: ignore[untyped-decorator]
     def sweep_storage() -> None:
         storage_runtime.run(lambda services: services.sweeper.sweep_storage())
 
-    @app.task(name=PROBE)  # type: ignore[untyped-decorator]
+    @app.task(name=PROBE, shared=False)  # type: ignore[untyped-decorator]
     def probe() -> None:
         probe_runtime.run(probe_dependencies)
 
-    @app.task(name=MONITOR)  # type: ignore[untyped-decorator]
+    @app.task(name=MONITOR, shared=False)  # type: ignore[untyped-decorator]
     def monitor() -> None:
         runtime.run(lambda services: services.monitor.watch())

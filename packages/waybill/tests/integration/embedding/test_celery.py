@@ -88,6 +88,24 @@ def test_tasks_of_ours_need_nothing_of_their_defaults(settings: Settings, catalo
         waybill.router(settings, catalog=catalog, principal=lambda: ANN, celery=theirs())
 
 
+def test_each_application_of_a_process_runs_exports_of_its_own(
+    settings: Settings, catalog: Catalog
+) -> None:
+    """Celery shares tasks with every application of a process, those of the first one first."""
+    first, second, stranger = theirs(), theirs(), theirs()
+    for app in (first, second):
+        waybill.celery.install(app, settings, catalog=catalog)
+    own = {
+        name: (first.tasks[name].run, second.tasks[name].run)
+        for name in first.tasks
+        if name.startswith("waybill.")
+    }
+    assert len(own) == 6
+    for name, (of_first, of_second) in own.items():
+        assert of_first is not of_second, name
+    assert not [name for name in stranger.tasks if name.startswith("waybill.")]
+
+
 async def test_broker_of_theirs_that_is_away_costs_no_request(
     settings: Settings, catalog: Catalog
 ) -> None:
