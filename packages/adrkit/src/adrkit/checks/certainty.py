@@ -231,8 +231,8 @@ def _dynamic(module: PythonModule, scope: _Scope, name: str, bound: int) -> Iter
             continue
         called = dotted_name(node.func) or ""
         called = called.removeprefix("builtins.")
-        if called == "exec":
-            yield Doubt(node.lineno, f"exec() may bind {name}")
+        if called in ("exec", "eval"):
+            yield Doubt(node.lineno, f"{called}() may bind {name}")
         elif called in ("globals", "vars", "locals") and not node.args:
             if not _only_read(node, parents, name):
                 yield Doubt(node.lineno, f"{called}() may bind {name}")

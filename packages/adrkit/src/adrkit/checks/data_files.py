@@ -48,7 +48,10 @@ def parse_data(path: str, data: bytes, format: str, document: str | int | None =
         return parse_env(text) if format == "env" else _parse_ini(text)
     except UnicodeDecodeError as error:
         raise CannotEvaluate(f"{path} is not UTF-8", Evidence(path)) from error
-    except (ValueError, yaml.YAMLError, configparser.Error, RecursionError) as error:
+    except (
+        ValueError, yaml.YAMLError, configparser.Error, RecursionError,
+        AttributeError,  # PyYAML of `!!timestamp x`
+    ) as error:  # fmt: skip
         shown = " ".join(str(error).split())
         raise CannotEvaluate(
             f"{path} is not valid {format.upper()}: {shown}", Evidence(path)

@@ -13,6 +13,8 @@ from adrkit.checks.python_module import PythonModule, dotted_name
 
 _INNARDS = {"f_globals", "f_locals", "__globals__", "__builtins__"}
 _HARMLESS_METACLASSES = {"type", "ABCMeta", "EnumMeta", "EnumType"}
+#: Builtin functions that bind names; certainty knows their calls, by these names.
+_BINDERS = {"exec", "eval", "globals", "vars", "locals", "setattr", "delattr"}
 _EXITS = {"sys.exit", "exit", "quit", "os._exit", "os.abort"}
 _VALIDATORS = {"field_validator", "validator", "model_validator", "root_validator"}
 
@@ -26,6 +28,7 @@ def ways_around(module: PythonModule, scope: ast.Module | ast.ClassDef, name: st
     """``scope`` is the module, or the class that ``name`` is an attribute of."""
     yield from _never_run(module.tree)
     yield from _innards(module, name)
+    yield from _passed_on(module, name)
     if isinstance(scope, ast.ClassDef):
         yield from _never_run(scope)
         yield from _made_by_others(module, scope, set())
@@ -58,6 +61,29 @@ def _innards(module: PythonModule, name: str) -> Iterator[Way]:
             itself = any(isinstance(a, ast.Name) and a.id == "__name__" for a in node.args)
             if called in ("import_module", "__import__", "reload") and itself:
                 yield Way(node.lineno, f"{called}(__name__) may bind {name}")
+
+
+def _passed_on(module: PythonModule, name: str) -> Iterator[Way]:
+    """``g = globals`` and ``import builtins as b``: from there on under another name."""
+    own = {node.arg for node in module.nodes if isinstance(node, ast.arg)}
+    own |= {
+        node.id
+        for node in module.nodes
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
+    for node in module.nodes:
+        if isinstance(node, ast.Name) and node.id in _BINDERS - own:
+            parent = module.parents.get(node)
+            if not (isinstance(parent, ast.Call) and parent.func is node):
+                yield Way(node.lineno, f"{node.id} is passed on and may bind {name}")
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            source = getattr(node, "module", None)
+            for alias in node.names:
+                renamed = alias.asname not in (None, alias.name)
+                if source == "builtins" and alias.name in (*_BINDERS, "*") and renamed:
+                    yield Way(node.lineno, f"{alias.name} may bind {name} as {alias.asname}")
+                elif source is None and alias.name == "builtins" and renamed:
+                    yield Way(node.lineno, f"builtins may bind {name} as {alias.asname}")
 
 
 def _is_asked(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:

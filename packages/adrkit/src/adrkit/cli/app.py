@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from adrkit import __version__
+from adrkit.cli.printable import on_one_line, printable
 from adrkit.config import Config, directories_in_view, load_config
 from adrkit.errors import AdrkitError, InvalidInput, RecordError, RecordNotFound
 from adrkit.git import Git
@@ -52,15 +53,15 @@ class AdrGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except AdrkitError as error:
-            typer.echo(f"error: {error}", err=True)
-            typer.echo(f"remedy: {error.remedy}", err=True)
+            typer.echo(printable(f"error: {on_one_line(str(error))}"), err=True)
+            typer.echo(printable(f"remedy: {error.remedy}"), err=True)
             raise typer.Exit(EXIT_USAGE) from error
         except BrokenPipeError as error:  # the reader of a pipe, `head`, has seen enough
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
             raise typer.Exit(EXIT_OK) from error
         except OSError as error:  # a disk or a file that nobody looked at before
             place = f"{error.filename}: " if error.filename else ""
-            typer.echo(f"error: {place}{error.strerror or error}", err=True)
+            typer.echo(printable(f"error: {place}{error.strerror or error}"), err=True)
             typer.echo(
                 "remedy: check the path, its permissions and the space on the disk", err=True
             )
@@ -194,7 +195,11 @@ class Workspace:
         return found[0]
 
     def shown(self, path: Path) -> str:
-        """A path as messages show it: relative to the starting directory if below it."""
+        """A path as messages show it, on one line whatever its name is."""
+        return on_one_line(self.named(path))
+
+    def named(self, path: Path) -> str:
+        """A path, relative to the starting directory if below it."""
         try:
             return real_path(path).relative_to(real_path(self.start)).as_posix()
         except ValueError:
@@ -267,12 +272,17 @@ def _main(
     ctx.obj = Workspace(start.resolve(), directory)
 
 
+def say_line(text: str) -> None:
+    """One line, whatever names and titles it holds: a log is read by the line."""
+    say(on_one_line(text))
+
+
 def say(text: str) -> None:
-    typer.echo(text)
+    typer.echo(printable(text))
 
 
 def warn(text: str) -> None:
-    typer.echo(f"warning: {text}", err=True)
+    typer.echo(printable(f"warning: {on_one_line(text)}"), err=True)
 
 
 def warn_of(problem: str | None) -> None:
@@ -282,7 +292,7 @@ def warn_of(problem: str | None) -> None:
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    say(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def console() -> Console:
@@ -290,7 +300,9 @@ def console() -> Console:
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    return Console(soft_wrap=not terminal, highlight=False, width=None if terminal else 200)
+    return Console(
+        soft_wrap=not terminal, highlight=False, markup=False, width=None if terminal else 200
+    )
 
 
 def is_interactive() -> bool:

@@ -17,7 +17,7 @@ from adrkit.audit import (
     directories_gone,
     plan_audit,
 )
-from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, warn, workspace
+from adrkit.cli.app import EXIT_FINDINGS, Workspace, app, print_json, say, say_line, warn, workspace
 from adrkit.cli.completing import complete_format
 from adrkit.config import load_config
 from adrkit.errors import GitError, InvalidInput, NoRecords, NotARepository
@@ -144,7 +144,7 @@ def _print(
                     {
                         "rule": item.rule,
                         "record": item.label,
-                        "path": _shown(space, git, item.path),
+                        "path": space.named(git.root / item.path),
                         "line": item.line,
                         "message": item.message,
                         "commit": item.commit or None,
@@ -178,7 +178,7 @@ def _print(
             say(line)
     else:
         for item in findings:
-            say(f"{_shown(space, git, item.path)}:{item.line}: {_message(item)}")
+            say_line(f"{_shown(space, git, item.path)}:{item.line}: {_message(item)}")
             say(f"    remedy: {item.remedy}")
     _summarise(findings, reports)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from adrkit.cli.app import (
     app,
     print_json,
     say,
+    say_line,
     warn,
     warn_unreadable,
     workspace,
@@ -162,11 +164,12 @@ def _print(
             say(line)
     else:
         for result in results if verbose else reported:
-            say(_as_text(space, result))
+            for text in _as_text(space, result):
+                say_line(text)
     _summarise(run, cited)
 
 
-def _as_text(space: Workspace, result: Result) -> str:
+def _as_text(space: Workspace, result: Result) -> Iterator[str]:
     advice = "" if result.level in (Level.ERROR, Level.NONE) else f" ({result.level.value})"
     text = (
         f"{_shown(space, result.path)}:{result.line}: {result.label} {result.kind}: "
@@ -174,11 +177,11 @@ def _as_text(space: Workspace, result: Result) -> str:
     )
     if result.evidence and str(result.evidence) not in result.message:
         text += f" [{result.evidence}]"
+    yield text
     for followed in result.followed:
-        text += f"\n    followed: {followed}"
+        yield f"    followed: {followed}"
     if result.reason and result.verdict is not Verdict.PASS:
-        text += f"\n    because: {result.reason}"
-    return text
+        yield f"    because: {result.reason}"
 
 
 def _summarise(run: CheckRun, cited: CitationRun | None) -> None:
@@ -203,7 +206,7 @@ def _as_json(space: Workspace, result: Result) -> dict[str, Any]:
     return {
         "record": result.label,
         "number": result.number,
-        "path": _shown(space, result.path),
+        "path": space.named(space.config.root / Path(result.path)),
         "line": result.line,
         "kind": result.kind,
         "name": result.name,

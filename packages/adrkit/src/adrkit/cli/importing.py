@@ -163,12 +163,12 @@ def _as_json(space: Workspace, plan: ImportPlan) -> dict[str, object]:
         "records": [
             {
                 "number": record.number,
-                "path": space.shown(record.path),
-                "source": space.shown(record.source.path) if record.source.path else None,
+                "path": space.named(record.path),
+                "source": space.named(record.source.path) if record.source.path else None,
                 "format": record.source.dialect.name,
                 "notes": list(record.notes),
             }
             for record in plan.records
         ],
-        "skipped": [space.shown(record.path) for record in plan.skipped if record.path],
+        "skipped": [space.named(record.path) for record in plan.skipped if record.path],
     }

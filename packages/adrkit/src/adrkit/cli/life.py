@@ -105,7 +105,7 @@ def _report(space: Workspace, move: Move, as_json: bool, successor: str | None =
         print_json(
             {
                 "number": move.record.number,
-                "path": space.shown(move.path),
+                "path": space.named(move.path),
                 "before": move.before.value,
                 "after": move.after.value,
                 "successor": successor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from adrkit.cli.app import (
     workspace,
 )
 from adrkit.cli.completing import complete_format, complete_rule
+from adrkit.cli.printable import printable
 from adrkit.errors import InvalidInput
 from adrkit.lint import RULES, Baseline, Finding, Report, Severity, lint, load_settings, view_of
 from adrkit.lint.catalogue import rules_markdown
@@ -209,7 +211,7 @@ def _as_json(space: Workspace, finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.value,
         "message": finding.message,
         "remedy": finding.remedy,
-        "path": space.shown(finding.path),
+        "path": space.named(finding.path),
         "line": finding.line,
         "column": finding.column,
         "fixable": finding.fixable,
@@ -221,19 +223,22 @@ def _print_text(space: Workspace, findings: list[Finding], report: Report, *, ev
     groups: dict[tuple[Path, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.path, finding.code), []).append(finding)
+    seen: Counter[tuple[Path, str]] = Counter()
     for finding in findings:
-        group = groups[(finding.path, finding.code)]
+        group = groups[kind := (finding.path, finding.code)]
+        at = seen[kind]
+        seen[kind] += 1
         if not every and len(group) > _SHOWN_OF_A_KIND + 1:
-            at = group.index(finding)
             if at == _SHOWN_OF_A_KIND:
                 _print_rest(space, group[at:])
             if at >= _SHOWN_OF_A_KIND:
                 continue
         colour = "red" if finding.severity is Severity.ERROR else "yellow"
-        place = f"{space.shown(finding.path)}:{finding.line}:{finding.column}"
+        place = printable(f"{space.shown(finding.path)}:{finding.line}:{finding.column}")
         typer.echo(
             f"{place}: {typer.style(finding.severity.value, fg=colour)} "
-            f"{typer.style(f'{finding.code} {finding.name}', bold=True)}: {finding.message}"
+            f"{typer.style(f'{finding.code} {finding.name}', bold=True)}: "
+            f"{printable(finding.message)}"
         )
         if finding.source:
             _print_source(finding)
@@ -250,7 +255,7 @@ def _print_text(space: Workspace, findings: list[Finding], report: Report, *, ev
 def _print_rest(space: Workspace, rest: list[Finding]) -> None:
     lines = list(dict.fromkeys(str(finding.line) for finding in rest))
     shown = ", ".join(lines[:12]) + (" ..." if len(lines) > 12 else "")
-    typer.echo(
+    say(
         f"{space.shown(rest[0].path)}: {len(rest)} more of {rest[0].code} {rest[0].name} "
         f"on lines {shown} (--all shows them)"
     )
@@ -261,7 +266,7 @@ def _print_source(finding: Finding) -> None:
     low = max(0, finding.column - 1 - width // 3)
     shown = finding.source[low : low + width].replace("\t", " ")
     marks = min(finding.length, max(1, len(shown) - (finding.column - 1 - low)))
-    typer.echo(f"{finding.line:5d} | {'…' if low else ''}{shown}")
+    say(f"{finding.line:5d} | {'…' if low else ''}{shown}")
     pad = " " * (finding.column - 1 - low + bool(low))
     typer.echo(f"      | {pad}{'^' * marks}")
 

@@ -14,6 +14,7 @@ from adrkit.cli.app import (
     app,
     print_json,
     say,
+    say_line,
     warn,
     warn_of,
     warn_unreadable,
@@ -158,16 +159,16 @@ def _numbering_json(
             {
                 "draft": item.record.label,
                 "number": item.number,
-                "old_path": space.shown(item.old_path),
-                "new_path": space.shown(item.new_path),
-                "superseded": [space.shown(path) for path in item.superseded],
+                "old_path": space.named(item.old_path),
+                "new_path": space.named(item.new_path),
+                "superseded": [space.named(path) for path in item.superseded],
                 "not_superseded": list(item.left),
             }
             for plan in plans
             for item in plan.assigned
         ],
         "edits": [
-            {"path": space.shown(mended.path), "lines": list(mended.lines)}
+            {"path": space.named(mended.path), "lines": list(mended.lines)}
             for plan in plans
             for mended in plan.mended
         ],
@@ -203,7 +204,7 @@ def ledger(
     for caveat in dict.fromkeys(space.ledger.caveat for space in spaces):
         warn_of(caveat)
     if as_json:
-        each = {space.shown(space.config.directory): _ledger_json(space) for space in spaces}
+        each = {space.named(space.config.directory): _ledger_json(space) for space in spaces}
         print_json({"directories": each} if len(spaces) > 1 else next(iter(each.values())))
     else:
         for space in spaces:
@@ -238,10 +239,10 @@ def _print_ledger(found: NumberLedger) -> None:
         places = [use.description for use in uses if use.where == WORK_TREE] or [
             use.description for use in uses
         ]
-        say(f"{number:04d}  {'; '.join(places)}")
+        say_line(f"{number:04d}  {'; '.join(places)}")
     for c in found.collisions():
         where = f" on {c.other_branch}" if c.other_branch else ""
-        say(f"collision: {c.number:04d} is {c.path} and {c.other}{where}")
+        say_line(f"collision: {c.number:04d} is {c.path} and {c.other}{where}")
     say(f"next: {found.next():04d}")
 
 
@@ -300,10 +301,10 @@ def _plan_json(space: Workspace, plan: RenumberPlan, *, applied: bool) -> dict[s
         "applied": applied,
         "old": plan.old,
         "new": plan.new,
-        "old_path": space.shown(plan.old_path),
-        "new_path": space.shown(plan.new_path),
-        "edits": [{"path": space.shown(e.path), "lines": list(e.lines)} for e in plan.edits],
+        "old_path": space.named(plan.old_path),
+        "new_path": space.named(plan.new_path),
+        "edits": [{"path": space.named(e.path), "lines": list(e.lines)} for e in plan.edits],
         "ambiguous": [
-            {"path": space.shown(c.path), "line": c.line, "text": c.text} for c in plan.ambiguous
+            {"path": space.named(c.path), "line": c.line, "text": c.text} for c in plan.ambiguous
         ],
     }

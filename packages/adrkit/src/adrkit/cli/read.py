@@ -22,6 +22,7 @@ from adrkit.cli.app import (
     workspace,
 )
 from adrkit.cli.completing import complete_record, complete_status
+from adrkit.cli.printable import printable
 from adrkit.errors import InvalidInput
 from adrkit.reading import Reading
 from adrkit.record import Record
@@ -106,7 +107,7 @@ def summary(space: Workspace, record: Record) -> dict[str, Any]:
         "deciders": list(record.deciders),
         "tags": list(record.tags),
         "format": record.dialect.name,
-        "path": space.shown(record.path) if record.path else None,
+        "path": space.named(record.path) if record.path else None,
     }
 
 
@@ -132,7 +133,7 @@ def _print_table(records: list[tuple[Workspace, Record]], *, several: bool) -> N
     for heading in (*(("Directory",) if several else ()), "Number", "Date", "Status", "Title"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "Title")
     for space, record in records:
-        table.add_row(*row(space, record))
+        table.add_row(*map(printable, row(space, record)))
     console().print(table)
 
 
@@ -177,7 +178,7 @@ def show(
     else:
         from rich.markdown import Markdown
 
-        console().print(Markdown(found.document.text))
+        console().print(Markdown(printable(found.document.text)))
 
 
 def _detail(record: Record) -> dict[str, Any]:

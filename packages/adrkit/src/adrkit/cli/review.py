@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from adrkit.audit.base import AuditSettings, default_branch
-from adrkit.cli.app import EXIT_FINDINGS, app, print_json, say, warn, workspace
+from adrkit.cli.app import EXIT_FINDINGS, app, print_json, say, say_line, warn, workspace
 from adrkit.cli.completing import choices
+from adrkit.cli.printable import printable
 from adrkit.errors import InvalidInput, MissingObjects, UnreadableFile
 from adrkit.git import Git
 from adrkit.reports import Annotation, github_lines, sarif_log
@@ -103,10 +104,10 @@ def _print(found: Review, format: str) -> None:
     if format == "json":
         print_json(_as_json(found))
     elif format == "markdown":
-        typer.echo(markdown(found), nl=False)
+        typer.echo(printable(markdown(found)), nl=False)
     elif format == "text":
         for line in text_lines(found):
-            say(line)
+            say_line(line)
     else:
         annotations = [_annotation(item) for item in found.findings]
         if format == "sarif":

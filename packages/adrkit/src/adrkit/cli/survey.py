@@ -13,6 +13,7 @@ from adrkit.cli.app import (
     app,
     print_json,
     say,
+    say_line,
     warn_unreadable,
     workspace,
 )
@@ -75,7 +76,9 @@ def coverage_command(
     else:
         for area in areas:
             labels = ", ".join(area.records[:6]) + (" ..." if area.records[6:] else "")
-            say(f"{area.share:6.1%}  {area.governed:4d} of {area.files:4d}  {area.path}  {labels}")
+            say_line(
+                f"{area.share:6.1%}  {area.governed:4d} of {area.files:4d}  {area.path}  {labels}"
+            )
         say(f"{whole.share:6.1%}  {whole.governed} of {whole.files} files are governed")
     if warn_unreadable(spaces):
         raise typer.Exit(EXIT_USAGE)
@@ -123,7 +126,7 @@ def conflicts_command(
         for item in shown:
             path = space.shown(item.second.path) if item.second.path else item.second.label
             kind = "contradiction" if item.contradicts else "overlap"
-            say(
+            say_line(
                 f"{path}:{item.line}: {kind}: {' and '.join(item.labels)}: "
                 f"{item.subject}: {item.message}"
             )

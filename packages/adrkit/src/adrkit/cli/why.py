@@ -15,6 +15,7 @@ from adrkit.cli.app import (
     app,
     print_json,
     say,
+    say_line,
     warn,
     warn_unreadable,
     workspace,
@@ -75,7 +76,7 @@ def why(
         for space, record, links in grouped.values():
             _print(space, record, links)
         if not grouped:
-            say(f"no record governs {relative}")
+            say_line(f"no record governs {relative}")
     if unreadable:
         raise typer.Exit(EXIT_USAGE)
     if not grouped:
@@ -91,6 +92,6 @@ def _print(space: Workspace, record: Record, links: list[Governance]) -> None:
     place = space.shown(record.path) if record.path else record.label
     for item in links:
         if item.link is Link.CITED:
-            say(f"  cited on line {item.line}: {item.detail}")
+            say_line(f"  cited on line {item.line}: {item.detail}")
         else:
-            say(f"  {place}:{item.line}: {item.link.value} {item.detail}")
+            say_line(f"  {place}:{item.line}: {item.link.value} {item.detail}")

@@ -182,8 +182,8 @@ def _report(space: Workspace, written: NewRecord, as_json: bool) -> None:
             {
                 "number": written.number,
                 "label": written.label,
-                "path": space.shown(written.path),
-                "superseded": [space.shown(path) for path in written.superseded],
+                "path": space.named(written.path),
+                "superseded": [space.named(path) for path in written.superseded],
             }
         )
         return

@@ -128,7 +128,7 @@ def _yaml(body: str, start: int) -> tuple[dict[str, Any], tuple[Entry, ...]]:
     for key_node, value_node in root.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise _NotReadError("a key that is no text")
-        key = str(key_node.value)
+        key = _text(key_node)
         value = _value(value_node, budget, 0)
         data[key] = value
         entries.append(
@@ -157,10 +157,6 @@ def _json(body: str, start: int) -> tuple[dict[str, Any], tuple[Entry, ...]]:
         json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _NotReadError(" ".join(str(error).split()) or "nested too deeply") from error
-    if "\\u" in body or "\\/" in body:
-        escaped = re.compile(r"\\(?:u[0-9a-fA-F]{4}|/)")
-        if any(0xD800 <= int(m[2:], 16) < 0xE000 for m in escaped.findall(body) if m[1] == "u"):
-            raise _NotReadError("half a character written as an escape")
     return _yaml(body.replace("\t", " "), start)
 
 
@@ -184,7 +180,13 @@ def _value(node: yaml.Node, budget: list[int], depth: int) -> Any:
         }
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, budget, depth + 1) for item in node.value]
-    return None if node.tag == f"{_CORE}null" else str(node.value)
+    return None if node.tag == f"{_CORE}null" else _text(node)
+
+
+def _text(node: yaml.Node) -> str:
+    if any("\ud800" <= mark < "\ue000" for mark in node.value):
+        raise _NotReadError("half a character written as an escape")
+    return str(node.value)
 
 
 def _texts(value: Any) -> Iterator[str]:

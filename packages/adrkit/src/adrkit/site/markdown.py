@@ -52,7 +52,7 @@ def render(
     footnote_plugin(parser)
     tokens = parser.parse(text)
     toc: list[TocEntry] = []
-    used: set[str] = set()
+    used: dict[str, int] = {}
     tokens = _without_title(tokens)
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
@@ -200,11 +200,13 @@ def _shown(inline: Token) -> str:
     return " ".join("".join(parts).split()) or inline.content
 
 
-def _anchor(heading: str, used: set[str]) -> str:
+def _anchor(heading: str, used: dict[str, int]) -> str:
+    """``used`` are the anchors given so far, each with the last number tried behind it."""
     base = "s-" + ("-".join(re.findall(r"\w+", heading.lower())) or "section")
-    anchor, copy = base, 1
+    anchor, copy = base, used.get(base, 1)
     while anchor in used:
         copy += 1
         anchor = f"{base}-{copy}"
-    used.add(anchor)
+    used[base] = copy
+    used.setdefault(anchor, 1)
     return anchor

@@ -32,6 +32,9 @@ _META = (
         "raise SystemExit", "import sys\nsys.exit()", "match [1]:\n    case [*X]:\n        pass",
         "match {}:\n    case {**X}:\n        pass", "Y = [X := i for i in (1, 2)]",
         "try:\n    pass\nexcept* ValueError as X:\n    pass", "\uff38 = 4",
+        "eval(\"globals().update(X=4)\")", "g = globals\ng()['X'] = 4", "e = exec\ne('X = 4')",
+        "from builtins import globals as g\ng()['X'] = 4", "list(map(eval, ['X := 4']))",
+        "import builtins as b\nb.globals()['X'] = 4",
         "def __getattr__(name): return 4\ndel X", "class C:\n    global X\n    X = 4",
     ],
 )  # fmt: skip
@@ -76,6 +79,7 @@ def test_attribute_that_others_may_make_is_an_error(
         ("X", "import sys\nX = 3\nM = sys.modules.get('os')\n"),
         ("X", "import logging\nX = 3\nlog = logging.getLogger(__name__)\nlogging.Y = 4\n"),
         ("X", "import sys\nX = 3\nif __name__ == '__main__':\n    sys.exit(main())\n"),
+        ("X", "X = 3\ndef f(vars, eval): return vars, eval\nmodel.eval()\napp.exec()\n"),
         ("C.x", "from abc import ABC, ABCMeta\nclass C(ABC, metaclass=ABCMeta):\n    x = 3\n"),
         ("C.x", "class B: pass\nclass C(B):\n    x = 3\n"),
         ("C.x", "class C(C):\n    x = 3\n"),
