@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,67 @@ def test_quota_that_is_used_up_and_data_that_would_be_script_are_shown_as_such(
     page.get_by_label("Format").select_option("ndjson")
     page.get_by_role("button", name="Request the export").click()
     expect(page.get_by_text("You have used up your exports for today.").first).to_be_visible()
+    assert troubles(page) == []
+
+
+WEEK_MILLISECONDS = 7 * 86_400 * 1_000
+HOSTILE = "in\u202evoice\"; touch 'x' <img src=x onerror=alert(4)>.csv"
+
+
+def test_page_that_was_kept_for_a_week_and_a_file_of_a_bad_name(
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    running: Any,
+    troubles: Callable[[Page], list[Any]],
+) -> None:
+    page = new_page()
+    page.clock.install()
+    page.goto(portal_link("browser-wes", USER, "/new/nobody"))
+    page.wait_for_url("**/new/nobody")
+    page.get_by_role("button", name="Request the export").click()
+    page.wait_for_url("**/exports/*-*")
+    download = page.get_by_role("link", name="Download the file")
+    expect(download).to_be_visible()
+    export_id = page.url.rpartition("/")[2]
+
+    def change(statement: str) -> None:
+        with psycopg.connect(running.dsn, autocommit=True) as connection:
+            connection.execute("SET search_path = waybill")
+            connection.execute(statement.encode(), {"id": export_id, "name": HOSTILE})
+
+    change(
+        "UPDATE export_jobs SET file_name = %(name)s, manifest = jsonb_set(manifest::jsonb,"
+        " '{file_name}', to_jsonb(%(name)s::text)) WHERE id = %(id)s"
+    )
+    page.reload()
+    saved = "in_voice_; touch 'x' _img src=x onerror=alert(4)_.csv"
+    with page.expect_download() as file:
+        download.click()
+    assert file.value.suggested_filename == saved
+    with page.expect_download() as file:
+        page.get_by_role("link", name="Download the manifest").click()
+    assert file.value.suggested_filename == f"{saved}.manifest.json"
+    # What is to be typed is one word each, whatever the name holds.
+    shown = page.get_by_text("waybill verify").inner_text()
+    assert shlex.split(shown) == ["waybill", "verify", saved, f"{saved}.manifest.json"]
+    assert page.locator("main img").count() == 0
+    assert troubles(page) == []
+    # A week later nothing has happened to it.
+    page.clock.fast_forward(WEEK_MILLISECONDS)
+    with page.expect_download():
+        download.click()
+    # A week later the file is gone.
+    change("UPDATE export_jobs SET status = 'expired', object_key = NULL WHERE id = %(id)s")
+    download.click()
+    expect(page.get_by_text("The file was kept as long as promised")).to_be_visible()
+    # Another page of those days: the session is over too.
+    change("UPDATE export_jobs SET status = 'completed', object_key = 'none' WHERE id = %(id)s")
+    page.goto(f"/exports/{export_id}")
+    page.clock.fast_forward(WEEK_MILLISECONDS)
+    change("DELETE FROM page_sessions WHERE person ->> 'subject' = 'browser-wes'")
+    download.click()
+    expect(page.get_by_role("status")).to_contain_text("Your session is over.")
+    assert page.url.endswith(f"/signin?next=%2Fexports%2F{export_id}&why=over")
     assert troubles(page) == []
 
 

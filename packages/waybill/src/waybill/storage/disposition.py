@@ -8,6 +8,11 @@ from urllib.parse import quote
 
 # Path separators and what Windows forbids in a name; control characters would break the header.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]+')
+# What nobody sees, or what turns the rest around, so that a program reads as a document. Joiners
+# stay, of which words are made in Persian and Hindi.
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+"
+)
 # What Windows opens as a device, whatever follows behind the first dot (Microsoft, "Naming Files,
 # Paths, and Namespaces"; the superscripts count as digits).
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\.|$)", re.I)
@@ -20,8 +25,9 @@ _LONGEST_EXTENSION = 20
 
 def safe_file_name(name: str) -> str:
     """Return ``name`` as a name for a file anywhere: no path, no device of Windows, nothing that a
-    file system cuts off or refuses. A name that is safe stays as it is."""
-    safe = _UNSAFE.sub("_", name.encode("utf-8", "replace").decode()).strip(" .") or "export"
+    file system cuts off or refuses, nothing that looks like another. A safe name stays as it is."""
+    seen = _UNSEEN.sub("_", name.encode("utf-8", "replace").decode())
+    safe = _UNSAFE.sub("_", seen).strip(" .") or "export"
     if _DEVICE.match(safe):
         safe = f"_{safe}"
     stem, dot, extension = safe.rpartition(".")

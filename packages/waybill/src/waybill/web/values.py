@@ -4,11 +4,14 @@ carry their instant, so that the script shows them in the reader's own zone."""
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from markupsafe import Markup
+
+from waybill.storage.disposition import safe_file_name
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _INVISIBLE: Final = frozenset("\u00ad\u061c\ufeff") | {
@@ -68,6 +71,11 @@ def visible(value: object) -> str:
     )
 
 
+def saved_as(name: object) -> str:
+    """Return the name that a file gets when it is saved, as a word of a shell."""
+    return shlex.quote(safe_file_name(str(name)))
+
+
 def tojson_plain(value: object) -> str:
     """Return a value as JSON, to be escaped by the page like any text."""
     return json.dumps(value, ensure_ascii=False)
@@ -78,6 +86,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "size": size,
     "duration": duration,
     "moment": moment,
+    "saved_as": saved_as,
+    "safe_file_name": safe_file_name,
     "visible": visible,
     "tojson_plain": tojson_plain,
 }

@@ -187,6 +187,29 @@ function chooseAll(button) {
   });
 }
 
+// -- what a page that was kept for long still offers -------------------------------------------
+
+const OLD_MILLISECONDS = 60000;
+
+// The session may be over and the file gone since; a download that fails says neither.
+function askFirst(link) {
+  const shownAt = clockNow();
+  link.addEventListener("click", async (event) => {
+    if (link.dataset.asked || clockNow() - shownAt < OLD_MILLISECONDS) return;
+    event.preventDefault();
+    try {
+      const answer = await fetch(link.dataset.ask, { cache: "no-store" });
+      if (!answer.ok || (await answer.json()).status !== "completed") {
+        location.reload();  // the server says what has become of it, or where to sign in
+        return;
+      }
+    } catch { /* no connection: the browser's download says so */ }
+    link.dataset.asked = "yes";
+    link.click();
+    delete link.dataset.asked;
+  });
+}
+
 // -- what was filled in when a session ended ---------------------------------------------------
 
 const KEPT = "waybill:filled-in";
@@ -225,6 +248,7 @@ localizeTimes(document);
 for (const element of document.querySelectorAll("[data-watch]")) new Watch(element);
 for (const list of document.querySelectorAll("[data-columns]")) moveColumns(list);
 for (const button of document.querySelectorAll("[data-choose-all]")) chooseAll(button);
+for (const link of document.querySelectorAll("a[data-ask]")) askFirst(link);
 for (const form of document.querySelectorAll("form[data-keep]")) keepFilledIn(form);
 if (!document.querySelector("form[data-keep], [data-sign-in]")) tabStorage()?.removeItem(KEPT);
 for (const form of document.querySelectorAll("form[data-send-at-once]")) form.requestSubmit();
