@@ -31,6 +31,17 @@ def test_path_exists(check: Checked, write: Write, path: str, verdict: str) -> N
     assert check.verdict(f"[[path-exists]]\npath = {path}") == verdict
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("'src/app.py'", "src/app.py exists"), ("['src/app.py', 'src/*.py']", "2 there")],
+)
+def test_paths_that_are_there_are_named_or_counted(
+    check: Checked, write: Write, path: str, said: str
+) -> None:
+    write("src/app.py", "")
+    assert check.one(f"[[path-exists]]\npath = {path}").message == said
+
+
 def test_path_through_a_link_out_of_the_project_is_refused(
     check: Checked, project: GitProject, tmp_path: Path
 ) -> None:
