@@ -201,30 +201,37 @@ def services(are_needed: bool) -> Iterator[Any]:
 
 def summary(modules: list[Module], kept: dict[str, Outcome], sample: int) -> int:
     """Print the last lines; return the exit code."""
-    tried = killed = equivalent = of = 0
+    tried = killed = equivalent = of = seen = 0
     is_whole = True
     for module in modules:
         outcome = kept.get(module.path, Outcome())
         holding = outcome.holding(module)
+        # A survivor stays one until it was tried again.
+        counted = {n: v for n, v in outcome.mutants.items() if n in holding or v.is_alive}
         of += outcome.of
+        seen += bool(counted)
         if not outcome.is_done(module, module.sample(sample)):
             print(f"{module.path}: not tried since it or its tests changed")
             is_whole = False
-        alive = [name for name, verdict in holding.items() if verdict.is_alive]
+        alive = [name for name, verdict in counted.items() if verdict.is_alive]
         for entry in module.equivalents:
             if "pattern" in entry or any(matches(entry, name) for name in alive):
                 continue
             # Of a sample, the mutant may not have been drawn.
-            if len(holding) == outcome.of or any(matches(entry, name) for name in holding):
+            is_all = 0 < outcome.of == len(counted)
+            if is_all or any(matches(entry, name) for name in counted):
                 print(f"{module.path}: listed as equivalent, but it does not survive: {entry}")
                 is_whole = False
-        tried += len(holding)
-        killed += len(holding) - len(alive)
+        tried += len(counted)
+        killed += len(counted) - len(alive)
         equivalent += sum(module.lists(name) for name in alive)
     others = tried - equivalent
     share = 100 * killed / others if others else 0.0
     if tried < of:
-        print(f"a sample: {tried} of {of} mutants of {len(modules)} modules, seed {SEED}")
+        print(
+            f"a sample: {tried} of {of} mutants of {seen} modules (there are {len(modules)}), "
+            f"seed {SEED}"
+        )
     print(
         f"mutants: {tried} tried, {killed} killed, {equivalent} equivalent, "
         f"{share:.1f} % of the others killed"

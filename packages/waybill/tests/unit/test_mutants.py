@@ -117,7 +117,9 @@ def test_a_sample_is_told_grows_and_tries_again_only_what_changed(root: Path) ->
     _, lines = mutants(root, "--sample", "2")
     two = kept_verdicts(root)
     assert len(two) == 2
-    assert re.fullmatch(r"a sample: 2 of (\d\d) mutants of 1 modules, seed 13", lines[-2])
+    assert re.fullmatch(
+        r"a sample: 2 of (\d\d) mutants of 1 modules \(there are 1\), seed 13", lines[-2]
+    )
     assert lines[-1].startswith("mutants: 2 tried, ")
 
     mutants(root, "--sample", "4")
@@ -125,7 +127,8 @@ def test_a_sample_is_told_grows_and_tries_again_only_what_changed(root: Path) ->
     assert len(four) == 4
     assert four.items() >= two.items()
 
-    # A verdict of a survivor is about all tests; of one that is dead, about its killer's file.
+    # A verdict of a survivor is about all tests, and it stays one until it was tried
+    # again; that of one that is dead is about its killer's file.
     more = root / "packages/toy/tests/test_more.py"
     more.write_text("def test_nothing():\n    assert True\n")
     both = LIST.replace('room.py"]', 'room.py", "packages/toy/tests/test_more.py"]')
@@ -133,7 +136,8 @@ def test_a_sample_is_told_grows_and_tries_again_only_what_changed(root: Path) ->
     _, lines = mutants(root, "--sample", "4", "--minutes", "0")
     dead = sum("::" in verdict["by"] for verdict in four.values())
     assert 0 < dead < 4
-    assert lines[-1].startswith(f"mutants: {dead} tried, {dead} killed, ")
+    alive = sum(verdict["by"] == "nobody" for verdict in four.values())
+    assert lines[-1].startswith(f"mutants: {dead + alive} tried, {dead} killed, ")
 
 
 def test_tests_that_fail_by_themselves_are_no_verdict(root: Path) -> None:
