@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import datetime
+import re
+from pathlib import Path
 
+import pytest
+
+from adrkit.errors import TemplateError
 from adrkit.model import SectionName, VerdictKind
 from adrkit.record import Record
 from adrkit.templates import (
@@ -45,3 +50,36 @@ def test_first_record_has_nothing_left_to_fill_in() -> None:
 
 def test_template_source_is_what_rendering_starts_from() -> None:
     assert "{{ number_text }}" in template_source(None)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ 'a' * 10**10 }}", "memory"),
+        ("{{ '%9999999999d' % 1 }}", "memory"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "memory"),
+        ("{{ 'a' * 2000000 }}", "more than a million characters"),
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+            "{% endfor %}{% endfor %}{% endfor %}",
+            "takes too long",
+        ),
+        ("{{ title.__class__ }}", "unsafe"),
+        ("\n{{ x", ":2: "),
+        ("{{ nope }}", "'nope' is undefined"),
+    ],
+)
+def test_template_of_a_checkout_ends_in_a_sentence(tmp_path: Path, source: str, said: str) -> None:
+    template = tmp_path / "template.md.j2"
+    template.write_text(source, encoding="utf-8")
+    with pytest.raises(TemplateError, match=re.escape(said)):
+        render(template, TemplateValues(number=7))
+
+
+def test_template_of_a_checkout_is_rendered_as_ours_are(tmp_path: Path) -> None:
+    values = TemplateValues(number=7, title="Café → é", supersedes=("[a](b.md)",))
+    template = tmp_path / "template.md.j2"
+    template.write_bytes(b"\xef\xbb\xbf" + template_source(None).replace("\n", "\r\n").encode())
+    made = render(template, values)
+    assert "\r\n" in made
+    assert made.replace("\r\n", "\n") == render(None, values)

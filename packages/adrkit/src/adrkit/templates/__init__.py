@@ -9,25 +9,34 @@ Variables: ``number`` (int, None for a draft), ``number_text`` ("0007", or "draf
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from jinja2 import StrictUndefined
-from jinja2 import TemplateError as JinjaError
-from jinja2.exceptions import TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
+import jinja2
+import markupsafe
 
 from adrkit.bounded import read_bounded
 from adrkit.errors import TemplateError
+from adrkit.templates import bounded_render
 
 HOUSE = "house"
 #: Formats that `adr new` can write; each is a template of this package.
 FORMATS = (HOUSE, "madr", "nygard")
 CONTEXT_PLACEHOLDER = "[Link to ticket, epic, or TDD]"
+
+_MOST_SECONDS = 5
+_PATIENCE = 6
+"""So many times the CPU seconds may pass: the machine may be busy."""
+_MOST_BYTES = 512 * 1024 * 1024
+_MOST_TEXT = 1_000_000
 
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\](?![(\[])")
 # In the specification's text but not in the house template, which adds those lines when needed.
@@ -66,42 +75,68 @@ def template_source(path: Path | None, format: str = HOUSE) -> str:
 
 def render(path: Path | None, values: TemplateValues, format: str = HOUSE) -> str:
     """A record's first text. Raises TemplateError for a broken template or unknown variable."""
-    return _render(str(path) if path else format, template_source(path, format), values)
+    source = template_source(path, format)
+    if path is None:
+        return _text(format, bounded_render.rendered(_asked(source, values)))
+    return _text(str(path), _apart(str(path), _asked(source, values)))
 
 
 def render_first_record(values: TemplateValues) -> str:
     """The record with which `adr init` begins: to record decisions."""
     source = files(__package__).joinpath("first-record.md.j2").read_text(encoding="utf-8")
-    return _render("first-record", source, values)
+    return _text("first-record", bounded_render.rendered(_asked(source, values)))
 
 
-def _render(name: str, source: str, values: TemplateValues) -> str:
-    newline = "\r\n" if "\r\n" in source else "\n"
-    # Records are Markdown, not HTML: escaping would corrupt them.
-    environment = SandboxedEnvironment(
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        newline_sequence=newline,
-    )
+def _asked(source: str, values: TemplateValues) -> dict[str, Any]:
+    return {
+        "source": source,
+        "newline": "\r\n" if "\r\n" in source else "\n",
+        "seconds": _MOST_SECONDS,
+        "bytes": _MOST_BYTES,
+        "path": sorted({str(Path(str(each.__file__)).parents[1]) for each in (jinja2, markupsafe)}),
+        "values": {
+            "number": values.number,
+            "number_text": _number_text(values, 4),
+            "plain_number": _number_text(values, 1),
+            "title": values.title,
+            "date": values.date,
+            "status": values.status,
+            "context_link": values.context_link,
+            "slug": values.slug,
+            "supersedes": list(values.supersedes),
+            "front_matter": values.front_matter,
+            "placeholder": CONTEXT_PLACEHOLDER,
+        },
+    }
+
+
+def _text(name: str, answer: Mapping[str, Any]) -> str:
+    if "text" not in answer:
+        raise TemplateError(name, answer["error"], line=answer["line"])
+    text = str(answer["text"])
+    if len(text) > _MOST_TEXT:
+        raise TemplateError(name, "it makes a record of more than a million characters")
+    return text
+
+
+def _apart(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Render a checkout's template in a process that can be ended: see ``bounded_render``."""
+    # Without the environment's paths, the working directory and `site`: nothing of a checkout.
+    command = [sys.executable, "-I", "-S", "-X", "utf8", str(Path(bounded_render.__file__))]
     try:
-        return environment.from_string(source).render(
-            number=values.number,
-            number_text=_number_text(values, 4),
-            plain_number=_number_text(values, 1),
-            title=values.title,
-            date=values.date,
-            status=values.status,
-            context_link=values.context_link,
-            slug=values.slug,
-            supersedes=list(values.supersedes),
-            front_matter=values.front_matter,
-            placeholder=CONTEXT_PLACEHOLDER,
+        done = subprocess.run(  # noqa: S603 - our own program
+            command,
+            input=json.dumps(asked).encode(),
+            capture_output=True,
+            timeout=_MOST_SECONDS * _PATIENCE,
+            check=True,
         )
-    except TemplateSyntaxError as error:
-        raise TemplateError(name, error.message or "syntax error", line=error.lineno) from error
-    except (JinjaError, TypeError, ValueError, ArithmeticError) as error:
-        raise TemplateError(name, str(error)) from error
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as error:
+        raise TemplateError(name, "it takes too long, or too much memory") from error
+    except OSError as error:
+        raise TemplateError(name, f"Python cannot be started: {error.strerror}") from error
+    return answer
 
 
 def _number_text(values: TemplateValues, width: int) -> str:
