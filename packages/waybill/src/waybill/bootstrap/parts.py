@@ -112,7 +112,8 @@ class ProcessParts(CoreParts):
     async def close(self) -> None:
         """Close the connections of this process, and send what spans are left."""
         await super().close()
-        await asyncio.to_thread(tracing.close)
+        if tracing.is_on():
+            await asyncio.to_thread(tracing.close)
 
 
 P = TypeVar("P", bound=ProcessParts)

@@ -18,6 +18,7 @@ import uvicorn
 
 from waybill.api.app import create_app
 from waybill.api.auth import current_principal
+from waybill.api.serve import server_config
 from waybill.bootstrap.everything import Services
 from waybill.jobs.job import ExportJob
 from waybill.jobs.leases import Result
@@ -68,13 +69,9 @@ def act_as(app: Any) -> Callable[[Principal], None]:
 
 @pytest.fixture
 async def server(app: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the same application behind uvicorn, on a real socket."""
+    """A client of the same application as ``waybill api`` serves it, on a real socket."""
     listener = socket.create_server(("127.0.0.1", 0))
-    # As ``waybill api`` has it: forwarded headers are ours to believe, not uvicorn's.
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", proxy_headers=False
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, app.state.services.settings, lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",

@@ -131,9 +131,14 @@ def test_span_of_the_application_around_us_is_not_replaced(collector: Collector)
 
 
 def test_collector_that_is_away_costs_two_lines_and_is_used_when_it_is_back(
-    collector: Collector, caplog: pytest.LogCaptureFixture
+    collector: Collector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from waybill.tracing import spans
+
     caplog.set_level("INFO")
+    structlog.reset_defaults()
+    # One that nothing else in this process has bound to another configuration.
+    monkeypatch.setattr(spans, "log", structlog.get_logger())
     structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
     try:
         collector.status = 400
