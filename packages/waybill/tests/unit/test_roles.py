@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from functools import cached_property
@@ -83,3 +84,13 @@ def test_role_does_not_even_import_what_others_are_for(module: str, others: list
     code = f"import sys, {module}; print(*(set({others!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_parts_are_closed_without_a_thread_where_nothing_is_traced(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An application that embeds us may drop its loop before it has us closed: a thread cannot be
+    # waited for then.
+    monkeypatch.setattr(asyncio, "to_thread", None)
+    parts = WorkerParts(settings, catalog=Catalog([]))
+    asyncio.run(parts.close())
