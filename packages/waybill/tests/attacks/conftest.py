@@ -75,6 +75,9 @@ def start_target(
                 "WAYBILL_CATALOG": str(catalog),
                 "WAYBILL_DEVELOPMENT_TOKEN": TOKEN,
                 "WAYBILL_QUOTA_PER_DAY": "unlimited",
+                # How fast this machine is decides no test: those about rates set their own.
+                "WAYBILL_REQUESTS_BURST": "10000",
+                "WAYBILL_ADDRESS_REQUESTS_BURST": "100000",
                 **settings,
             }
             processes = ServiceProcesses(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,8 +59,7 @@ def test_text_of_the_callers_choice_that_is_a_formula_is_refused(
     assert any("options" in body for body in wanted)
     for body in wanted:
         for attack in (body, {**body, "dry_run": True}):
-            while (answer := client.post("/api/users/export", json=attack)).status_code == 429:
-                time.sleep(float(answer.headers["retry-after"]))  # faster than the rate limit
+            answer = client.post("/api/users/export", json=attack)
             assert answer.status_code == 422, attack
             assert text not in answer.text
     assert client.get("/api/exports").json()["items"] == []

@@ -12,7 +12,6 @@ import jwt
 import pytest
 import typer
 from celery import Celery
-from structlog.testing import capture_logs
 
 import waybill
 from waybill.celery import _advice
@@ -20,8 +19,10 @@ from waybill.cli.app import app
 from waybill.errors import ConfigurationError
 from waybill.formats import ENCODERS, missing
 from waybill.local.demo import Demonstrated
+from waybill.worker import main as worker
 from waybill.worker.main import run_worker
 
+from ...logged import logged
 from .test_mistakes import _nothing, end_of
 
 SECRET = "a secret that is long enough to sign with"
@@ -125,13 +126,14 @@ def test_missing_extra_is_said_by_the_worker_and_by_check(
     monkeypatch.setattr(ENCODERS["parquet"], "needs", ("no_such_module",), raising=False)
     monkeypatch.setattr(ENCODERS["xlsx"], "needs", ("no_such_module",), raising=False)
     said = "parquet and xlsx are not installed here: pip install 'waybill[parquet,xlsx]'"
+    lines = logged(monkeypatch, worker)
     with (
-        capture_logs() as lines,
         mock.patch("waybill.worker.main.WorkerParts", side_effect=ConfigurationError("no more")),
         pytest.raises(ConfigurationError),
     ):
         run_worker(mock.Mock())
-    assert lines == [{"event": "worker.formats_missing", "log_level": "warning", "problem": said}]
+    (line,) = lines.entries
+    assert line == {"event": "worker.formats_missing", "log_level": "warning", "problem": said}
     (tmp_path / "waybill.toml").write_text('[exports.users]\ntable = "shop.users"\nkey = "id"\n')
     with mock.patch("waybill.requests.check_formats.check_everything", return_value=[]):
         asked = ["check", "--dsn", "postgresql://me@127.0.0.1/x"]

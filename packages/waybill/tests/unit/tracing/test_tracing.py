@@ -16,6 +16,7 @@ from waybill import tracing
 from waybill.errors import ConfigurationError, SourceUnavailable
 
 from ...collector import Collector
+from ...logged import logged
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 THEIRS = f"00-{TRACE}-{SPAN}-01"
@@ -136,27 +137,21 @@ def test_collector_that_is_away_costs_two_lines_and_is_used_when_it_is_back(
     from waybill.tracing import spans
 
     caplog.set_level("INFO")
-    structlog.reset_defaults()
-    # One that nothing else in this process has bound to another configuration.
-    monkeypatch.setattr(spans, "log", structlog.get_logger())
-    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
-    try:
-        collector.status = 400
-        for _ in range(3):
-            for _ in range(3_000):  # more than are kept
-                tracing.begin("work").end()
-            flush()
-        collector.status = 200
-        collector.requests.clear()
-        tracing.begin("late").end()
+    ours = logged(monkeypatch, spans)
+    collector.status = 400
+    for _ in range(3):
+        for _ in range(3_000):  # more than are kept
+            tracing.begin("work").end()
         flush()
-    finally:
-        structlog.reset_defaults()
-    said = [line for line in caplog.messages if "tracing." in line or "opentelemetry" in line]
-    assert [line for line in caplog.messages if "Queue full" in line or "Failed" in line] == []
-    assert len(said) == 2, said
-    assert "tracing.collector_unavailable" in said[0]
-    assert "tracing.collector_back" in said[1]
+    collector.status = 200
+    collector.requests.clear()
+    tracing.begin("late").end()
+    flush()
+    assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
+    assert [line["event"] for line in ours.entries] == [
+        "tracing.collector_unavailable",
+        "tracing.collector_back",
+    ]
     assert [span.name for span in collector.spans()] == ["late"]
 
 
