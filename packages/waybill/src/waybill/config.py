@@ -9,10 +9,17 @@ import ipaddress
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from waybill.errors import ConfigurationError
 from waybill.notify.settings import NotificationSettings
@@ -33,6 +40,37 @@ _LEASE_RENEWALS_PER_LEASE = 3
 _ORIGIN = re.compile(
     r"(?!http:.*:80$|https:.*:443$)https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?"
 )
+
+
+_NAMED_DSN = "WAYBILL_SOURCE_DSN_"
+
+
+def is_named_dsn(variable: str) -> bool:
+    """Whether a variable holds the address of a source that the catalog declares by name."""
+    return variable.startswith(_NAMED_DSN) and variable != _NAMED_DSN
+
+
+class _NamedDsns(PydanticBaseSettingsSource):
+    """Reads ``WAYBILL_SOURCE_DSN_NAME`` of every name there is: which there may be says the
+    catalog, and whoever reads it."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        self._sources = sources
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, str] = {}
+        for source in self._sources:  # the first one's word counts
+            variables = source.env_vars if isinstance(source, EnvSettingsSource) else {}
+            for variable, dsn in variables.items():
+                if dsn and is_named_dsn(variable.upper()):
+                    found.setdefault(variable.upper().removeprefix(_NAMED_DSN).lower(), dsn)
+        return {"source_dsns": found} if found else {}
 
 
 class Settings(NotificationSettings, BaseSettings):
@@ -61,6 +99,9 @@ class Settings(NotificationSettings, BaseSettings):
     ``waybill migrate`` makes it, and moves what an earlier version made elsewhere."""
     source_dsn: SecretStr | None = None
     """The PostgreSQL to export from; waybill's own database when unset. Use a read-only role."""
+    source_dsns: dict[str, SecretStr] = {}
+    """The same for another that the catalog declares as ``[sources.NAME]``, its name in capitals:
+    ``WAYBILL_SOURCE_DSN_REPORTING``."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """The broker: ``redis://name:password@host:6379/0``, ``rediss://`` for TLS (its certificate is
     verified; ``?ssl_ca_certs=`` names another authority), or ``sentinel://host:26379,host:26379/0``,
@@ -328,6 +369,18 @@ class Settings(NotificationSettings, BaseSettings):
     """DEBUG, INFO, WARNING or ERROR; libraries say nothing below INFO."""
     clock_offset_seconds: float = 0.0
     """Moves waybill's idea of today, to rehearse expiry. 0 in production."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        named = _NamedDsns(settings_cls, env_settings, dotenv_settings)
+        return init_settings, env_settings, dotenv_settings, named, file_secret_settings
 
     @field_validator("allowed_hosts", "trusted_proxies", "element_origins", mode="before")
     @classmethod

@@ -26,6 +26,7 @@ class ApiParts(ProcessParts):
     """Requests, downloads, events, streams and administration."""
 
     role = "api"
+    reads_sources = True
 
     source = cached_property(shared.create_source)
     admission = cached_property(shared.create_admission)

@@ -24,6 +24,7 @@ from waybill.log import get_logger
 from waybill.notify.delivery import NotificationChannel
 from waybill.run.hooks import Hooks, load_hooks
 from waybill.run.identity import new_family
+from waybill.source.named import source_dsns
 from waybill.storage.base import Storage
 from waybill.storage.registry import create_storages
 
@@ -42,12 +43,14 @@ class ProcessParts(CoreParts):
         hooks: of an application that embeds us; the settings' unless given.
 
     Raises:
-        ConfigurationError: the catalog, the hooks or a storage's settings do not hold, or
-            OpenTelemetry is wanted and not installed.
+        ConfigurationError: the catalog, its sources, the hooks or a storage's settings do not hold,
+            or OpenTelemetry is wanted and not installed.
     """
 
     role = "service"
     """What traces call it."""
+    reads_sources = False
+    """Whether it reads what is exported."""
 
     def __init__(
         self,
@@ -65,6 +68,8 @@ class ProcessParts(CoreParts):
         super().__init__(settings, clock=clock, celery=celery, channels=channels)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog
+        if self.reads_sources:
+            source_dsns(self.catalog, settings)  # one without an address is found at the start
         self.figures = JobFigures(self.catalog)
         self._listeners.append(self.figures.job_ended)
         self.storages = create_storages(settings)

@@ -13,15 +13,18 @@ from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption
 from waybill.sessions.portal_links import PortalLinks
 from waybill.sessions.sessions import Sessions
-from waybill.source.source import PostgresSource, SourceSettings
+from waybill.source.named import NamedSources, source_dsns
+from waybill.source.source import SourceSettings
 from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
 from waybill.upkeep.monitor import ExportMonitor, MonitorBounds
 
 
-def create_source(parts: CoreParts) -> PostgresSource:
+def create_source(parts: ProcessParts) -> NamedSources:
     """For the API (streams, dry runs)."""
     settings = parts.settings
-    return PostgresSource(settings.source_url, SourceSettings(max_row_bytes=settings.max_row_bytes))
+    return NamedSources(
+        source_dsns(parts.catalog, settings), SourceSettings(max_row_bytes=settings.max_row_bytes)
+    )
 
 
 def create_admission(parts: CoreParts) -> Admission:

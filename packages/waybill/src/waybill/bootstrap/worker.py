@@ -18,8 +18,8 @@ from waybill.run.hooks import Hooks
 from waybill.run.produce import ExportProducer
 from waybill.run.runner import ExportRunner, Outcome
 from waybill.run.shutdown import ShutdownFlag
-from waybill.source.kept import ConnectionKeeper
-from waybill.source.source import PostgresSource, SourceSettings
+from waybill.source.named import NamedSources, source_dsns
+from waybill.source.source import SourceSettings
 from waybill.storage.registry import FALLBACK
 from waybill.storage.traced import traced
 
@@ -30,6 +30,7 @@ class WorkerParts(ProcessParts):
     """One attempt at a time. ``shutdown`` is the order to stop, made before the fork."""
 
     role = "worker"
+    reads_sources = True
 
     adoption = cached_property(shared.create_adoption)
 
@@ -57,14 +58,13 @@ class WorkerParts(ProcessParts):
         self._shutdown = shutdown
 
     @cached_property
-    def source(self) -> PostgresSource:
-        """The worker's, which keeps its connection from one export to the next."""
+    def source(self) -> NamedSources:
+        """The worker's, which keeps its connections from one export to the next."""
         settings = self.settings
-        rest_seconds = settings.source_rest_seconds
-        return PostgresSource(
-            settings.source_url,
+        return NamedSources(
+            source_dsns(self.catalog, settings),
             SourceSettings(max_row_bytes=settings.max_row_bytes),
-            keeper=ConnectionKeeper(most_seconds=rest_seconds) if rest_seconds else None,
+            rest_seconds=settings.source_rest_seconds,
         )
 
     @cached_property

@@ -7,6 +7,7 @@ from waybill.catalog.orm import Export
 from waybill.catalog.problems import CatalogFileError, Problem
 from waybill.catalog.scope import RowScope
 from waybill.catalog.selection import Selection
+from waybill.catalog.sources import NamedSource
 from waybill.catalog.toml import catalog_json_schema, load_catalog
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Export",
     "ExportType",
     "Filter",
+    "NamedSource",
     "Problem",
     "QuerySource",
     "RowScope",

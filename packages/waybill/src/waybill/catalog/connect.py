@@ -46,6 +46,10 @@ _WRONG = (
 _PASSING = (
     ("Connection refused", "nothing listens there; check host and port, and that it is running"),
     ("timeout", f"no answer within {CONNECT_TIMEOUT_SECONDS} s; check host, port and firewalls"),
+    (
+        "not in hot standby mode",
+        "it is a primary, and the catalog asks for a standby; name one among its hosts",
+    ),
     ("starting up", "it is still starting; try again shortly"),
     ("shutting down", "it is shutting down; try again shortly"),
     ("connection slots", "all of its connections are taken; raise max_connections or wait"),

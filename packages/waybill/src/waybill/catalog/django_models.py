@@ -17,6 +17,7 @@ from waybill.catalog.orm import (
     tenant_missing,
     wanted,
 )
+from waybill.catalog.sources import NamedSource
 from waybill.errors import ConfigurationError
 from waybill.filter_types import FilterType
 
@@ -42,15 +43,17 @@ _FILTER_TYPES: dict[str, FilterType] = {
 def read_models(
     models: Iterable[Any], *, schema: str = DEFAULT_SCHEMA, tenant: str = "",
     pii: Mapping[str, bool | str] | None = None, using: str = "default",
+    sources: Iterable[NamedSource] = (),
 ) -> Catalog:  # fmt: skip
     """Return the catalog of Django models; see ``Catalog.from_django``."""
-    return build_catalog(
+    read = (
         (
             each,
             _read(each, schema, tenant if each.tenant is None else each.tenant, pii or {}, using),
         )
         for each in wanted(models)
     )
+    return build_catalog(read, sources)
 
 
 def table_of(model: Any, schema: str = DEFAULT_SCHEMA) -> TableSource:

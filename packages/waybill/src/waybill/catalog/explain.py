@@ -15,10 +15,12 @@ from waybill.catalog.file_model import (
     FilterTable,
     PoliteTable,
     SinceTable,
+    SourceTable,
 )
 from waybill.catalog.locate import Path as KeyPath
 from waybill.catalog.locate import Position
 from waybill.catalog.problems import Problem
+from waybill.catalog.sources import variable_of
 
 _SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -70,6 +72,7 @@ _ACCEPTED = {
     "filters": 'an array of names and tables: ["country", { name = "age", type = "integer" }]',
     "requires": 'a scope ("exports:users") or an array of them',
     "exports": "tables such as [exports.users]",
+    "sources": "tables such as [sources.reporting]",
 }
 _ITEMS = {
     "key": "a column name in quotes",
@@ -78,11 +81,19 @@ _ITEMS = {
 }
 
 
+_ADDRESSES = frozenset({"address", "database_url", "dsn", "host", "password", "uri", "url", "user"})
+
+
 def explain(error: ErrorDetails, path: KeyPath) -> str:
     """Return the message for one error of the models at ``path``."""
     where = _display(path[:-1]) if path else ""
     last = path[-1] if path else ""
     kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden" and path[0] == "sources" and str(last) in _ADDRESSES:
+        return (
+            f"{where} {last}: a database's address, which may hold its password, is not kept in "
+            f"this file; set {variable_of(str(path[1]))}, or name a file with dsn_file"
+        )
     if kind == "extra_forbidden":
         known = _known_keys(path)
         near = difflib.get_close_matches(str(last), known, n=1, cutoff=0.5)
@@ -110,7 +121,8 @@ def explain(error: ErrorDetails, path: KeyPath) -> str:
 def _known_keys(path: KeyPath) -> list[str]:
     entry = FilterTable if path[2:3] == ("filters",) else ColumnTable
     single = PoliteTable if path[2:3] == ("polite",) else SinceTable
-    models: dict[int, type[BaseModel]] = {1: CatalogFile, 3: ExportTable, 4: single, 5: entry}
+    table = SourceTable if path[0] == "sources" else ExportTable
+    models: dict[int, type[BaseModel]] = {1: CatalogFile, 3: table, 4: single, 5: entry}
     fields = models[len(path)].model_fields
     return [field.alias or name for name, field in fields.items()]
 
@@ -119,8 +131,8 @@ def _display(path: KeyPath) -> str:
     """Return a path as people write it: ``[exports.users] columns[0].label``."""
     if not path:
         return "the file"
-    if path[0] == "exports" and len(path) >= 2:
-        head, rest = f"[exports.{path[1]}]", path[2:]
+    if path[0] in {"exports", "sources"} and len(path) >= 2:
+        head, rest = f"[{path[0]}.{path[1]}]", path[2:]
     else:
         head, rest = "", path
     tail = ""

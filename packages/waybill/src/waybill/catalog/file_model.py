@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from waybill.catalog.model import PERSONAL_DATA_SCOPE, Consistency, Order, Quota
+from waybill.catalog.sources import DEFAULT_SOURCE, Standby
 from waybill.catalog.urgency import Urgency
 from waybill.filter_types import FilterType, Operator
 
@@ -164,6 +165,26 @@ class PoliteTable(_Model):
     )
 
 
+class SourceTable(_Model):
+    """One ``[sources.NAME]`` table."""
+
+    polite: PoliteTable | None = Field(
+        None,
+        description="How this database is spared by all types that are read from it, but for what "
+        "a type's own polite says; with the same keys.",
+    )
+    standby: Standby | None = Field(
+        None,
+        description="Of the several hosts of its address, read a standby: prefer (the primary, if "
+        "none answers) or require.",
+    )
+    dsn_file: _Text | None = Field(
+        None,
+        description="The file that holds its address, instead of the variable "
+        "WAYBILL_SOURCE_DSN_NAME.",
+    )
+
+
 class ExportTable(_Model):
     """One ``[exports.NAME]`` table."""
 
@@ -244,6 +265,10 @@ class ExportTable(_Model):
         description="How the database is spared: rows_per_second, mb_per_second, hours, timezone, "
         "max_lag_seconds, max_active_sessions, health_query.",
     )
+    source: _Text = Field(
+        DEFAULT_SOURCE,
+        description="Which [sources.NAME] it is read from; WAYBILL_SOURCE_DSN when left out.",
+    )
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -262,6 +287,11 @@ class CatalogFile(_Model):
 
     exports: dict[str, ExportTable] = Field(
         default={}, description="The export types by name (a-z, 0-9, _ and -)."
+    )
+    sources: dict[str, SourceTable] = Field(
+        default={},
+        description="The databases that types are read from, by name (a-z, 0-9 and _); their "
+        "addresses stand in WAYBILL_SOURCE_DSN_NAME. default is that of WAYBILL_SOURCE_DSN.",
     )
 
 

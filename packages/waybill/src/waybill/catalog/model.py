@@ -11,6 +11,7 @@ from waybill.catalog.filters import Filter
 from waybill.catalog.politeness import NOT_LIMITED, Politeness
 from waybill.catalog.query import normalise_query
 from waybill.catalog.scope import RowScope
+from waybill.catalog.sources import DEFAULT_SOURCE, NamedSource, by_name, unknown_source
 from waybill.catalog.urgency import Urgency
 from waybill.errors import ConfigurationError, InvalidOption, UnknownColumn, UnknownExportType
 
@@ -95,7 +96,8 @@ class ExportType:
     whoever requested them.
 
     ``urgency`` says what the service is held to (``catalog.urgency``), ``polite`` what it does for
-    the database it reads (``catalog.politeness``).
+    the database it reads (``catalog.politeness``), ``source_name`` which of the catalog's sources
+    that is (``catalog.sources``).
 
     ``search_path`` are the schemas, behind ``pg_catalog``, in which names without a schema are
     looked up: those of the query and the scope, and of the functions that they and views call.
@@ -120,6 +122,7 @@ class ExportType:
     search_path: tuple[str, ...] = ()
     max_running: int | None = None
     polite: Politeness = NOT_LIMITED
+    source_name: str = DEFAULT_SOURCE
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -245,9 +248,17 @@ class ExportType:
 
 
 class Catalog(Mapping[str, ExportType]):
-    """The export types of an application, by name. Build it once, at start."""
+    """The export types of an application, by name. Build it once, at start.
 
-    def __init__(self, export_types: Iterable[ExportType] = ()) -> None:
+    Args:
+        export_types: what may be exported.
+        sources: the databases that types name with ``source_name``.
+    """
+
+    def __init__(
+        self, export_types: Iterable[ExportType] = (), *, sources: Iterable[NamedSource] = ()
+    ) -> None:
+        self.sources: Mapping[str, NamedSource] = by_name(sources)
         self._types: dict[str, ExportType] = {}
         for export_type in export_types:
             self.add(export_type)
@@ -259,6 +270,7 @@ class Catalog(Mapping[str, ExportType]):
         schema: str = "public",
         tenant: str = "",
         pii: Mapping[str, bool | str] | None = None,
+        sources: Iterable[NamedSource] = (),
     ) -> Catalog:
         """Return the catalog of mapped classes and tables: an export type for each.
 
@@ -271,13 +283,14 @@ class Catalog(Mapping[str, ExportType]):
             tenant: the field that holds the tenant, in every model that says nothing else: each
                 export has only rows of the caller's.
             pii: personal data by ``table.column``, beside what ``info`` says.
+            sources: the databases that ``options`` of an ``orm.Export`` name.
 
         Raises:
             ConfigurationError: a model has no primary key or no such tenant field, ….
         """
         from waybill.catalog.sqlalchemy_models import read_models
 
-        return read_models(models, schema=schema, tenant=tenant, pii=pii)
+        return read_models(models, schema=schema, tenant=tenant, pii=pii, sources=sources)
 
     @classmethod
     def from_django(
@@ -287,6 +300,7 @@ class Catalog(Mapping[str, ExportType]):
         tenant: str = "",
         pii: Mapping[str, bool | str] | None = None,
         using: str = "default",
+        sources: Iterable[NamedSource] = (),
     ) -> Catalog:
         """Return the catalog of Django models: an export type for each.
 
@@ -299,13 +313,16 @@ class Catalog(Mapping[str, ExportType]):
             schema, tenant: as for ``from_sqlalchemy``.
             pii: personal data by ``app_label.Model.field``.
             using: the alias of the database.
+            sources: as for ``from_sqlalchemy``.
 
         Raises:
             ConfigurationError: as for ``from_sqlalchemy``; Django is not installed.
         """
         from waybill.catalog.django_models import read_models
 
-        return read_models(models, schema=schema, tenant=tenant, pii=pii, using=using)
+        return read_models(
+            models, schema=schema, tenant=tenant, pii=pii, using=using, sources=sources
+        )
 
     def select_rows(self, name: str, query: Any, *, using: str = "default") -> Selection | None:
         """Return the rows of a SQLAlchemy ``select()`` or a Django ``QuerySet`` as what an
@@ -335,13 +352,20 @@ class Catalog(Mapping[str, ExportType]):
         return django_queries.select_rows(self, export_type, query, using=using)
 
     def add(self, export_type: ExportType) -> ExportType:
-        """Register a type; the Python twin of an ``[exports.NAME]`` table.
+        """Register a type; the Python twin of an ``[exports.NAME]`` table. Where it does not say
+        how its source is spared, the source's own word holds from then on.
 
         Raises:
-            ConfigurationError: the name is taken.
+            ConfigurationError: the name is taken, or there is no such source.
         """
         if export_type.name in self._types:
             raise ConfigurationError(f"Export type {export_type.name!r} is declared twice.")
+        source = self.sources.get(export_type.source_name)
+        if source is None:
+            said = unknown_source(export_type.source_name, self.sources)
+            raise ConfigurationError(f"Export type {export_type.name!r}: {said}")
+        if source.polite != NOT_LIMITED:
+            export_type = replace(export_type, polite=export_type.polite.over(source.polite))
         self._types[export_type.name] = export_type
         return export_type
 
@@ -351,6 +375,22 @@ class Catalog(Mapping[str, ExportType]):
             return self._types[name]
         except KeyError:
             raise UnknownExportType(name, tuple(sorted(self._types))) from None
+
+    def sources_read(self) -> tuple[str, ...]:
+        """Return the names of the sources that types are read from."""
+        named = {each.source_name for each in self._types.values()}
+        return tuple(name for name in self.sources if name in named)
+
+    def of_source(self, name: str) -> Catalog:
+        """Return the types that are read from one source.
+
+        Raises:
+            ConfigurationError: there is none of that name.
+        """
+        if name not in self.sources:
+            raise ConfigurationError(unknown_source(name, self.sources))
+        types = (each for each in self._types.values() if each.source_name == name)
+        return Catalog(types, sources=self.sources.values())
 
     def __getitem__(self, name: str) -> ExportType:
         return self._types[name]

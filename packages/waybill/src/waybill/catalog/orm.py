@@ -21,6 +21,7 @@ from waybill.catalog.model import (
 from waybill.catalog.names import derive_export_names, safe_label
 from waybill.catalog.scope import RowScope
 from waybill.catalog.selection import OPTION
+from waybill.catalog.sources import NamedSource
 from waybill.errors import ConfigurationError, InvalidOption
 from waybill.filter_types import FilterType
 
@@ -85,7 +86,9 @@ def wanted(models: Iterable[Any]) -> list[Export]:
     return [each if isinstance(each, Export) else Export(each) for each in models]
 
 
-def build_catalog(pairs: Iterable[tuple[Export, Model]]) -> Catalog:
+def build_catalog(
+    pairs: Iterable[tuple[Export, Model]], sources: Iterable[NamedSource] = ()
+) -> Catalog:
     """Return the catalog of models that were read.
 
     Raises:
@@ -93,10 +96,11 @@ def build_catalog(pairs: Iterable[tuple[Export, Model]]) -> Catalog:
     """
     listed = list(pairs)
     names = derive_export_names([(m.source.schema, m.source.table) for _, m in listed])
-    return Catalog(
+    types = (
         _export_type(export, model, export.name or name)
         for (export, model), name in zip(listed, names, strict=True)
     )
+    return Catalog(types, sources=sources)
 
 
 def _export_type(export: Export, model: Model, name: str) -> ExportType:

@@ -7,7 +7,7 @@ keep to them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -90,6 +90,16 @@ class Politeness:
             raise ConfigurationError("max_active_sessions must be at least 1.")
         if self.health_query is not None:
             object.__setattr__(self, "health_query", normalise_query(self.health_query))
+
+    def over(self, general: Politeness) -> Politeness:
+        """Return what is said here, and for what is not, what ``general`` says."""
+        return Politeness(
+            **{
+                each.name: getattr(general, each.name) if own is None else own
+                for each in fields(self)
+                for own in (getattr(self, each.name),)
+            }
+        )
 
     @property
     def limits_rate(self) -> bool:

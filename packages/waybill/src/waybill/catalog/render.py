@@ -10,11 +10,13 @@ from waybill.catalog.file_model import (
     FilterTable,
     PoliteTable,
     SinceTable,
+    SourceTable,
 )
 from waybill.catalog.inspect import InspectedTable, Inspection
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.names import is_plain, quote_identifier, safe_label, sql_name, visible
 from waybill.catalog.relations import RelationColumn
+from waybill.catalog.sources import DEFAULT_SOURCE, variable_of
 
 READER_ROLE = "waybill_reader"
 
@@ -67,6 +69,7 @@ def header() -> str:
         ("filters hold names, or tables with these keys:", FilterTable),
         ("since is a column's name, or a table with these keys:", SinceTable),
         ("polite is a table with these keys:", PoliteTable),
+        ("Keys of a [sources.NAME] table, a database to export from:", SourceTable),
     )
     lines: list[str] = []
     for title, model in sections:
@@ -85,14 +88,17 @@ def header() -> str:
     return _INTRODUCTION + "".join(f"{line}\n" for line in lines).replace("\u00a0", " ")
 
 
-def render_toml(inspection: Inspection) -> str:
-    """Return the text of a catalog file that loads as ``inspection.catalog``."""
+def render_toml(inspection: Inspection, *, source_name: str = DEFAULT_SOURCE) -> str:
+    """Return the text of a catalog file that loads as ``inspection.catalog``, its types read from
+    the source called so."""
     parts = [header()]
     if inspection.notes:
         parts.append("#\n# Notes:\n" + "".join(f"# - {visible(n)}\n" for n in inspection.notes))
     if inspection.tables:
-        parts.append(_grants(inspection))
-    parts.extend(_table(table) for table in inspection.tables)
+        parts.append(_grants(inspection, source_name))
+        if source_name != DEFAULT_SOURCE:
+            parts.append(f"\n[sources.{source_name}]\n")
+    parts.extend(_table(table, source_name) for table in inspection.tables)
     parts.append(_EXAMPLE)
     return "".join(parts)
 
@@ -120,15 +126,15 @@ def _grant_select(table: InspectedTable, role: str) -> str:
     return f"GRANT SELECT{columns} ON {sql_name(table.relation.source)} TO {role};"
 
 
-def _grants(inspection: Inspection) -> str:
+def _grants(inspection: Inspection, source_name: str) -> str:
     lines = "".join(f"#   {statement}\n" for statement in reader_grants(inspection))
     return (
         "#\n# waybill only reads. Give it a role of its own that can do nothing else, and put\n"
-        f"# that role into WAYBILL_SOURCE_DSN:\n{lines}"
+        f"# that role into {variable_of(source_name)}:\n{lines}"
     )
 
 
-def _table(table: InspectedTable) -> str:
+def _table(table: InspectedTable, source_name: str) -> str:
     relation, export_type = table.relation, table.export_type
     facts: list[str] = [relation.kind]
     if relation.size_bytes is not None:
@@ -145,6 +151,8 @@ def _table(table: InspectedTable) -> str:
             "# key: no unique index on NOT NULL columns. Name the columns that identify a row, so"
         )
         lines.append('# that equal data give equal files: key = ["…"]')
+    if source_name != DEFAULT_SOURCE:
+        lines.append(f"source = {toml_string(source_name)}")
     if export_type.title:
         lines.append(f"title = {toml_string(export_type.title)}")
     lines += _secret_lines(table.secrets)

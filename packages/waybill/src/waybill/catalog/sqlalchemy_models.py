@@ -39,6 +39,7 @@ from waybill.catalog.orm import (
     wanted,
 )
 from waybill.catalog.selection import Selection, split_placeholders
+from waybill.catalog.sources import NamedSource
 from waybill.errors import ConfigurationError
 from waybill.filter_types import FilterType
 
@@ -60,13 +61,14 @@ _OWN_MODULES = ("sqlalchemy.sql.sqltypes", "sqlalchemy.dialects.postgresql")
 
 def read_models(
     models: Iterable[Any], *, schema: str = DEFAULT_SCHEMA, tenant: str = "",
-    pii: Mapping[str, bool | str] | None = None,
+    pii: Mapping[str, bool | str] | None = None, sources: Iterable[NamedSource] = (),
 ) -> Catalog:  # fmt: skip
     """Return the catalog of mapped classes or tables; see ``Catalog.from_sqlalchemy``."""
-    return build_catalog(
+    read = (
         (each, _read(each, schema, tenant if each.tenant is None else each.tenant, pii or {}))
         for each in wanted(models)
     )
+    return build_catalog(read, sources)
 
 
 def _read(export: Export, schema: str, tenant: str, pii: Mapping[str, bool | str]) -> Model:

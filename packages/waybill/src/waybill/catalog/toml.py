@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import codecs
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from waybill.catalog.explain import explain, syntax_problem
-from waybill.catalog.file_model import CatalogFile, ExportTable, catalog_json_schema
+from waybill.catalog.file_model import (
+    CatalogFile,
+    ExportTable,
+    PoliteTable,
+    SourceTable,
+    catalog_json_schema,
+)
 from waybill.catalog.filters import Filter
 from waybill.catalog.locate import Path as KeyPath
 from waybill.catalog.locate import Position, locate
@@ -22,6 +29,7 @@ from waybill.catalog.names import parse_table_name
 from waybill.catalog.politeness import NOT_LIMITED, Hours, Politeness
 from waybill.catalog.problems import CatalogFileError, Problem
 from waybill.catalog.scope import RowScope
+from waybill.catalog.sources import DEFAULT_SOURCE, NamedSource, unknown_source, unused_source
 from waybill.errors import ConfigurationError
 
 __all__ = ["ExportTable", "catalog_json_schema", "load_catalog", "parse_catalog"]
@@ -85,25 +93,63 @@ def parse_catalog(text: str, *, name: str = "waybill.toml") -> Catalog:
         raise CatalogFileError(name, [syntax_problem(str(exc), text)]) from exc
 
     problems: list[Problem] = []
-    broken: set[str] = set()
+    broken: set[KeyPath] = set()
     try:
         CatalogFile.model_validate(document)
     except ValidationError as exc:
         for error in exc.errors(include_url=False):
             path = error["loc"]
-            broken.update(str(part) for part in path[1:2])
+            broken.add(path[:2])
             problems.append(Problem(_nearest(positions, path), explain(error, path)))
 
-    catalog = Catalog()
-    exports = document.get("exports")
-    for export_name, entry in exports.items() if isinstance(exports, dict) else ():
-        if export_name not in broken:
-            table = ExportTable.model_validate(entry)
-            found = list(_build(catalog, export_name, table))
-            problems += [Problem(_nearest(positions, path), message) for path, message in found]
+    def tell(found: Iterator[tuple[KeyPath, str]]) -> None:
+        problems.extend(Problem(_nearest(positions, path), message) for path, message in found)
+
+    exports, sources = _tables(document, "exports"), _tables(document, "sources")
+    declared: list[NamedSource] = []
+    for source_name, entry in sources.items():
+        # One that does not hold is there all the same, for the types that name it.
+        said = {} if ("sources", source_name) in broken else entry
+        tell(_declare(declared, source_name, SourceTable.model_validate(said)))
+    catalog = Catalog(sources=declared)
+    for export_name, entry in exports.items():
+        if ("exports", export_name) not in broken:
+            tell(_build(catalog, export_name, ExportTable.model_validate(entry)))
+    tell(_unused(declared, exports.values()))
     if problems:
         raise CatalogFileError(name, sorted(problems, key=lambda p: p.position or Position(0, 0)))
     return catalog
+
+
+def _tables(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _declare(
+    declared: list[NamedSource], name: str, table: SourceTable
+) -> Iterator[tuple[KeyPath, str]]:
+    """Add the source to those that are declared; yield what stands in the way besides."""
+    at: KeyPath = ("sources", name)
+    polite = NOT_LIMITED
+    try:
+        polite = _politeness(table.polite)
+    except ConfigurationError as exc:
+        yield (*at, "polite"), f"polite: {exc}"
+    try:
+        declared.append(NamedSource(name, polite, table.standby, table.dsn_file or ""))
+    except ConfigurationError as exc:
+        yield at, str(exc)
+
+
+def _unused(
+    declared: Iterable[NamedSource], exports: Iterable[object]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the sources that no type is read from: each is a mistake in a name, or left over."""
+    named = [each.get("source", DEFAULT_SOURCE) for each in exports if isinstance(each, dict)]
+    for source in declared:
+        if source.name not in named:
+            yield ("sources", source.name), unused_source(source.name)
 
 
 def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[KeyPath, str]]:
@@ -132,9 +178,12 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
         problems.append(((*at, "scope"), str(exc)))
     polite = NOT_LIMITED
     try:
-        polite = _politeness(table)
+        polite = _politeness(table.polite)
     except ConfigurationError as exc:
         problems.append(((*at, "polite"), f"polite: {exc}"))
+    if table.source not in catalog.sources:
+        said = unknown_source(table.source, catalog.sources)
+        problems.append(((*at, "source"), f"source: {said}"))
     filters: list[Filter] = []
     for index, entry in enumerate(table.filters):
         try:
@@ -173,6 +222,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             max_running=table.max_running,
             urgency=table.urgency,
             polite=polite,
+            source_name=table.source,
         )
     except ConfigurationError as exc:
         problems.append((at, str(exc)))
@@ -182,8 +232,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
         catalog.add(export_type)
 
 
-def _politeness(table: ExportTable) -> Politeness:
-    said = table.polite
+def _politeness(said: PoliteTable | None) -> Politeness:
     if said is None:
         return NOT_LIMITED
     return Politeness(

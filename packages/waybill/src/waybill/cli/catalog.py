@@ -14,6 +14,16 @@ from waybill.errors import ConfigurationError
 
 _PANEL = "Declare what can be exported"
 
+SourceName = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="A source of the catalog's ([sources.NAME]), and WAYBILL_SOURCE_DSN_NAME.",
+        show_default=False,
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file to ``app``."""
@@ -38,6 +48,7 @@ def init(
         list[str] | None, typer.Option(help="Only this schema; may be given again.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    source: SourceName = None,
 ) -> None:
     """Inspect a PostgreSQL database and write a waybill.toml that works.
 
@@ -46,10 +57,12 @@ def init(
     """
     from waybill.catalog.inspect import inspect_database
     from waybill.catalog.render import render_toml
+    from waybill.catalog.sources import DEFAULT_SOURCE, NamedSource
 
+    name = NamedSource(source or DEFAULT_SOURCE).name
     Target.checked(output, force=force)
-    inspection = inspect_database(_source(dsn, dsn_file, ask_password), schemas=schema)
-    text = render_toml(inspection)
+    inspection = inspect_database(_dsn(name, dsn, dsn_file, ask_password), schemas=schema)
+    text = render_toml(inspection, source_name=name)
     # Beside, then over: a full disk leaves the old file as it was.
     beside = output.with_name(f".{output.name}.new")
     beside.write_text(text, encoding="utf-8")
@@ -72,15 +85,40 @@ def check(
     ] = None,
     dsn_file: DsnFile = None,
     ask_password: AskPassword = False,
+    source: SourceName = None,
 ) -> None:
-    """Hold a catalog against its database: tables, columns, rights, keys."""
-    from waybill.catalog import load
-    from waybill.formats import missing
-    from waybill.requests.check_formats import check_everything
+    """Hold a catalog against its database: tables, columns, rights, keys.
 
-    source = _source(dsn, dsn_file, ask_password)
+    Of several sources, each type is held against its own; --source takes one of them alone, which
+    --dsn then is.
+    """
+    from waybill.catalog import load
+    from waybill.catalog.sources import DEFAULT_SOURCE
+    from waybill.formats import missing
+    from waybill.requests.check_formats import check_sources
+    from waybill.source.named import with_wish
+
     loaded = load(catalog)
-    findings = check_everything(loaded, source)
+    if source is not None:
+        loaded = loaded.of_source(source)
+    # What is given here is one's address; others are where the service finds them.
+    given = source or DEFAULT_SOURCE
+    read = loaded.sources_read() or (given,)
+    if given not in read and (dsn or dsn_file):
+        raise ConfigurationError(
+            f"No export type is read from the source {given!r}. Say with --source which one the "
+            f"database is: {', '.join(read)}."
+        )
+    dsns = {}
+    for name in read:
+        declared = loaded.sources[name]
+        kept = Path(declared.dsn_file) if declared.dsn_file else None
+        if name == given:
+            address = _dsn(name, dsn, dsn_file or (None if dsn else kept), ask_password)
+        else:
+            address = _dsn(name, None, kept)
+        dsns[name] = with_wish(address, declared)
+    findings = check_sources(loaded, dsns)
     console = Console(highlight=False)
     for finding in findings:
         console.print(str(finding), markup=False, soft_wrap=True)
@@ -92,10 +130,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _source(dsn: str | None, dsn_file: Path | None, ask_password: bool) -> str:
-    source = read_dsn("--dsn", dsn, file=dsn_file, ask_password=ask_password)
-    if source is None:
-        raise ConfigurationError(
-            "Give the database with --dsn or --dsn-file, or set WAYBILL_SOURCE_DSN."
-        )
-    return source
+def _dsn(
+    source: str, dsn: str | None = None, dsn_file: Path | None = None, ask_password: bool = False
+) -> str:
+    from waybill.catalog.sources import DEFAULT_SOURCE, variable_of
+
+    variable = variable_of(source)
+    found = read_dsn("--dsn", dsn, file=dsn_file, ask_password=ask_password, variable=variable)
+    if found is None:
+        which = "the database" if source == DEFAULT_SOURCE else f"the source {source!r}"
+        raise ConfigurationError(f"Give {which} with --dsn or --dsn-file, or set {variable}.")
+    return found

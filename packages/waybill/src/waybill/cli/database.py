@@ -22,6 +22,9 @@ def grants(
         str | None,
         typer.Option(help="The role of WAYBILL_SOURCE_DSN; prints what the catalog needs as well."),
     ] = None,
+    source: Annotated[
+        str, typer.Option(metavar="NAME", help="Of which source that role is ([sources.NAME]).")
+    ] = "default",
 ) -> None:
     """Print the SQL that gives a role the least rights waybill can work with.
 
@@ -33,5 +36,5 @@ def grants(
     settings = load_settings()
     statements = own_grants(settings.own_schema, role)
     if source_role is not None:
-        statements += source_grants(load(settings.catalog), source_role)
+        statements += source_grants(load(settings.catalog).of_source(source), source_role)
     typer.echo("\n".join(statements))

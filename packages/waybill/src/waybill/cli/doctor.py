@@ -129,7 +129,8 @@ def _print(findings: list[Finding]) -> None:
     for finding in findings:
         word, style = _MARKS[finding.verdict]
         console.print(f"{word:>7}", style=style, end="  ")
-        text = f"{finding.area}: {finding.sentence} {finding.remedy}".rstrip()
+        where = finding.check.rpartition(".")[0]  # of a source with a name, that too
+        text = f"{where}: {finding.sentence} {finding.remedy}".rstrip()
         console.print(text, markup=False, soft_wrap=True)
     counts = Counter(finding.verdict for finding in findings)
     told = [f"{counts[verdict]} {word}" for verdict, (word, _) in _MARKS.items() if counts[verdict]]

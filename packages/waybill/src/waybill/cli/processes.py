@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ MetricsPort = Annotated[
 ]
 
 
-def _metrics(port: int | None) -> dict[str, int]:
+def _metrics(port: int | None) -> dict[str, Any]:
     return {} if port is None else {"metrics_port": port}
 
 
@@ -67,7 +67,7 @@ def worker(
     """
     from waybill.worker.main import run_worker
 
-    given = {"worker_concurrency": concurrency} if concurrency else {}
+    given: dict[str, Any] = {"worker_concurrency": concurrency} if concurrency else {}
     settings = settings_to_start(**given, **_metrics(metrics_port))
     run_worker(settings)
 
@@ -76,7 +76,7 @@ def scheduler(metrics_port: MetricsPort = None) -> None:
     """Run the sweeper (Celery beat): lost jobs, retries, expiry. Run one; two do no harm."""
     from waybill.worker.main import run_scheduler
 
-    settings = settings_to_start(**_metrics(metrics_port))
+    settings = settings_to_start(reads_sources=False, **_metrics(metrics_port))
     run_scheduler(settings)
 
 

@@ -10,6 +10,8 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 _PANEL = "Run the service"
+_FAMILIES = {"source_dsns": "source_dsn_<name>"}
+"""Settings of which there may be any number, each a variable."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,8 +47,8 @@ def reference() -> list[tuple[str, str, str]]:
     models: tuple[type[BaseSettings], ...] = (Settings, JwtSettings, OidcSettings)
     return [
         (
-            f"{model.model_config.get('env_prefix', '')}{name}".upper(),
-            _default(field),
+            f"{model.model_config.get('env_prefix', '')}{_FAMILIES.get(name, name)}".upper(),
+            "unset" if name in _FAMILIES else _default(field),
             " ".join((field.description or "").split()),
         )
         for model in models

@@ -29,12 +29,20 @@ AskPassword = Annotated[
 ]
 
 
-def read_dsn(option: str, dsn: str | None, *, file: Path | None, ask_password: bool) -> str | None:
+def read_dsn(
+    option: str,
+    dsn: str | None,
+    *,
+    file: Path | None,
+    ask_password: bool,
+    variable: str = FROM_ENVIRONMENT,
+) -> str | None:
     """Return the address of a database by what was given; ``None`` if nothing was.
 
     Args:
         option: the option that holds ``dsn``; its name with ``-file`` is that of the file.
-        dsn: as it stands on the command line; ``WAYBILL_SOURCE_DSN`` is read if there is none.
+        dsn: as it stands on the command line; ``variable`` is read if there is none.
+        variable: the one that holds the source's address.
 
     Raises:
         ConfigurationError: it was given twice, holds a password on the command line, or its file
@@ -45,14 +53,14 @@ def read_dsn(option: str, dsn: str | None, *, file: Path | None, ask_password: b
             raise ConfigurationError(
                 f"A password on the command line can be read by every user of this machine. Leave "
                 f"it out of {option} and set PGPASSWORD, or give --ask-password; or put the whole "
-                f"address into {FROM_ENVIRONMENT}, or into a file for {option}-file."
+                f"address into {variable}, or into a file for {option}-file."
             )
         if file is not None:
             raise ConfigurationError(f"Give {option} or {option}-file, not both.")
     if file is not None:
         dsn = _read(file)
     # Not by the option's own ``envvar``: what stands there may hold a password.
-    dsn = dsn or os.environ.get(FROM_ENVIRONMENT)
+    dsn = dsn or os.environ.get(variable)
     if dsn and ask_password:
         try:
             dsn = make_conninfo(dsn, password=typer.prompt("Password", hide_input=True, err=True))

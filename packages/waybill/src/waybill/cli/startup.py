@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from waybill.cli.exits import DEBUG_VARIABLE
-from waybill.config import Settings, load_settings
+from waybill.config import Settings, is_named_dsn, load_settings
 from waybill.errors import ConfigurationError, StorageRejected, WaybillError
 from waybill.log import configure_logging, get_logger
 from waybill.own_database import VERSION_TABLE, connection_arguments
@@ -27,18 +27,22 @@ _OF_THE_CLIENT = frozenset({"WAYBILL_URL", "WAYBILL_TOKEN", DEBUG_VARIABLE})
 _STORAGE_SECONDS = 5.0
 
 
-def settings_to_start(**overrides: object) -> Settings:
+def settings_to_start(*, reads_sources: bool = True, **overrides: object) -> Settings:
     """Return the settings, if a process can start with them; sets up the log too.
+
+    Args:
+        reads_sources: whether it reads what is exported, and needs to know where that is.
+        overrides: settings from the command line.
 
     Raises:
         ConfigurationError: a variable is unknown, missing or malformed, the catalog does not hold,
-            or the database is not migrated.
+            a source of it has no address, or the database is not migrated.
         StorageRejected: the storage answers, and will not do.
     """
     settings = load_settings(**overrides)
     refuse_unknown_variables()
     configure_logging(settings.log_level)
-    _check_catalog(settings)
+    _check_catalog(settings, reads_sources=reads_sources)
     _check_database(settings)
     _check_storage(settings)
     return settings
@@ -62,7 +66,8 @@ def unknown_variables() -> list[str]:
     from waybill.cli.settings import reference
 
     known = {variable for variable, _, _ in reference()} | _OF_THE_CLIENT
-    unknown = sorted({name for name in _given() if name.startswith(_PREFIX)} - known)
+    given = {name for name in _given() if name.startswith(_PREFIX) and not is_named_dsn(name)}
+    unknown = sorted(given - known)
     return [_with_nearest(name, known) for name in unknown]
 
 
@@ -80,10 +85,13 @@ def _with_nearest(name: str, known: Iterable[str]) -> str:
     return f"{name} (did you mean {nearest[0]}?)" if nearest else name
 
 
-def _check_catalog(settings: Settings) -> None:
+def _check_catalog(settings: Settings, *, reads_sources: bool) -> None:
     from waybill.catalog import load
+    from waybill.source.named import source_dsns
 
-    load(settings.catalog)
+    catalog = load(settings.catalog)
+    if reads_sources:
+        source_dsns(catalog, settings)
 
 
 def _check_database(settings: Settings) -> None:

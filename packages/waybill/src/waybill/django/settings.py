@@ -78,9 +78,11 @@ def given_settings() -> dict[str, Any]:
 
 def as_environment() -> dict[str, str]:
     """Return the project's settings as waybill's own processes read them."""
+    given = given_settings()
+    named = {f"source_dsn_{name}": dsn for name, dsn in given.pop("source_dsns", {}).items()}
     return {
         f"{_PREFIX}{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in given_settings().items()
+        for name, value in {**given, **named}.items()
         if value is not None
     }
 

@@ -1,49 +1,97 @@
-"""The database to export from: reachable, read-only, patient enough; and the catalog against it."""
+"""The databases to export from: reachable, read-only, patient; and the catalog against them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 
 from waybill.catalog.findings import Finding as CatalogFinding
+from waybill.catalog.sources import DEFAULT_SOURCE, variable_of
 from waybill.doctor.connections import Connection, ask, connected, not_reached
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.errors import ConfigurationError, RunError
-from waybill.requests.check_formats import check_everything
+from waybill.requests.check_formats import check_sources
+from waybill.source.named import source_dsns
 
 AREA: Final = "source"
 CATALOG_AREA: Final = "catalog"
-_VARIABLE: Final = "WAYBILL_SOURCE_DSN"
 _DATA_SECONDS: Final = 1.0
 
-_report = Report(AREA)
 _catalog_report = Report(CATALOG_AREA)
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One of the databases to export from. ``longest_seconds``: how long its exports may take."""
+
+    name: str
+    is_own: bool
+    longest_seconds: float
+    prefers_standby: bool
+
+    @property
+    def report(self) -> Report:
+        return Report(AREA if self.name == DEFAULT_SOURCE else f"{AREA}.{self.name}")
+
+
 def examine(patient: Patient) -> Iterator[Finding]:
-    """Look at the database to export from."""
-    dsn = patient.settings.source_url
+    """Look at the databases to export from."""
+    try:
+        dsns = _dsns(patient)
+    except ConfigurationError as exc:
+        yield Report(AREA).error("named", str(exc), "Correct it.")
+        return
+    for name, dsn in dsns.items():
+        yield from _examine(_source(patient, name), dsn)
+
+
+def _dsns(patient: Patient) -> dict[str, str]:
+    """Return the addresses of the sources that are read, or would be."""
+    catalog = patient.catalog
+    if catalog is None:
+        return {DEFAULT_SOURCE: patient.settings.source_url}
+    dsns = source_dsns(catalog, patient.settings)
+    return {name: dsns[name] for name in catalog.sources_read() or (DEFAULT_SOURCE,)}
+
+
+def _source(patient: Patient, name: str) -> _Source:
+    catalog, settings = patient.catalog, patient.settings
+    types = () if catalog is None else catalog.of_source(name).values()
+    declared = [each.deadline_seconds for each in types if each.deadline_seconds]
+    return _Source(
+        name,
+        is_own=name == DEFAULT_SOURCE and settings.source_dsn is None,
+        longest_seconds=max(declared, default=settings.deadline_seconds),
+        prefers_standby=catalog is not None and catalog.sources[name].standby == "prefer",
+    )
+
+
+def _examine(source: _Source, dsn: str) -> Iterator[Finding]:
+    report = source.report
     try:
         with connected(dsn, read_only=True) as connection:
-            yield _report.ok("reachable", "The database to export from answers.")
-            yield from _role(patient, connection)
-            yield from _time_limits(patient, connection)
-            yield from _standby(patient, connection)
+            yield report.ok("reachable", "The database to export from answers.")
+            yield from _role(source, connection)
+            yield from _time_limits(source, connection)
+            yield from _standby(source, connection)
     except psycopg.OperationalError as exc:
-        yield not_reached(_report, exc, dsn, _VARIABLE)
+        yield not_reached(report, exc, dsn, variable_of(source.name))
     except psycopg.Error as exc:
-        yield _report.error(
+        yield report.error(
             "answers", f"It refused a question (SQLSTATE {exc.sqlstate}).", "See its log."
         )
 
 
-def _role(patient: Patient, connection: Connection) -> Iterator[Finding]:
-    if patient.settings.source_dsn is None:
-        yield _report.warning(
+def _role(source: _Source, connection: Connection) -> Iterator[Finding]:
+    report = source.report
+    if source.is_own:
+        yield report.warning(
             "role", "Exports read waybill's own database, as the role that owns its jobs.",
-            f"Set {_VARIABLE} to the database to export from, with a role that may only read.",
+            f"Set {variable_of(DEFAULT_SOURCE)} to the database to export from, with a role that "
+            "may only read.",
         )  # fmt: skip
         return
     is_superuser, may_write = ask(
@@ -58,20 +106,15 @@ def _role(patient: Patient, connection: Connection) -> Iterator[Finding]:
     )
     if is_superuser or may_write:
         what = "is a superuser" if is_superuser else f"may write to {may_write} tables"
-        yield _report.warning(
+        yield source.report.warning(
             "role", f"Its role {what}; exports only read.",
             "CREATE ROLE waybill_reader LOGIN and GRANT SELECT on what the catalog names.",
         )  # fmt: skip
     else:
-        yield _report.ok("role", "Its role may only read.")
+        yield source.report.ok("role", "Its role may only read.")
 
 
-def _longest_deadline(patient: Patient) -> float:
-    declared = [t.deadline_seconds for t in (patient.catalog or {}).values() if t.deadline_seconds]
-    return max(declared, default=0.0) or patient.settings.deadline_seconds
-
-
-def _time_limits(patient: Patient, connection: Connection) -> Iterator[Finding]:
+def _time_limits(source: _Source, connection: Connection) -> Iterator[Finding]:
     """Look at what the server or the role sets, outside of our own transactions."""
     row = connection.execute(
         "SELECT name, setting::numeric / CASE unit WHEN 'ms' THEN 1000 ELSE 1 END FROM pg_settings"
@@ -79,36 +122,36 @@ def _time_limits(patient: Patient, connection: Connection) -> Iterator[Finding]:
         " 'idle_in_transaction_session_timeout')"
     ).fetchall()
     limits = {str(name): float(seconds) for name, seconds in row}
-    deadline = _longest_deadline(patient)
+    deadline = source.longest_seconds
     # An export sets its own statement_timeout, so that only this one cannot be got around.
     hard = limits.get("transaction_timeout", 0.0)
     soft = limits.get("idle_in_transaction_session_timeout", 0.0)
     statement = limits.get("statement_timeout", 0.0)
     if hard and hard < deadline:
-        yield _report.error(
+        yield source.report.error(
             "time_limits",
             f"transaction_timeout ends every transaction after {hard:g} s, and an export may take "
             f"{deadline:g} s.",
             "ALTER ROLE … SET transaction_timeout = 0 for the role of exports.",
         )  # fmt: skip
     elif soft and soft < deadline:
-        yield _report.warning(
+        yield source.report.warning(
             "time_limits",
             f"idle_in_transaction_session_timeout ({soft:g} s) ends the connection that keeps the "
             f"snapshot of a large export (up to {deadline:g} s).",
             "ALTER ROLE … SET idle_in_transaction_session_timeout = 0 for the role of exports.",
         )  # fmt: skip
     elif statement and statement < deadline:
-        yield _report.note(
+        yield source.report.note(
             "time_limits",
             f"The role's statement_timeout is {statement:g} s; exports set their own instead "
             f"(the deadline, up to {deadline:g} s).",
         )  # fmt: skip
     else:
-        yield _report.ok("time_limits", "No time limit of the server ends an export early.")
+        yield source.report.ok("time_limits", "No time limit of the server ends an export early.")
 
 
-def _standby(patient: Patient, connection: Connection) -> Iterator[Finding]:
+def _standby(source: _Source, connection: Connection) -> Iterator[Finding]:
     is_standby, delay_ms, feedback, lag = ask(
         connection,
         """
@@ -122,13 +165,19 @@ def _standby(patient: Patient, connection: Connection) -> Iterator[Finding]:
                     ELSE 0 END
         """,
     )
-    if not is_standby:
-        yield _report.ok("standby", "It is a primary: no replay cancels an export.")
+    if not is_standby and source.prefers_standby:
+        yield source.report.warning(
+            "standby", "The catalog prefers a standby, and none answers: exports read the primary.",
+            f"Name the standby among the hosts of {variable_of(source.name)}, or look after it.",
+        )  # fmt: skip
         return
-    deadline = _longest_deadline(patient)
+    if not is_standby:
+        yield source.report.ok("standby", "It is a primary: no replay cancels an export.")
+        return
+    deadline = source.longest_seconds
     delay = float(delay_ms) / 1000
     if delay >= 0 and delay < deadline and not feedback:
-        yield _report.warning(
+        yield source.report.warning(
             "standby",
             f"It is a standby that cancels what is in replay's way after {delay:g} s "
             f"(max_standby_streaming_delay); an export may take {deadline:g} s, and is then tried "
@@ -136,9 +185,9 @@ def _standby(patient: Patient, connection: Connection) -> Iterator[Finding]:
             "On the standby set hot_standby_feedback = on, or raise max_standby_streaming_delay.",
         )  # fmt: skip
     else:
-        yield _report.ok("standby", "It is a standby, and lets exports end.")
+        yield source.report.ok("standby", "It is a standby, and lets exports end.")
     if lag and lag > deadline:
-        yield _report.warning(
+        yield source.report.warning(
             "lag", f"The standby is {float(lag):.0f} s behind; manifests say so.",
             "Find out what keeps its replay.",
         )  # fmt: skip
@@ -149,9 +198,7 @@ def examine_catalog(patient: Patient) -> Iterator[Finding]:
     if patient.catalog is None:
         return
     try:
-        found = check_everything(
-            patient.catalog, patient.settings.source_url, data_check_seconds=_DATA_SECONDS
-        )
+        found = check_sources(patient.catalog, _dsns(patient), data_check_seconds=_DATA_SECONDS)
     except (ConfigurationError, RunError) as exc:
         yield _catalog_report.note("source", f"It could not be held against its database: {exc}")
         return

@@ -7,13 +7,14 @@ would stumble over is found by what would stumble.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from waybill.catalog import Catalog, ExportType
 from waybill.catalog.check import DATA_CHECK_SECONDS, check_catalog
 from waybill.catalog.findings import Finding, Severity
+from waybill.catalog.sources import DEFAULT_SOURCE
 from waybill.errors import DeadlineExceeded, RequestError, RunError
 from waybill.formats import get_encoder, installed
 from waybill.formats.plan import ExportPlan
@@ -40,6 +41,34 @@ def check_everything(
         if export_type.name not in broken:  # else the same would be told again
             findings += check_formats(source, export_type, seconds=data_check_seconds)
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+
+
+def check_sources(
+    catalog: Catalog, dsns: Mapping[str, str], *, data_check_seconds: float = DATA_CHECK_SECONDS
+) -> list[Finding]:
+    """Hold each type against the database that it is read from, as ``check_everything`` does.
+
+    Args:
+        catalog: what may be exported.
+        dsns: the sources' addresses by name (``source.named.source_dsns``).
+
+    Raises:
+        ConfigurationError, SourceUnavailable: as ``check_catalog``.
+    """
+    findings: list[Finding] = []
+    for name in catalog.sources_read() or (DEFAULT_SOURCE,):
+        found = check_everything(
+            catalog.of_source(name), dsns[name], data_check_seconds=data_check_seconds
+        )
+        findings += found if name == DEFAULT_SOURCE else [_of_source(name, each) for each in found]
+    return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+
+
+def _of_source(name: str, finding: Finding) -> Finding:
+    """Return a finding that says whose it is, where it is of no type."""
+    if finding.export_type:
+        return finding
+    return replace(finding, message=f"[sources.{name}] {finding.message}")
 
 
 def check_formats(

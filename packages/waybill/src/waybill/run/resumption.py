@@ -113,6 +113,8 @@ def _fingerprint(plan: ExportPlan, order: KeyOrder) -> str:
     """Return a digest of everything that decides the file's bytes, but for the data."""
     facts = {
         "version": __version__,
+        # Two of them may be databases of one server, and read alike.
+        "source": plan.export_type.source_name,
         "format": plan.encoder.name,
         "options": plan.options.model_dump(mode="json"),
         "columns": [[c.name, c.header, c.type_name] for c in plan.columns],

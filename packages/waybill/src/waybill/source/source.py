@@ -50,7 +50,7 @@ _BEGIN = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 class PostgresSource:
     """Where exports read from. Safe to share and to fork with: holds no connection, unless a
-    ``keeper`` has one rest between exports (``source.kept``).
+    ``keeper`` has one rest between exports (``source.kept``). ``variable`` is what to correct.
 
     Raises:
         ConfigurationError: the DSN is none of PostgreSQL's, or cannot be read.
@@ -62,8 +62,10 @@ class PostgresSource:
         settings: SourceSettings | None = None,
         *,
         keeper: ConnectionKeeper | None = None,
+        variable: str = "WAYBILL_SOURCE_DSN",
     ) -> None:
         read_dsn(dsn)  # at start, and not when the first export wants it
+        self._variable = variable
         self._dsn = dsn
         self._settings = settings or SourceSettings()
         self._keeper = keeper
@@ -159,7 +161,7 @@ class PostgresSource:
                 raise error_from_sqlstate(exc.sqlstate) from exc
             raise SourceUnavailable(
                 f"No connection to the source database at {_address(self._dsn)}. Check that it "
-                "runs, that it accepts this role, and WAYBILL_SOURCE_DSN."
+                f"runs, that it accepts this role, and {self._variable}."
             ) from exc
 
 

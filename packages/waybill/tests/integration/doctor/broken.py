@@ -344,6 +344,9 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
         "source.reachable", "error",
         lambda house: contextlib.nullcontext({"WAYBILL_SOURCE_DSN": house.dsn_of("nobody")}),
     ),
+    "address of a source that the catalog does not declare": (
+        "source.named", "error", given(SOURCE_DSN_REPORTING=f"postgresql://me@{AWAY}/x"),
+    ),
     "source as a role that may write": (
         "source.role", "warning", as_role(*_READER, "GRANT DELETE ON users TO doctor_role"),
     ),

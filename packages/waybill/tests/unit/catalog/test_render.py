@@ -16,6 +16,7 @@ from waybill.catalog.file_model import (
     FilterTable,
     PoliteTable,
     SinceTable,
+    SourceTable,
 )
 from waybill.catalog.inspect import Inspection, propose
 from waybill.catalog.model import TableSource
@@ -166,7 +167,7 @@ def test_table_without_columns_is_left_out_with_a_note() -> None:
 
 def _models_of_the_file() -> list[type[BaseModel]]:
     """Every model that the file's schema holds, whatever is added to it."""
-    models = (ExportTable, ColumnTable, FilterTable, SinceTable, PoliteTable)
+    models = (ExportTable, ColumnTable, FilterTable, SinceTable, PoliteTable, SourceTable)
     known = {m.__name__: m for m in models}
     assert set(CatalogFile.model_json_schema()["$defs"]) == set(known)
     return list(known.values())

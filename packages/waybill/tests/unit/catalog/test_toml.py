@@ -258,7 +258,7 @@ def test_json_schema_describes_every_form_an_editor_meets() -> None:
         "table", "schema", "query", "key", "title", "columns", "order", "deadline_seconds",
         "requires", "scope", "filters", "since", "quota", "consistency",
         "requires_recent_login_seconds", "search_path", "max_running",
-            "urgency", "polite",
+            "urgency", "polite", "source",
     }  # fmt: skip
     for lists in ("columns", "filters"):
         item = export["properties"][lists]["items"]

@@ -52,7 +52,7 @@ SETTINGS = {
         (
             ["scheduler", "--metrics-port", "9"],
             "waybill.worker.main.run_scheduler",
-            {"metrics_port": 9},
+            {"metrics_port": 9, "reads_sources": False},
             {},
         ),
     ],
@@ -61,7 +61,7 @@ SETTINGS = {
 def test_process_starts_with_what_was_given(
     arguments: list[str],
     started: str,
-    settings: dict[str, int],
+    settings: dict[str, int | bool],
     given: dict[str, Any],
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,25 @@
+"""What decides whether an upload belongs to the export that is to be gone on with."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from waybill.catalog.key_order import KeyOrder, OrderTrust
+from waybill.catalog.model import ExportType, TableSource
+from waybill.catalog.resolved import ResolvedColumn
+from waybill.formats import get_encoder, read_options
+from waybill.formats.plan import ExportPlan
+from waybill.run.resumption import _fingerprint
+
+
+def test_same_statement_for_another_source_is_another_export() -> None:
+    kind = ExportType("events", TableSource("public", "events"), key=("id",))
+    columns = (ResolvedColumn("id", "id", "integer", 23, 23),)
+    plan = ExportPlan(kind, columns, get_encoder("csv"), read_options("csv", {}))
+    # Two databases of one server: the table has one OID in both, if one is a copy.
+    order = KeyOrder(OrderTrust.FIXED, (), "the same")
+    moved = dataclasses.replace(kind, source_name="reporting")
+    assert _fingerprint(plan, order) == _fingerprint(dataclasses.replace(plan), order)
+    assert _fingerprint(plan, order) != _fingerprint(
+        dataclasses.replace(plan, export_type=moved), order
+    )
