@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import uuid4
 
+from waybill import tracing
 from waybill.catalog import ExportType
 from waybill.catalog.politeness import outside_hours
 from waybill.clock import Clock
@@ -142,6 +143,13 @@ class ExportStreams:
             raise TooManyStreams(self._settings.max_streams)
         self._open += 1
         reader = _Reader(self._source, principal, checked, export_type, self._settings)
+        reader.span = tracing.begin(
+            "export.stream",
+            kind="server",
+            export_id=str(reader.export_id),
+            type=export_type.name,
+            format=checked.format,
+        )
         try:
             first = await reader.start(self._threads)
             asked_at = time.monotonic()
@@ -154,6 +162,7 @@ class ExportStreams:
                 holder=str(WorkerIdentity.current(self._family)),
             )
         except BaseException as exc:
+            reader.span.fail(_code_of(exc))
             await self._end(reader)
             if not may_pass(exc):
                 # The source was asked, for nothing: that is a dry run by another name.
@@ -211,6 +220,7 @@ class ExportStreams:
             await reader.stop()
         finally:
             self._open -= 1
+            reader.span.end()
 
     def shut_down(self) -> None:
         """Let the threads go once what they do is over."""
@@ -265,6 +275,7 @@ class ExportStream:
             return item
         await self._streams.deliver(self, item)
         self._is_over = True
+        self.reader.span.set(rows=item.rows, bytes=item.bytes)
         log.info("stream.delivered", export_id=str(self.job.id), rows=item.rows, bytes=item.bytes)
         return None
 
@@ -276,13 +287,19 @@ class ExportStream:
                 self.reader.control.stop(Cancelled("The stream's client went away."))
                 if error is None:
                     log.info("stream.abandoned", export_id=str(self.job.id))
+                    self.reader.span.fail("abandoned")
                     await self._streams.abandon(self)
                 else:
-                    code = getattr(error, "code", type(error).__name__)
+                    code = _code_of(error)
+                    self.reader.span.fail(code)
                     log.error("stream.broken", export_id=str(self.job.id), error=code)
                     await self._streams.fail(self, error)
         finally:
             await self._streams.close(self)
+
+
+def _code_of(error: BaseException) -> str:
+    return str(getattr(error, "code", type(error).__name__))
 
 
 class _Reader:
@@ -290,6 +307,8 @@ class _Reader:
 
     plan: ExportPlan
     """There when ``start`` returns."""
+    span: tracing.Span = tracing.NO_SPAN
+    """The whole stream, from the request on."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from pydantic import HttpUrl
 from waybill import tracing
 from waybill.bootstrap.everything import Services
 from waybill.config import Settings
-from waybill.errors import SourceUnavailable
+from waybill.errors import SourceUnavailable, SourceUnreadable
 from waybill.principal import READ, REQUEST, Principal
 from waybill.requests.request import ExportRequest
 from waybill.run.runner import Outcome
@@ -118,3 +118,35 @@ async def test_job_of_an_api_that_traces_nothing_has_a_trace_of_its_own(
     assert await services.runner.run(job.id) is Outcome.COMPLETED
     (attempt,) = (await _spans(collector))["export.attempt"]
     assert attempt.parent == ""
+
+
+async def test_stream_is_one_span_however_it_ends(
+    services: Services, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ExportRequest("users", "csv")
+    with tracing.span("caller") as caller:
+        whole = await services.streams.open(ANN, wanted)
+        while await whole.next() is not None:
+            pass
+        await whole.close()
+    left = await services.streams.open(ANN, wanted)
+    await left.close()
+    broken = await services.streams.open(ANN, wanted)
+    await broken.close(SourceUnavailable("secret text of a row"))
+
+    def copy(*_arguments: Any, **_options: Any) -> Any:
+        raise SourceUnavailable("secret text of a row")
+
+    monkeypatch.setattr(PostgresSnapshot, "copy", copy)
+    with pytest.raises(SourceUnreadable):
+        await services.streams.open(ANN, wanted)
+    assert caller.traceparent is not None
+    found = (await _spans(collector))["export.stream"]
+    assert [span.failed for span in found] == [
+        None, "abandoned", "source_unavailable", "source_unavailable",
+    ]  # fmt: skip
+    first = found[0]
+    assert first.trace == caller.traceparent.split("-")[1]
+    assert first.attributes["waybill.export_id"] == str(whole.job.id)
+    assert (first.attributes["waybill.type"], first.attributes["waybill.rows"]) == ("users", 2_000)
+    assert "secret text" not in collector.text()
