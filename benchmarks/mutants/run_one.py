@@ -7,10 +7,12 @@ tests. The child forgets our own packages and imports them anew, one module of t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import resource
 import signal
@@ -29,6 +31,7 @@ from mutants.results import NOBODY
 OURS = ("waybill", "adrkit")
 MEMORY_BYTES = 6 * 1024**3
 """Of a mutant that never ends and keeps all it made."""
+_PR_SET_PDEATHSIG = 1
 UNUSABLE = (3, 4, 5)
 """pytest's own failures: it could not even begin, or found no test of that name."""
 
@@ -129,12 +132,14 @@ class Tests:
     ) -> tuple[int | None, float]:
         """Return the exit status of pytest, ``None`` if it took too long; and the seconds."""
         begun = time.monotonic()
+        parent = os.getpid()
         child = os.fork()
         if child == 0:
             status = 70
             try:
                 os.setsid()
-                resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+                _end_with(parent)
+                _bound(seconds)
                 status = self._in_child(code, tests, plugin, before)
             except BaseException:
                 status = 71
@@ -172,6 +177,28 @@ class Tests:
             options.append("--noconftest")
         before()
         return int(pytest.main([*options, *tests], plugins=[plugin]))
+
+
+def _end_with(parent: int) -> None:
+    """End this process when ``parent`` ends, however it does. The thread that forked is its main
+    one, so the kernel's word is enough (``waybill.local.guard`` says when it is not)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before we asked
+        os._exit(70)
+
+
+def _bound(seconds: float) -> None:
+    """Bound this process and each that it starts: they would outlive a parent that is killed.
+
+    The parent's clock comes first: no process can have spent all this while it runs.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    spent = math.ceil((seconds + 1) * (os.cpu_count() or 1)) + 1
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    if most != resource.RLIM_INFINITY:
+        spent = min(spent, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (spent, spent))
 
 
 def _wait(child: int, until: float) -> int | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -28,6 +31,15 @@ def test_full():
     assert not is_full(1, 3)
     assert not is_full(1, -1)
     assert is_full(2, -1)
+"""
+ENDLESS = """import os
+import resource
+
+def test_endless():
+    told = open(os.environ["TOLD"], "w")
+    print(os.getpid(), resource.getrlimit(resource.RLIMIT_CPU)[0], file=told, flush=True)
+    while True:
+        pass
 """
 LIST = """[[module]]
 path = "packages/toy/src/toy/room.py"
@@ -56,15 +68,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment(root: Path) -> dict[str, str]:
+    path = f"{BENCHMARKS}:{root / 'packages/toy/src'}"
+    return {**os.environ, "MUTANTS_ROOT": str(root), "PYTHONPATH": path}
+
+
 def mutants(root: Path, *arguments: str) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-m", "mutants", "--least-seconds", "1", *arguments],
         cwd=root,
-        env={
-            **os.environ,
-            "MUTANTS_ROOT": str(root),
-            "PYTHONPATH": f"{BENCHMARKS}:{root / 'packages/toy/src'}",
-        },
+        env=environment(root),
         capture_output=True,
         text=True,
         check=False,
@@ -148,6 +161,36 @@ def test_tests_that_fail_by_themselves_are_no_verdict(root: Path) -> None:
     assert not (root / "benchmarks/results/mutants.json").exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere its processor time alone ends it")
+def test_endless_mutant_ends_with_the_run_that_is_killed(root: Path) -> None:
+    fifo = root / "told"
+    os.mkfifo(fifo)
+    (root / "packages/toy/tests/test_room.py").write_text(ENDLESS)
+    told = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "mutants"],
+        cwd=root,
+        env=environment(root) | {"TOLD": str(fifo)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        assert select.select([told], [], [], 120)[0]
+        child, seconds = map(int, os.read(told, 100).split())
+    finally:
+        run.kill()
+        run.wait()
+    try:
+        # What is read ends when its only writer has.
+        assert select.select([told], [], [], 60)[0]
+        assert os.read(told, 100) == b""
+    finally:
+        os.close(told)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    # What a mutant starts has no parent to end with: it has a bound.
+    assert seconds > 0
+
+
 def test_every_module_that_is_listed_is_there() -> None:
     sys.path.insert(0, str(BENCHMARKS))
     try:
@@ -159,4 +202,4 @@ def test_every_module_that_is_listed_is_there() -> None:
     assert len({module.path for module in modules}) == len(modules) > 30
     for module in modules:
         for path in (module.path, *module.tests):
-            assert (ROOT / path).exists(), path
+            assert (ROOT / path.partition("::")[0]).exists(), path
