@@ -110,6 +110,11 @@ class NotificationSettings(BaseModel):
     webhook_allow_private_networks: bool = False
     """For development, or receivers inside one's own network."""
 
+    # -- your own ---------------------------------------------------------------------------------
+    channels: str | None = None
+    """Notification channels of your own: an import string ``package.module:channels`` of one, of a
+    list of them, or of a function that returns either."""
+
     # -- delivery ---------------------------------------------------------------------------------
     notify_seconds: float = Field(1.0, gt=0)
     """How often due notifications are looked for."""
