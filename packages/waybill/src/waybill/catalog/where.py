@@ -6,8 +6,8 @@ that a caller wrote as SQL: numbers, times, booleans and UUIDs are printed from 
 go through libpq's own ``PQescapeLiteral`` for the connection in use (``psycopg.sql.Literal``).
 
 The other sound way, ``set_config('waybill.p1', $1)`` and ``current_setting`` in the query, hides
-the value from the planner: 125 ms where a constant takes 57 (1,000,000 rows, PostgreSQL 18), or as
-fast with a subselect but estimated blindly, and the estimate is what progress shows.
+the value from the planner, which takes longer then, or with a subselect estimates blindly; and the
+estimate is what progress shows.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def literal(text: str) -> pa.Scalar:
     """Return a text as a scalar, for Arrow's kernels.
 
     ``pa.scalar`` and ``pa.array`` import pandas wherever it is installed, just to ask whether they
-    were given something of it: 1 CPU s and 40 MiB.
+    were given something of it, which takes long and stays in memory.
     """
     content = text.encode()
     offsets = array.array("i", (0, len(content))).tobytes()

@@ -33,7 +33,7 @@ def to_lines(chunk: CopyChunk) -> bytes:
         raise IncompleteExport("PostgreSQL's rows are no JSON objects.")
     if may_hold_half_a_pair(joined):
         values = [as_texts(bytes(value)) for value in values]
-    # Looking for a byte that is not there is 20 times as fast as counting those that are.
+    # Looking for a byte that is not there is far faster than counting those that are.
     if b"\n" in joined or b"\r" in joined:
         values = [bytes(value).translate(_TO_BLANKS) for value in values]
     return b"\n".join([*values, b""])

@@ -1,7 +1,7 @@
 """Parquet with real types, row groups streamed; ``docs/formats.md`` says how each type is written.
 
-Arrow is imported with the first file: it costs half a second and 50 MiB, which a process that
-writes no Parquet need not pay.
+Arrow is imported with the first file: a process that writes no Parquet need not pay for it
+(ADR-0010).
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from waybill.formats.statement import copy_values
 
 ROW_GROUP_BYTES: Final = 8 * 1024 * 1024
 """Of COPY's text: some 25,000 users. A row group is what readers divide work by, and it has to fit
-in a worker's memory as Arrow columns: 32 MiB took 40 MiB more and were no faster."""
+in a worker's memory as Arrow columns: larger ones take more of it and are no faster
+(ADR-0010)."""
 
 
 class ParquetEncoding(BlockEncoding):
@@ -65,7 +66,7 @@ class ParquetEncoding(BlockEncoding):
         self._group_bytes += len(block)
         if self._group_bytes >= ROW_GROUP_BYTES:
             self._write_group()
-        # Arrow's pool keeps what it is given back, 60 MiB in the end, unless it is told.
+        # Arrow's pool keeps what it is given back, unless it is told.
         pa.default_memory_pool().release_unused()
         return self._sink.take()
 

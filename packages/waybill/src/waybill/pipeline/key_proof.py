@@ -24,7 +24,7 @@ def follow_the_index(snapshot: PostgresSnapshot) -> None:
 def is_index_in_order(snapshot: PostgresSnapshot, export_type: ExportType) -> bool:
     """Return whether every key is greater than the one before it, all along the key's index.
 
-    Costs about 1 µs a row (a key of text). ``False`` too where no index has the key's order.
+    ADR-0021 says what that costs. ``False`` too where no index has the key's order.
     """
     columns = [source_column(name) for name in export_type.key]
     joined = sql.SQL(", ").join(columns)

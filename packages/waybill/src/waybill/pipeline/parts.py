@@ -1,9 +1,8 @@
 """Parts: bytes collected, hashed once each way, uploaded while the next ones are read.
 
 Three stages run beside the reader and none holds Python's lock for long: one thread hashes (SHA-256
-at 1.7 GB/s releases it), two upload. What is in memory is bounded: the part being filled and at
-most two on their way, in buffers that are used again (fresh ones per part let the process grow by a
-further 14 MiB in the course of 60 parts).
+releases it), two upload. What is in memory is bounded: the part being filled and at most two on
+their way, in buffers that are used again (with fresh ones per part the process grows).
 """
 
 from __future__ import annotations

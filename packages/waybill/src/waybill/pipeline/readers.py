@@ -1,14 +1,14 @@
 """Who reads the rows of a plan: one connection, or several on one snapshot, in order either way.
 
-One backend prints 2 to 3 µs a row on one core, which for a large table is all the time there is.
-So large tables are read by several connections that share an exported snapshot. The key space is
-cut into consecutive ranges of some MiB of output; each reader takes the next range, and what they
-read is passed on range by range. The file is the same to the byte as that of one reader.
+One backend prints on one core, which for a large table is all the time there is (what a row costs:
+ADR-0008). So large tables are read by several connections that share an exported snapshot. The key
+space is cut into consecutive ranges of some MiB of output; each reader takes the next range, and
+what they read is passed on range by range. The file is the same to the byte as that of one reader.
 
 Bounds are stepped along the key's own index in the snapshot (``KeyLookup``), a few ranges ahead,
 so ranges hold an exact number of rows whatever the key's type, its gaps or its skew, and a range
-that does not bring that number is noticed. A row costs 0.1 µs more for it. At the end all rows are
-counted once more, without ranges.
+that does not bring that number is noticed. At the end all rows are counted once more, without
+ranges.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def open_reader(
     key, else one.
 
     Typed formats are encoded in the run's process alone, by a thread that keeps a processor busy:
-    they get one reader less. (Parquet on two processors: 1.4 to 2 times as long with two readers
-    as with one, and 50 MiB more.)
+    they get one reader less. (On two processors, two readers take longer than one, and more
+    memory.)
     """
     if parallel is not None and not isinstance(encoding, ResumableEncoding):
         parallel = dataclasses.replace(parallel, readers=parallel.readers - 1)

@@ -10,9 +10,9 @@ from waybill.catalog.comparisons import DEFAULT_CLASS
 
 # $1 and $2 name the table, $3 holds the key: [{"name": …, "type": …}, …], domains taken off.
 
-# The commonest case of what follows, without the search for the default class, which takes a fresh
-# connection 20 ms to plan: types that ship, in the column's own
-# collation. (25 and 1043 are text and varchar.)
+# The commonest case of what follows, without the search for the default class, which a fresh
+# connection plans for longer than it runs: types that ship, in the column's own collation. (25 and
+# 1043 are text and varchar.)
 PLAIN_UNIQUE_INDEX: Final = sql.SQL("""
     SELECT EXISTS (
         SELECT 1

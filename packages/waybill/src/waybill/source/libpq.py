@@ -1,9 +1,9 @@
 """A PostgreSQL session driven at libpq's level: COPY at half the client's cost, waits that end.
 
-``cursor.copy()`` costs 3.9 CPU s for 2,000,000 rows, this loop 1.2, and less than 1 where it waits
-for more to take at once (``Session.copy``). And libpq's blocking calls hold Python's lock while the
-server is silent (measured: another thread got no turn in 1 s), so every wait here is on the socket,
-with a look at ``check`` four times a second.
+``cursor.copy()`` costs several times what this loop does, and that costs less still where it waits
+for more to take at once (``Session.copy``; figures: docs/benchmarks.md). And libpq's blocking calls
+hold Python's lock while the server is silent (measured: another thread got no turn in 1 s), so
+every wait here is on the socket, with a look at ``check`` four times a second.
 
 PostgreSQL's messages may quote data. No text of theirs leaves this module: errors carry the
 SQLSTATE and its name.
@@ -41,7 +41,7 @@ from waybill.source.copy_messages import LONG_MESSAGE, Pauses, unframed
 CHUNK_ROWS = PROGRESS_ROWS
 CHUNK_BYTES = 32 * 1024
 """Small on purpose: messages that stay in the processor's cache and in Python's own arenas cost
-half of what 256 KiB of them do (1,000,000 rows: 1.2 and 2.4 CPU s with CRLF put in)."""
+half of what 256 KiB of them do."""
 _CANCEL_SECONDS = 1.0
 _ALLOCATION_REFUSED: Final = b"invalid memory alloc request size"
 """PostgreSQL's word, in any language, for a value above 1 GiB: an internal error by its code, which
@@ -250,7 +250,7 @@ class Session:
             yield CopyChunk(messages)
 
     def _receive(self, pauses: Pauses | None) -> Iterator[list[bytes | memoryview]]:
-        # This loop is most of what a row costs here (0.3 µs), so it holds nothing that can wait.
+        # This loop is most of what a row costs here, so it holds nothing that can wait.
         take = partial(self._pgconn.get_copy_data, 1)
         messages, filled, size, taken = list[bytes | memoryview](), 0, 0, 0
         waited_at = before = -1
