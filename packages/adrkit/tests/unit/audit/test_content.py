@@ -113,9 +113,52 @@ def test_content_that_changes_is_found(before: str, after: str) -> None:
 
 
 def test_difference_names_old_and_new_text_and_the_new_line() -> None:
-    (found,) = differences(_content(HOUSE), _content(HOUSE.replace("- Old", "- New")))
-    assert found.message == "was 'Old', is 'New'"
-    assert HOUSE.splitlines()[found.line - 1] == "- Old"
+    message, line = found(HOUSE, HOUSE.replace("- Old", "- New"))
+    assert message == "was 'Old', is 'New'"
+    assert HOUSE.splitlines()[line - 1] == "- Old"
+
+
+def found(old: str, new: str) -> tuple[str, int]:
+    (difference,) = differences(_content(old), _content(new))
+    return difference.message, difference.line
+
+
+def test_difference_says_what_is_new_and_what_is_gone() -> None:
+    more = HOUSE + "\n## Appendix\n\nMore.\n"
+    lines = more.splitlines()
+    assert found(HOUSE, more) == ("'Appendix' is new", lines.index("## Appendix") + 1)
+    message, line = found(more, HOUSE)
+    assert message == "'Appendix' is gone"
+    assert 0 < line <= len(HOUSE.splitlines())
+
+
+@pytest.mark.parametrize(("length", "shown"), [(80, "w" * 80), (81, "w" * 77 + "...")])
+def test_long_texts_are_cut_in_the_message(length: int, shown: str) -> None:
+    message, _ = found(HOUSE, HOUSE.replace("- Old", "- " + "w" * length))
+    assert message == f"was 'Old', is '{shown}'"
+
+
+def test_status_that_may_not_be_is_named_with_its_line() -> None:
+    for status, shown in (("Proposed", "Proposed"), ("Nonsense", "'Nonsense'")):
+        new = house(1, status=status)
+        line = new.splitlines().index(f"**Status:** {status}") + 1
+        assert found(house(1), new) == (f"the status Accepted became {shown}", line)
+    gone = house(1).replace("**Status:** Accepted\n", "")
+    assert ("the status Accepted became no status", 1) in {
+        (each.message, each.line) for each in differences(_content(house(1)), _content(gone))
+    }
+
+
+def test_check_that_is_gone_is_named_and_amendments_are_counted() -> None:
+    bound = HOUSE + "\n## Implementation Notes\n" + BLOCK
+    five = bound.replace("value = 3", "value = 5")
+    message, line = found(bound, five)
+    assert message.startswith("a check is changed or gone: ")
+    assert five.splitlines()[line - 1] == "```adr-check"
+    assert found(bound, HOUSE)[1] == 1
+    twice = HOUSE.replace("## Related", "> **Amended 2026-02-01:** a\n\n" * 2 + "## Related")
+    once = HOUSE.replace("## Related", "> **Amended 2026-02-01:** a\n\n## Related")
+    assert found(twice, once) == ("the amendment of 2026-02-01 is gone: 'a'", 1)
 
 
 def test_line_endings_and_byte_order_mark_are_no_content() -> None:

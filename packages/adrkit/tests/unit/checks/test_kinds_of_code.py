@@ -93,6 +93,23 @@ def test_symbol_exists(check: Checked, write: Write, symbol: str, verdict: str) 
     assert check.verdict(f"[[symbol-exists]]\nfile = 'app.py'\nsymbol = '{symbol}'") == verdict
 
 
+@pytest.mark.parametrize(
+    ("symbol", "verdict", "said", "where"),
+    [
+        ("['B', 'LIMIT']", "pass", "app.py defines B, LIMIT", "app.py:5"),
+        ("['LIMIT', 'gone']", "violated", "app.py defines no gone; git follows files", "app.py"),
+        ("['LIMIT', 'GIVEN_UP']", "violated", "app.py:16 deletes GIVEN_UP again", "app.py:16"),
+    ],
+)
+def test_symbols_are_all_there_and_the_first_says_where(
+    check: Checked, write: Write, symbol: str, verdict: str, said: str, where: str
+) -> None:
+    write("app.py", MODULE + "GIVEN_UP = 1\ndel GIVEN_UP\n")
+    result = check.one(f"[[symbol-exists]]\nfile = 'app.py'\nsymbol = {symbol}")
+    assert (result.verdict.value, str(result.evidence)) == (verdict, where)
+    assert result.message.startswith(said)
+
+
 def test_symbol_of_a_file_that_is_not_there_or_no_python(check: Checked, write: Write) -> None:
     block = "[[symbol-exists]]\nfile = 'app.py'\nsymbol = 'x'"
     assert check.verdict(block) == "missing"
@@ -246,6 +263,26 @@ def test_setting_names_what_is_and_what_must_be_and_where(check: Checked, write:
     assert str(result.evidence) == "settings.py:1"
 
 
+@pytest.mark.parametrize(
+    ("attribute", "operator", "verdict", "said", "where"),
+    [
+        ("RETRIES", "exists", "pass", "RETRIES is there", "settings.py:2"),
+        ("RETRIES", "absent", "violated", "RETRIES is there", "settings.py:2"),
+        ("GONE", "exists", "violated", "GONE is not there", "settings.py"),
+        ("GONE", "absent", "pass", "GONE is not there", "settings.py"),
+    ],
+)
+def test_setting_is_said_to_be_there_or_not(
+    check: Checked, write: Write, attribute: str, operator: str, verdict: str, said: str, where: str
+) -> None:
+    write("settings.py", "OTHER = 1\nRETRIES = 5\n")
+    result = check.one(
+        f"[[setting]]\nfile = 'settings.py'\nattribute = '{attribute}'\noperator = '{operator}'"
+    )
+    assert (result.verdict.value, result.message) == (verdict, said)
+    assert str(result.evidence) == where
+
+
 def test_setting_that_would_double_without_end_is_refused(check: Checked, write: Write) -> None:
     lines = ["A0 = 1.5", *(f"A{n} = A{n - 1} + A{n - 1}" for n in range(1, 45))]
     write("settings.py", "\n".join(lines))
@@ -293,6 +330,26 @@ helper = 1
 def test_test(check: Checked, write: Write, keys: str, verdict: str) -> None:
     write("tests/test_a.py", TESTS)
     assert check.verdict(f"[[test]]\n{keys}") == verdict
+
+
+@pytest.mark.parametrize(
+    ("node", "marker", "verdict", "said", "where"),
+    [
+        ("test_one", "parametrize", "pass", "tests/test_a.py::test_one exists", 4),
+        ("test_one", "slow", "violated", "does not carry the marker slow", 4),
+        ("test_off", "", "violated", "and proves nothing", 12),
+        ("TestKill::helper", "", "error", "is no test: pytest collects names", 10),
+    ],
+)
+def test_test_is_judged_where_it_stands(
+    check: Checked, write: Write, node: str, marker: str, verdict: str, said: str, where: int
+) -> None:
+    helper = "    def helper(self): assert 1\n"
+    write("tests/test_a.py", TESTS.replace("@pytest.mark.skip(", f"{helper}@pytest.mark.skip(", 1))
+    wanted = f"\nmarker = '{marker}'" if marker else ""
+    result = check.one(f"[[test]]\nnode = 'tests/test_a.py::{node}'{wanted}")
+    assert (result.verdict.value, str(result.evidence)) == (verdict, f"tests/test_a.py:{where}")
+    assert said in result.message
 
 
 def test_test_of_a_file_that_is_skipped_as_a_whole_is_violated(

@@ -185,6 +185,12 @@ async def test_quota_lowered_while_jobs_run_counts_what_there_is(
         # None that is under way is touched, and nothing is owed when it is raised again.
         items = (await api.get("/api/exports")).json()["items"]
         assert [each["status"] for each in items] == ["queued"] * 4
+        # What asks for one of them again spends nothing, and hears when the oldest leaves.
+        again = await api.post("/api/users/export", json=body(3))
+        assert again.status_code == 200
+        left, until = again.headers["ratelimit"].removeprefix('"daily";r=').split(";t=")
+        assert left == "0"
+        assert 21 * 3600 - 60 <= int(until) <= 21 * 3600
     app.state.services = before
     await spend(api, 1, first=4)
 
@@ -301,6 +307,17 @@ async def test_thirty_identical_requests_at_once_make_one_job(
     assert Counter(answer.status_code for answer in answers) == {202: 1, 200: 29}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert execute("SELECT count(*) FROM export_jobs") == [(1,)]
+
+
+async def test_of_equal_requests_that_stand_side_by_side_the_oldest_is_given(
+    api: httpx.AsyncClient, execute: Execute
+) -> None:
+    """As when a dead letter was replayed that its owner had asked for anew meanwhile."""
+    oldest, _ = await spend(api, 2)
+    execute("UPDATE export_jobs SET fingerprint = (SELECT min(fingerprint) FROM export_jobs)")
+    answers = [await api.post("/api/users/export", json=body(number)) for number in (0, 1)]
+    given = [answer.json()["id"] for answer in answers if answer.status_code == 200]
+    assert given == [oldest.json()["id"]]
 
 
 async def test_coalescing_works_with_the_quota_used_up(api: httpx.AsyncClient) -> None:

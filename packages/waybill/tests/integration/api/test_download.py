@@ -15,6 +15,7 @@ import pytest
 
 from waybill.bootstrap.everything import Services
 from waybill.config import Settings
+from waybill.errors import DownloadLimitReached, ExportGone
 from waybill.principal import READ, Principal
 
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -177,9 +178,50 @@ async def test_downloads_beyond_the_limit_are_refused_and_recorded(
         assert sorted(answers) == ["download_limit_reached"] * 8 + ["ok"] * 2
         winner = f"person-{answers.index('ok')}"
         assert await begin(winner) == "ok"
+        requests = execute("SELECT requests FROM export_downloads WHERE subject = %s", winner)
+        assert requests == [(2,)]
         execute("UPDATE export_downloads SET opened_at = opened_at - interval '2 hours'")
         assert await begin(winner) == "download_limit_reached"
     assert len(trail(execute)) == 3
+
+
+async def test_limit_is_a_files_own_and_its_window_a_persons(
+    settings: Settings, catalog: Any, clock: Any, add_job: Any, execute: Execute
+) -> None:
+    first, second = await add_job(DATA), await add_job(DATA)
+    limited = settings.model_copy(update={"max_downloads": 1})
+    ann, namesake = Principal("ann", "acme"), Principal("ann", "globex")
+    async with Services(limited, catalog=catalog, clock=clock) as services:
+        for job in (first, second, first):
+            await services.delivery.begin_download(ann, job, how="stream")
+        with pytest.raises(DownloadLimitReached):
+            await services.delivery.begin_download(namesake, first, how="stream")
+    assert execute("SELECT export_id, tenant, requests FROM export_downloads ORDER BY id") == [
+        (first.id, "acme", 2),
+        (second.id, "acme", 1),
+    ]
+
+
+async def test_download_of_what_went_out_of_reach_meanwhile_says_how(
+    services: Services, add_job: Any, execute: Execute
+) -> None:
+    job = await add_job(DATA)
+    for change, status in (
+        ("UPDATE export_jobs SET status = 'expired'", "expired"),
+        ("DELETE FROM export_jobs", "deleted"),
+    ):
+        execute(change)
+        with pytest.raises(ExportGone) as gone:
+            await services.delivery.begin_download(Principal("ann"), job, how="stream")
+        assert gone.value.status == status
+    assert trail(execute) == []
+
+
+async def test_manifest_is_that_of_the_file(api: httpx.AsyncClient, add_job: Any) -> None:
+    wanted, other = await add_job(b"wanted"), await add_job(b"another")
+    for job, data in ((wanted, b"wanted"), (other, b"another")):
+        manifest = (await api.get(f"/api/exports/{job.id}/manifest")).json()
+        assert manifest["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 async def test_download_of_another_person_is_like_one_of_nothing_and_recorded(

@@ -22,6 +22,7 @@ from psycopg import sql
 from waybill.catalog import Column, ExportType, Filter, QuerySource, RowScope, TableSource
 from waybill.catalog.filters import read_filters
 from waybill.catalog.relation_sql import from_source
+from waybill.catalog.selection import Selection
 from waybill.catalog.where import where_clause
 from waybill.filter_types import FilterType
 from waybill.formats import get_encoder, read_options
@@ -247,6 +248,36 @@ def test_null_boolean_and_uuid_filters_choose_their_rows(
     assert rows({"ok": {"eq": True}}) == expected(things, "ok = %(value)s", True)
     assert rows({"ref": {"in": [str(UUID(int=3)), str(UUID(int=5))]}}) == [3, 5]
     assert rows({"ref": {"eq": str(UUID(int=4))}, "name": {"is_null": True}}) == []
+    # Texts stay untyped: the column says what they are.
+    untyped = read_filters(
+        [Filter("ref", "text")], {"ref": {"in": [str(UUID(int=3)), str(UUID(int=9))]}}, "things"
+    )
+    assert chosen(things, where_clause(conditions=untyped)) == [3, 9]
+
+
+def test_rows_that_a_program_chose_are_narrowed_by_all_else_and_widen_nothing(
+    things: psycopg.Connection[tuple[Any, ...]],
+) -> None:
+    things.execute("SET TimeZone = 'UTC'")
+    keys = "SELECT id, n FROM public.things WHERE id = ANY (?) AND name <> ?"
+    numbers = Selection(tuple(keys.split("?")), ((1, 2, 3, 7), "_"), ("id", "n"))
+    assert chosen(things, where_clause(selection=numbers)) == [
+        row for row in (1, 2, 3, 7) if row != HOSTILE.index("_")
+    ]
+
+    hours = "SELECT id FROM public.things WHERE at < ? + ?"
+    instant = datetime(2026, 1, 1, tzinfo=UTC)
+    early = Selection(tuple(hours.split("?")), (instant, timedelta(hours=5)), ("id",))
+    assert chosen(things, where_clause(selection=early)) == [0, 1, 2, 3, 4]
+    few = read_filters([Filter("id", "integer")], {"id": {"gte": 3}}, "things")
+    assert chosen(things, where_clause(selection=early, conditions=few)) == [3, 4]
+    scope = RowScope("name = :principal.subject")
+    own = where_clause(
+        selection=early, conditions=few, scope=scope, principal={"subject": HOSTILE[4]}
+    )
+    assert chosen(things, own) == [4]
+    since = where_clause(selection=early, since=("at", instant + timedelta(hours=2)))
+    assert chosen(things, since) == [2, 3, 4]
 
 
 def test_since_takes_rows_from_that_instant_on(

@@ -213,11 +213,62 @@ async def test_job_that_may_not_begin_now_is_as_if_nobody_had_claimed_it(
     # One that had begun before goes on having begun: its quota is spent.
     lease = await claimed(leases, job)
     assert await leases.retry(lease, FAILURE, delay_seconds=0, progress=HALF)
-    assert await leases.postpone(await claimed(leases, job), "outside_hours", delay_seconds=0)
+    assert await leases.postpone(await claimed(leases, job), "outside_hours", delay_seconds=3_600)
     waiting = await repository.find(job.id)
     assert waiting is not None
     assert waiting.attempt == 1
     assert waiting.started_at is not None
+    assert await leases.claim(job.id, lease_seconds=LEASE_SECONDS, worker="w") is None
+
+
+async def test_streamed_job_is_over_with_its_figures_and_no_file(
+    add: Add, leases: LeaseRepository, repository: ExportRepository
+) -> None:
+    told: list[object] = []
+
+    async def note(_connection: object, job: ExportJob) -> None:
+        told.append(job)
+
+    job, other = await add(), await add()
+    lease, running = await claimed(leases, job), await claimed(leases, other)
+    listening = LeaseRepository(repository.engine, listeners=[note])
+    assert await listening.deliver(lease, rows=7, bytes=90, sha256="a" * 64)
+    done = await repository.find(job.id)
+    assert done is not None
+    assert (done.status, done.object_key) == (ExportStatus.DELETED, None)
+    assert (done.rows_done, done.rows_expected, done.rows_expected_exact) == (7, 7, True)
+    assert (done.bytes_done, done.object_bytes, done.sha256) == (90, 90, "a" * 64)
+    (attempt,) = await repository.attempts_of(job.id)
+    assert (attempt.outcome, attempt.rows_done) == (AttemptOutcome.COMPLETED, 7)
+    assert not await listening.deliver(lease, rows=8, bytes=91, sha256="b" * 64)
+    assert await repository.find(job.id) == done
+    # Its owner has it already: nobody need be told.
+    assert told == []
+    assert await leases.renew(running, HALF, lease_seconds=LEASE_SECONDS)
+
+
+async def test_history_under_a_lease_says_what_became_of_it(
+    add: Add, leases: LeaseRepository
+) -> None:
+    first, second = await claimed(leases, await add()), await claimed(leases, await add())
+    assert await leases.fail(second, FAILURE, progress=HALF)
+    running, ended = await leases.find_attempt(first), await leases.find_attempt(second)
+    assert running is not None
+    assert ended is not None
+    assert (running.export_id, running.outcome) == (first.export_id, None)
+    assert (ended.export_id, ended.outcome) == (second.export_id, AttemptOutcome.FAILED)
+    assert await leases.find_attempt(replace(first, token=uuid4())) is None
+
+
+async def test_columns_that_a_manifest_names_are_kept_and_unknown_ones_are_not_none(
+    add: Add, leases: LeaseRepository, repository: ExportRepository
+) -> None:
+    for manifest, columns in (({"columns": [{"name": "id"}]}, ["id"]), ({}, None)):
+        lease = await claimed(leases, await add())
+        assert await leases.complete(lease, result_of(lease, manifest=manifest))
+        done = await repository.find(lease.export_id)
+        assert done is not None
+        assert (done.file_columns, done.rows_expected_exact) == (columns, True)
 
 
 async def test_trace_goes_on_from_the_attempt_before(add: Add, leases: LeaseRepository) -> None:

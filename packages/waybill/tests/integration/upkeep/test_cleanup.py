@@ -15,17 +15,20 @@ from pydantic import SecretStr
 from waybill.bootstrap.everything import Services
 from waybill.config import Settings
 from waybill.errors import StorageUnavailable
+from waybill.jobs.attempts import AttemptFailure, Cause
 from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
 from waybill.manifest import manifest_key
 from waybill.results.object_keys import object_key
 from waybill.storage.base import Storage
+from waybill.upkeep import cleanup as upkeep
 from waybill.upkeep.cleanup import CleanupPolicy, ResultCleanup
 from waybill.upkeep.orphans import OrphanSweep
 
+from ...logged import logged
 from ..leased import claimed, result_of
 
 Add = Callable[..., Awaitable[ExportJob]]
-
+Execute = Callable[..., list[tuple[Any, ...]]]
 Begin = Callable[[Lease], None]
 
 HOUR = timedelta(hours=1)
@@ -190,6 +193,88 @@ async def test_file_of_a_removed_export_type_ends_like_any_other(
     clock.advance(days=1)
     assert [await cleanup.expire(), await cleanup.remove_leftovers()] == [1, 1]
     assert keys(services) == set()
+
+
+async def test_whoever_hosts_us_hears_of_each_file_that_expired(
+    services: Services, add: Add, clock: Any
+) -> None:
+    heard: list[ExportJob] = []
+
+    async def hear(job: ExportJob) -> None:
+        heard.append(job)
+
+    cleanup = ResultCleanup(
+        repository=services.repository,
+        storages=services.storages,
+        clock=services.clock,
+        policy=services.cleanup._policy,
+        on_expired=hear,
+    )
+    job, _ = await completed(services, add)
+    assert await cleanup.expire() == 0
+    clock.advance(days=8)
+    assert await cleanup.expire() == 1
+    assert [(each.id, each.status) for each in heard] == [(job.id, ExportStatus.EXPIRED)]
+
+
+async def test_file_in_a_storage_that_is_not_configured_keeps_its_key(
+    services: Services, cleanup: ResultCleanup, add: Add, execute: Execute, clock: Any
+) -> None:
+    job, key = await completed(services, add)
+    clock.advance(days=8)
+    await cleanup.expire()
+    execute("UPDATE export_jobs SET storage = 'former'")
+    assert await cleanup.remove_leftovers() == 0
+    kept = await services.repository.find(job.id)
+    assert kept is not None
+    assert kept.object_key == key
+    assert key in keys(services)
+    # A row of before there was a choice of storages says none: its file is in one of them.
+    execute("UPDATE export_jobs SET storage = NULL")
+    assert await cleanup.remove_leftovers() == 1
+    assert keys(services) == set()
+    gone = await services.repository.find(job.id)
+    assert gone is not None
+    assert not await cleanup.remove_object(gone)
+
+
+# -- the end of rows ------------------------------------------------------------------------------
+
+
+async def test_values_and_rows_of_jobs_that_are_over_go_each_after_its_time(
+    services: Services,
+    cleanup: ResultCleanup,
+    add: Add,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = logged(monkeypatch, upkeep)
+    policy = cleanup._policy
+    options = {"filters": {"email": {"eq": "looked-for@example.org"}}}
+    failed, waiting = await add(options=options), await add(options=options)
+    lease = await claimed(services.leases, failed)
+    failure = AttemptFailure("source_rejected", Cause.PERMANENT, "No.")
+    assert await services.leases.fail(lease, failure, progress=Progress())
+
+    clock.advance(seconds=policy.replay_window.total_seconds() - 60)
+    assert await cleanup.forget_values() == 0
+    clock.advance(seconds=120)
+    assert await cleanup.forget_values() == 1
+    kept = await services.repository.find(failed.id)
+    assert kept is not None
+    assert "looked-for" not in str(kept.options)
+
+    since = policy.job_retention - policy.replay_window
+    clock.advance(seconds=since.total_seconds() - 120)
+    assert await cleanup.purge() == 0
+    clock.advance(seconds=120)
+    assert await cleanup.purge() == 1
+    assert await services.repository.find(failed.id) is None
+    assert await services.repository.find(waiting.id) == waiting
+    assert lines.entries == [
+        {"event": "exports.values_forgotten", "count": 1, "log_level": "info"},
+        {"event": "exports.purged", "count": 1, "log_level": "info"},
+    ]
 
 
 # -- what belongs to nobody -----------------------------------------------------------------------

@@ -17,7 +17,10 @@ from waybill.jobs.job import ExportJob
 from waybill.manifest import manifest_key
 from waybill.run.produce import ExportProducer
 from waybill.run.runner import Outcome
+from waybill.upkeep import fallback
 from waybill.upkeep.fallback import FallbackMover
+
+from ...logged import logged
 
 Execute = Callable[..., list[tuple[object, ...]]]
 
@@ -28,6 +31,10 @@ async def kept(services: Services, execute: Execute) -> ExportJob:
     services.runner._producer = ExportProducer(
         source=services.source, storage=services.storages["database"], settings=services.settings
     )
+    return await another(services)
+
+
+async def another(services: Services) -> ExportJob:
     job = await services.repository.add(
         export_type="users",
         format="csv",
@@ -119,6 +126,39 @@ async def test_damaged_file_is_not_moved(
     assert services.storages["s3"].find(kept.object_key or "") is None
 
 
+async def test_damaged_file_does_not_hold_up_the_others(
+    services: Services, kept: ExportJob, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = logged(monkeypatch, fallback)
+    execute("UPDATE stored_chunks SET data = set_byte(data, 9, 0) WHERE part_offset = 0")
+    whole = await another(services)
+
+    assert await services.mover.step() == 1
+    assert (await find(services, kept.id)).storage == "database"
+    assert (await find(services, whole.id)).storage == "s3"
+    said = [(line["event"], line["export_id"]) for line in lines.entries]
+    assert said == [("storage.not_moved", str(kept.id)), ("storage.moved_back", str(whole.id))]
+
+
+async def test_storage_that_goes_away_midway_keeps_what_was_moved_and_says_what_waits(
+    services: Services, kept: ExportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = logged(monkeypatch, fallback)
+    waiting = await another(services)
+    copy = services.mover._copy
+
+    def copy_one(job: ExportJob, manifest: Any) -> Any:
+        if job.id != kept.id:
+            raise StorageUnavailable("down")
+        return copy(job, manifest)
+
+    monkeypatch.setattr(services.mover, "_copy", copy_one)
+    assert await services.mover.step() == 1
+    assert (await find(services, kept.id)).storage == "s3"
+    assert (await find(services, waiting.id)).storage == "database"
+    assert [line["waiting"] for line in lines.entries if "waiting" in line] == [1]
+
+
 async def test_object_storage_still_away_is_left_alone_for_a_while(
     services: Services, kept: ExportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,19 +187,11 @@ async def test_object_storage_still_away_is_left_alone_for_a_while(
     assert await mover.step() == 1
 
 
-@pytest.mark.parametrize(("seconds_each", "moved"), [(0.0, 2), (60.0, 1)])
+@pytest.mark.parametrize(("seconds_each", "moved"), [(0.0, 2), (5.0, 1)])
 async def test_step_moves_what_a_few_seconds_allow(
     services: Services, kept: ExportJob, execute: Execute, seconds_each: float, moved: int
 ) -> None:
-    second = await services.repository.add(
-        export_type="users",
-        format="csv",
-        options={},
-        requested_by="ada",
-        tenant=None,
-        max_attempts=3,
-    )
-    assert await services.runner.run(second.id) is Outcome.COMPLETED
+    await another(services)
     mover = FallbackMover(
         services.engine,
         source=services.storages["database"],

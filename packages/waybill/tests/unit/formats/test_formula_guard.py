@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from waybill.catalog.resolved import ResolvedColumn
 from waybill.formats.formula_guard import (
     HEAD_CHARACTERS,
     INTACT_TYPES,
+    MODE,
     guard,
+    is_guarded_column,
     is_guarded_type,
     needs_guard,
     unguard,
@@ -146,6 +151,22 @@ def test_a_sign_hidden_behind_more_than_the_head_is_guarded(hidden: str) -> None
     assert needs_guard(hidden * 10_000)
 
 
+def test_of_a_value_that_shows_nothing_64_characters_are_looked_at() -> None:
+    assert not needs_guard(" " * 63 + "x")
+    assert needs_guard(" " * 64 + "x")
+
+
+def test_rule_of_this_name_decides_about_every_character_as_it_always_did() -> None:
+    # Files that were guarded under a name are restored by its rule: another rule, another name.
+    assert MODE == "apostrophe"
+    decided = bytes(
+        needs_guard(chr(code) + suffix) for code in range(0x10000) for suffix in ("", "=1", "5")
+    )
+    assert hashlib.sha256(decided).hexdigest() == (
+        "fc9335cecec1a512f1167e898d18e3f50f4b81bb1c6c45ecf7abc7a0cb7cae98"
+    )
+
+
 def test_a_value_of_any_length_is_decided_by_its_head() -> None:
     assert needs_guard("=" + "x" * 10_000_000)
     assert not needs_guard(" x" + "=" * 10_000_000)
@@ -192,3 +213,18 @@ def test_numbers_dates_and_unknown_types_are_told_apart() -> None:
     assert not is_guarded_type(oid["interval"])
     text, varchar, an_extension_type = 25, 1043, 16_500
     assert all(map(is_guarded_type, (text, varchar, an_extension_type)))
+
+
+@pytest.mark.parametrize(
+    ("type_name", "oid", "guarded"),
+    [
+        ("text", 25, True),
+        ("text[]", 1009, False),
+        ("integer", 23, False),
+        ("integer[]", 1007, False),
+    ],
+)
+def test_arrays_and_numbers_are_columns_without_a_guard(
+    type_name: str, oid: int, guarded: bool
+) -> None:
+    assert is_guarded_column(ResolvedColumn("c", "c", type_name, oid, oid)) is guarded

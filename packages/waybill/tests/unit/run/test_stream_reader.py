@@ -63,8 +63,8 @@ class Source:
         self.copied_rows = self._says
 
 
-async def everything(source: Source) -> tuple[bytes, Delivered]:
-    """Read to the end."""
+async def everything(source: Source) -> tuple[list[bytes], Delivered]:
+    """Read to the end; return the pieces and what was delivered."""
     settings = SimpleNamespace(stream_seconds=60.0, stream_max_rows=MOST_ROWS)
     reader = _Reader(
         cast("Any", source),
@@ -75,19 +75,25 @@ async def everything(source: Source) -> tuple[bytes, Delivered]:
     )
     with ThreadPoolExecutor(1) as threads:
         try:
-            data = bytearray(await reader.start(threads) or b"")
+            pieces = [bytes(await reader.start(threads) or b"")]
             while not isinstance(item := await reader.take(), Delivered):
-                data += item
-            return bytes(data), item
+                pieces.append(bytes(item))
+            return pieces, item
         finally:
             await reader.stop()
 
 
 async def test_what_was_delivered_is_counted_and_hashed() -> None:
-    data, delivered = await everything(Source(ROWS, len(ROWS)))
+    pieces, delivered = await everything(Source(ROWS, len(ROWS)))
 
-    assert data == FILE
+    assert b"".join(pieces) == FILE
     assert delivered == Delivered(len(ROWS), len(FILE), hashlib.sha256(FILE).hexdigest())
+
+
+async def test_rows_are_sent_as_they_come_the_head_with_the_first_of_them() -> None:
+    pieces, _ = await everything(Source(ROWS, len(ROWS)))
+
+    assert [piece.count(b"\n") for piece in pieces] == [101, 100, 100]
 
 
 @pytest.mark.parametrize("says", [0, len(ROWS) - 1, len(ROWS) + 1])
