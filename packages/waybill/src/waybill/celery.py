@@ -23,7 +23,7 @@ from waybill.catalog import Catalog, load
 from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError
 from waybill.formats import missing
-from waybill.jobs.host_queue import RUN_EXPORT_HERE, adopt, queue_of
+from waybill.jobs.host_queue import RUN_EXPORT_HERE, adopt, know_queue, queue_of
 from waybill.log import get_logger
 from waybill.notify.delivery import Delivery, NotificationChannel, Subscription
 from waybill.notify.errors import DeliveryFailed, DeliveryRefused
@@ -50,6 +50,7 @@ _GRACE_SECONDS: Final = 120.0
 _KOMBU_VISIBILITY_SECONDS: Final = 3600
 _LEAST_UPKEEP_SECONDS: Final = 5.0
 _STORAGE_SECONDS: Final = 30.0
+_SEARCH_SECONDS: Final = 600.0
 _MISCONFIGURED: Final = 78  # EX_CONFIG, as the command line has it
 
 
@@ -146,8 +147,7 @@ def _refusals(app: Celery, longest_seconds: float, pool: str | None) -> Iterator
     accepted = {str(each).rpartition("/")[2].removeprefix("x-") for each in conf.accept_content}
     if "json" not in accepted:
         yield f"accept_content is {sorted(accepted)}, and messages of ours are JSON. Add 'json'."
-    transport = (conf.broker_url or "").partition(":")[0]
-    if transport in {"redis", "rediss", "sentinel", "sqs"}:
+    if _transports(app) & {"redis", "rediss", "sentinel", "sqs"}:
         options = conf.broker_transport_options or {}
         seconds = options.get("visibility_timeout", _KOMBU_VISIBILITY_SECONDS)
         if seconds < longest_seconds + _GRACE_SECONDS:
@@ -162,6 +162,16 @@ def _refusals(app: Celery, longest_seconds: float, pool: str | None) -> Iterator
             "be ended nor measured. Give waybill's queues a worker of their own with --pool "
             "prefork, or run `waybill worker`."
         )
+
+
+def _transports(app: Celery) -> set[str]:
+    """Return the schemes of the brokers of ``app``: one address, several with semicolons, or a
+    list, for reading and for writing."""
+    conf = app.conf
+    given = [conf.broker_url, conf.broker_read_url, conf.broker_write_url]
+    lists = [[each] if isinstance(each, str) else list(each or ()) for each in given]
+    texts = [address for each in lists for text in each for address in str(text).split(";")]
+    return {text.strip().partition(":")[0] for text in texts}
 
 
 def _advice(app: Celery) -> Iterator[str]:
@@ -203,11 +213,21 @@ def _register_upkeep(
         (
             "sweep_storage",
             _STORAGE_SECONDS,
-            lambda: runtime.run(lambda it: it.sweeper.sweep_storage()),
+            lambda: runtime.run(lambda it: it.sweeper.tidy_storage()),
+        ),
+        # Whole each time, and by the beat's clock: where the search got to would be forgotten
+        # with a child, and theirs may live for one task.
+        (
+            "search_storage",
+            settings.storage_sweep_seconds,
+            lambda: runtime.run(
+                lambda it: it.sweeper.search_storage(within_seconds=_SEARCH_SECONDS)
+            ),
         ),
         ("monitor", settings.monitor_seconds, lambda: runtime.run(lambda it: it.monitor.watch())),
         ("notify", settings.notify_seconds, lambda: asyncio.run(deliver())),
     )
+    entries: dict[str, Any] = {}
     for name, wanted_seconds, run in work:
         seconds = max(wanted_seconds, _LEAST_UPKEEP_SECONDS)
 
@@ -216,9 +236,25 @@ def _register_upkeep(
 
         # Not behind one another, should the workers be away for a while.
         registered = app.task(task, name=f"waybill.{name}", shared=False, **options)
-        app.add_periodic_task(
-            seconds, registered.s(), name=f"waybill.{name}", queue=queue, expires=2 * seconds
-        )
+        when = {"queue": queue, "expires": 2 * seconds}
+        app.add_periodic_task(seconds, registered.s(), name=f"waybill.{name}", **when)
+        entries[f"waybill.{name}"] = {
+            "task": f"waybill.{name}", "schedule": seconds, "options": when,
+        }  # fmt: skip
+
+    def on_beat(sender: Any, **_: Any) -> None:
+        if sender.app is not app:
+            return
+        know_queue(app, queue)
+        # Theirs may have been given after ours were added (``conf.beat_schedule = {…}``), which
+        # replaces them: nothing would expire, be told or be found again.
+        there = sender.scheduler.schedule
+        lost = {name: entry for name, entry in entries.items() if name not in there}
+        if lost:
+            log.warning("celery.schedule_replaced", added=sorted(lost))
+            sender.scheduler.update_from_dict(lost)
+
+    signals.beat_init.connect(on_beat, weak=False)
 
 
 def _connect(
@@ -237,8 +273,11 @@ def _connect(
         try:
             for sentence in check(app, longest_seconds=longest, pool=pool):
                 log.warning("celery.advice", advice=sentence)
-        except ConfigurationError as exc:
-            # Celery logs what a receiver raises and goes on, but for this.
+        except Exception as exc:
+            # Celery logs what a receiver raises and goes on, but for this: to a worker that takes
+            # none of our queues.
+            if not isinstance(exc, ConfigurationError):
+                log.exception("celery.check_failed")
             print(f"waybill: {exc}", file=sys.stderr)
             raise SystemExit(_MISCONFIGURED) from exc
         queues = app.amqp.queues
@@ -247,8 +286,8 @@ def _connect(
         for name in (queue, f"{queue}.upkeep"):
             if not is_chosen:
                 queues.select_add(name)
-            elif name not in queues:
-                queues.add(name)
+            else:
+                know_queue(app, name)
 
     def on_shutdown(**_: Any) -> None:
         shutdown.set()

@@ -3,7 +3,9 @@ their key prefix and transport, so that their worker finds it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from waybill.jobs.messages import QueueKeys
@@ -11,6 +13,8 @@ from waybill.jobs.queue import ExportQueue, unavailable
 
 if TYPE_CHECKING:
     from celery import Celery
+
+_NOT_FOUND: Final = "404"  # of AMQP, and of kombu's transports that speak something else
 
 RUN_EXPORT_HERE: Final = "waybill.run_export"
 """Our task among theirs."""
@@ -53,6 +57,40 @@ class HostQueue(ExportQueue):
         """Return 0: what comes from their broker is theirs to judge."""
         return 0
 
-    def _write(self, client: Any) -> int:
+    def _publish(self, export_id: UUID) -> None:
+        know_queue(self._celery, self._queue)
+        super()._publish(export_id)
+
+    def _ask(self, question: Callable[[Any], int]) -> int:
+        with unavailable("answer"), self._celery.connection_for_write() as connection:
+            # Theirs may be set to wait for a broker for ever.
+            connection.ensure_connection(max_retries=1, interval_start=0)
+            return question(connection)
+
+    def _write(self, connection: Any) -> int:
         # Whatever is written by hand would go past their key prefix.
-        return int(client.ping())
+        return int(connection.default_channel.client.ping()) if _is_redis(connection) else 1
+
+    def _depth(self, connection: Any) -> int:
+        if _is_redis(connection):
+            return super()._depth(connection)
+        try:
+            return int(
+                connection.default_channel.queue_declare(self._queue, passive=True).message_count
+            )
+        except connection.channel_errors as exc:
+            if str(getattr(exc, "code", None) or getattr(exc, "reply_code", "")) != _NOT_FOUND:
+                raise
+            return 0  # nobody has made the queue yet
+
+
+def know_queue(app: Celery, name: str) -> None:
+    """Make ``name`` a queue of ``app``, which may forbid Celery to make those it is not told of
+    (``task_create_missing_queues``)."""
+    queues = app.amqp.queues
+    if name not in queues:
+        queues.add(queues.new_missing(name))
+
+
+def _is_redis(connection: Any) -> bool:
+    return bool(connection.transport.driver_type == "redis")

@@ -101,7 +101,8 @@ class ExportQueue:
         """
         await asyncio.to_thread(self._ask, self._write)
 
-    def _write(self, client: Any) -> int:
+    def _write(self, connection: Any) -> int:
+        client = connection.default_channel.client
         with client.pipeline() as pipe:
             # The command of a message's way into the queue, for whose right it stands too.
             pipe.lpush(self.keys().written, "")
@@ -116,7 +117,8 @@ class ExportQueue:
             QueueUnavailable: the broker does not answer.
         """
         return await asyncio.to_thread(
-            self._ask, lambda client: int(client.get(self.keys().set_aside_count) or 0)
+            self._ask,
+            lambda broker: int(broker.default_channel.client.get(self.keys().set_aside_count) or 0),
         )
 
     async def depth(self) -> int:
@@ -125,13 +127,14 @@ class ExportQueue:
         Raises:
             QueueUnavailable: the broker does not answer.
         """
-        return await asyncio.to_thread(
-            self._ask, lambda client: int(client.llen(self.keys().queue))
-        )
+        return await asyncio.to_thread(self._ask, self._depth)
+
+    def _depth(self, connection: Any) -> int:
+        return int(connection.default_channel.client.llen(self.keys().queue))
 
     def _ask(self, question: Callable[[Any], int]) -> int:
         with unavailable("answer"), self._celery.connection_for_write() as connection:
-            return question(connection.default_channel.client)
+            return question(connection)
 
 
 @contextmanager

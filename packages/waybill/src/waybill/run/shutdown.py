@@ -58,16 +58,21 @@ class ChildTermination:
 
     @contextlib.contextmanager
     def postponed(self) -> Iterator[None]:
-        """Let the block end, at once, should the signal come; then die of it."""
-        # Once more: the pool sets its own handler after it let us initialise the process.
+        """Let the block end, at once, should the signal come; then have it do what it did before:
+        to a pool's child that is to die, to a worker without a pool, to end what it has begun."""
+        # Each time: the pool sets its own handler after it let us initialise the process.
+        former = signal.getsignal(signal.SIGTERM)
         self.install()
         self._is_busy = True
         try:
             yield
         finally:
             self._is_busy = False
+            # ``None``: set by something that is not Python, and can't be put back by it.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
             if self._is_due:
-                _die()
+                self._is_due = False
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_sigterm(self, _signum: int, _frame: FrameType | None) -> None:
         if not self._is_busy:

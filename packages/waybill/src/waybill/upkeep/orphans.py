@@ -86,6 +86,26 @@ class OrphanSweep:
             removed += await self._remove_orphans(found[start : start + _LOOKUP_KEYS])
         return removed
 
+    async def search(self, *, within_seconds: float) -> int:
+        """Search from the first key to the last, however long ago the last search was, where the
+        process may not live to go on with it. Returns how much was removed.
+
+        Args:
+            within_seconds: after this long it stops where it is.
+
+        Raises:
+            StorageUnavailable, StorageRejected: what is left is for the next search.
+        """
+        until = self._monotonic() + within_seconds
+        self._search, self._next_search_at = None, self._monotonic()
+        removed = await self.step()
+        while self._is_under_way() and self._monotonic() < until:
+            removed += await self.step()
+        return removed
+
+    def _is_under_way(self) -> bool:
+        return self._search is not None
+
     async def abort_uploads(self) -> int:
         """Abort uploads that nobody will finish. Returns how many.
 

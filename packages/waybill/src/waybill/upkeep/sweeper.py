@@ -93,11 +93,19 @@ class Sweeper:
         await self._sessions.forget()
 
     async def sweep_storage(self) -> None:
-        """Delete what is out of reach, move back what object storage could not take, and go on
-        looking for objects and uploads that belong to no job."""
+        """``tidy_storage``, and go on looking for objects and uploads that belong to no job."""
+        await self.tidy_storage()
+        await self._orphans.step()
+
+    async def tidy_storage(self) -> None:
+        """Delete what is out of reach, and move back what object storage could not take."""
         await self._cleanup.remove_leftovers()
         await self._mover.step()
-        await self._orphans.step()
+
+    async def search_storage(self, *, within_seconds: float) -> None:
+        """Look for objects and uploads that belong to no job, from the first to the last: for a
+        process that may end before a next step."""
+        await self._orphans.search(within_seconds=within_seconds)
 
     async def _release_lost_workers(self) -> None:
         spared = await self._adopt_finished()

@@ -23,6 +23,7 @@ from waybill.testing import run_export
 from ..leased import claimed, result_of
 
 ANN = waybill.Principal("ann")
+UPKEEP = ("sweep", "clean", "sweep_storage", "search_storage", "monitor", "notify")
 
 
 def theirs(**conf: Any) -> Celery:
@@ -77,7 +78,7 @@ def test_tasks_of_ours_need_nothing_of_their_defaults(settings: Settings, catalo
     assert task.soft_time_limit == task.time_limit  # an export ends by its own deadline before
     assert {name for name in app.tasks if name.startswith("waybill.")} == {
         RUN_EXPORT_HERE,
-        *(f"waybill.{name}" for name in ("sweep", "clean", "sweep_storage", "monitor", "notify")),
+        *(f"waybill.{name}" for name in UPKEEP),
     }
     entries = {name: each["options"]["queue"] for name, each in app.conf.beat_schedule.items()}
     assert set(entries.values()) == {"waybill.upkeep"}
@@ -100,7 +101,7 @@ def test_each_application_of_a_process_runs_exports_of_its_own(
         for name in first.tasks
         if name.startswith("waybill.")
     }
-    assert len(own) == 6
+    assert len(own) == 1 + len(UPKEEP)
     for name, (of_first, of_second) in own.items():
         assert of_first is not of_second, name
     assert not [name for name in stranger.tasks if name.startswith("waybill.")]

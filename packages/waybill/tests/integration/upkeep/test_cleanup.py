@@ -337,6 +337,19 @@ async def test_sweep_of_more_keys_than_one_step_goes_on_where_it_stopped(
     assert [await sweep.step() for _ in range(3)] == [3, 3, 2]
 
 
+async def test_search_in_a_process_that_may_end_reaches_the_last_key_each_time(
+    services: Services, sweep: OrphanSweep, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("waybill.upkeep.orphans._KEYS_PER_STEP", 3)
+    job = await add()
+    assert await sweep.search(within_seconds=60) == 0  # and it rests for none
+    for _ in range(4):
+        put(services, Lease(job.id, 1, uuid4()))
+    assert await sweep.search(within_seconds=0) == 3
+    assert await sweep.search(within_seconds=60) == 5
+    assert keys(services) == set()
+
+
 async def test_sweep_rests_between_two_searches(services: Services, add: Add) -> None:
     now = 100.0
     sweep = OrphanSweep(

@@ -1,0 +1,123 @@
+"""Celery applications that are set up in other ways than most: brokers, queues, schedules."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery, signals
+from celery.beat import Service
+
+import waybill.celery
+from waybill.catalog import Catalog
+from waybill.celery import check
+from waybill.config import Settings
+from waybill.errors import ConfigurationError, QueueUnavailable
+from waybill.jobs.host_queue import HostQueue
+
+from ...logged import logged
+
+
+def theirs(broker: Any = "memory://", **conf: Any) -> Celery:
+    app = Celery(f"theirs-{uuid4()}", broker=broker, set_as_current=False)
+    app.conf.update(conf)
+    return app
+
+
+def entries(app: Celery, directory: Path) -> dict[str, Any]:
+    """Start the beat of ``app``, end it before its first turn, and return what it knows."""
+    beat = Service(app, schedule_filename=str(directory / f"beat-{uuid4()}"))
+    beat._is_shutdown.set()
+    found: dict[str, Any] = {}
+
+    def look(sender: Any, **_: Any) -> None:
+        found.update(sender.scheduler.schedule)
+
+    signals.beat_init.connect(look, sender=beat, weak=False)  # after ours
+    beat.start()
+    return found
+
+
+def test_schedule_that_they_give_after_ours_does_not_replace_it(
+    settings: Settings, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, plain = theirs(), theirs()
+    for each in (app, plain):
+        waybill.celery.install(each, settings, catalog=catalog)
+    wanted = {name: entry for name, entry in entries(plain, tmp_path).items() if "waybill" in name}
+    assert len(wanted) == 6
+    lines = logged(monkeypatch, waybill.celery)
+    app.conf.beat_schedule = {"report": {"task": "report", "schedule": 60}}
+    found = entries(app, tmp_path)
+    assert "report" in found
+    assert [line["event"] for line in lines.entries] == ["celery.schedule_replaced"]
+    for name, entry in wanted.items():
+        assert (found[name].task, found[name].options) == (entry.task, entry.options)
+        assert found[name].schedule == entry.schedule
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        ["redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0"],
+        "amqp://127.0.0.1:1//;rediss://127.0.0.1:1/0",
+    ],
+)
+def test_visibility_is_looked_at_whatever_form_the_address_has(broker: Any) -> None:
+    app = theirs(broker, broker_transport_options={"visibility_timeout": 30})
+    with pytest.raises(ConfigurationError, match="Set it to 180 or more"):
+        check(app, longest_seconds=60)
+
+
+def test_visibility_is_looked_at_for_a_broker_that_is_only_read_from() -> None:
+    app = theirs(broker_read_url="redis://127.0.0.1:1/0")
+    app.conf.broker_transport_options = {"visibility_timeout": 30}
+    with pytest.raises(ConfigurationError, match="Set it to 180 or more"):
+        check(app, longest_seconds=60)
+
+
+def test_worker_that_cannot_be_looked_at_does_not_start_without_our_queues(
+    settings: Settings, catalog: Catalog, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = theirs(worker_pool="prefork")
+    waybill.celery.install(app, settings, catalog=catalog)
+
+    def broken(*_: Any, **__: Any) -> list[str]:
+        raise AttributeError("no such setting")
+
+    monkeypatch.setattr(waybill.celery, "check", broken)
+    logged(monkeypatch, waybill.celery)
+    worker = SimpleNamespace(app=app, pool_cls="prefork")
+    with pytest.raises(SystemExit) as ended:
+        signals.celeryd_after_setup.send(sender="worker", instance=worker, conf=app.conf)
+    assert ended.value.code == 78
+    assert "waybill: no such setting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("creates", [True, False])
+async def test_broker_that_is_no_redis_takes_messages_and_counts_them(
+    settings: Settings, catalog: Catalog, creates: bool
+) -> None:
+    app = theirs(task_create_missing_queues=creates)
+    waybill.celery.install(app, settings, queue=f"exports-{creates}", catalog=catalog)
+    queue = HostQueue(app, f"exports-{creates}")
+    await queue.check()
+    assert await queue.depth() == 0
+    await queue.publish(uuid4())
+    await queue.publish(uuid4())
+    assert await queue.depth() == 2
+    await queue.check()
+
+
+async def test_broker_that_is_away_is_said_to_be_however_long_they_would_wait() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    app = theirs(f"amqp://guest@127.0.0.1:{port}//", broker_connection_max_retries=None)
+    queue = HostQueue(app, "exports")
+    for ask in (queue.depth, queue.check):
+        with pytest.raises(QueueUnavailable):
+            await ask()
