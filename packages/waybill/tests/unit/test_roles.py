@@ -26,7 +26,7 @@ PARTS: dict[type[CoreParts], set[str]] = {
     ApiParts: PROCESS
     | KEEPING
     | {"access", "administration", "changes", "dead_letters", "delivery", "exports", "quotas"}
-    | {"notification_states", "operations", "source", "streams"},
+    | {"notification_states", "operations", "row_estimates", "source", "streams"},
     WorkerParts: PROCESS | {"adoption", "runner", "source"},
     SchedulerParts: PROCESS | KEEPING | {"adoption", "mover", "orphans", "sweeper"},
     DeliveryParts: CORE | {"notifications"},

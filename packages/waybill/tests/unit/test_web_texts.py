@@ -13,7 +13,7 @@ from waybill.jobs.explanations import EXPLANATIONS
 from waybill.jobs.job import ExportStatus
 from waybill.web.texts import LANGUAGES, Texts, language_of
 from waybill.web.texts_de import EXPLANATIONS_DE
-from waybill.web.values import duration, number, size, visible
+from waybill.web.values import duration, number, roughly, size, visible
 
 WEB = Path(waybill.web.__file__).parent
 
@@ -65,6 +65,9 @@ def test_language_is_the_one_wanted_most(accepted: str, language: str) -> None:
 def test_values_are_written_as_the_reader_writes_them() -> None:
     assert (number(1234567, "en"), number(1234567, "de")) == ("1,234,567", "1.234.567")
     assert (number(1234.5, "en"), number(1234.5, "de")) == ("1,234.5", "1.234,5")
+    assert [roughly(each) for each in (1, 99, 2_000, 14_501, 1_960_000_000)] == [
+        1, 99, 2_000, 15_000, 2_000_000_000,
+    ]  # fmt: skip
     assert (size(999, "en"), size(1_500_000, "de")) == ("999\u00a0B", "1,5\u00a0MB")
     assert [duration(each) for each in (None, 0, 59, 61, 3_600, 90_000)] == [
         "–", "0 s", "59 s", "1 min 1 s", "1 h", "1 d 1 h",

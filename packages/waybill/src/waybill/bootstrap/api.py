@@ -16,6 +16,7 @@ from waybill.requests.dry_runs import FairPlaces
 from waybill.requests.overview import OperationsView
 from waybill.requests.preview import ExportPreviewer
 from waybill.requests.quota import QuotaPolicy
+from waybill.requests.row_estimates import RowEstimates
 from waybill.requests.service import ExportService
 from waybill.requests.source_columns import SourceColumns
 from waybill.results.delivery import DownloadPolicy, ResultDelivery
@@ -71,6 +72,10 @@ class ApiParts(ProcessParts):
             source_columns=SourceColumns(self.source),
             audit=self.audit,
         )
+
+    @cached_property
+    def row_estimates(self) -> RowEstimates:
+        return RowEstimates(self.source, self.catalog)
 
     @cached_property
     def streams(self) -> ExportStreams:

@@ -27,6 +27,7 @@ from waybill.errors import (
     SourceRejected,
 )
 from waybill.source.copy_chunk import CopyChunk
+from waybill.source.estimates import estimates_query, read_estimates
 from waybill.source.keys import KEY_INDEX, PLAIN_UNIQUE_INDEX, UNIQUE_INDEX
 from waybill.source.libpq import Session
 from waybill.source.opening import (
@@ -134,6 +135,11 @@ class PostgresSnapshot:
             )
             for column in wanted
         )
+
+    def estimate_rows(self, tables: Sequence[TableSource]) -> dict[TableSource, int]:
+        """Return about how many rows tables have, of those of which PostgreSQL knows it without
+        looking; all tenants' rows (``shown_count``)."""
+        return read_estimates(tables, self._session.fetch(estimates_query(tables)))
 
     def count_rows(self, export_type: ExportType, where: sql.Composable | None = None) -> RowCount:
         """Return how many rows to expect: counted when that is cheap, else the estimate, which is

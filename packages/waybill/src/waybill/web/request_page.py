@@ -37,10 +37,12 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 async def types_page(
     request: Request, principal: CurrentPrincipal, services: AppServices
 ) -> Response:
-    """Show the types that the person may request, and what is left of their quotas."""
+    """Show the types that the person may request, about how many rows they have where that is known
+    at once, and what is left of the person's quotas."""
+    offered = services.exports.offered(principal)
+    rows = await services.row_estimates.by_type()
     types = [
-        (each, services.access.usable(principal, each))
-        for each in services.exports.offered(principal)
+        (each, services.access.usable(principal, each), rows.get(each.name)) for each in offered
     ]
     return render(
         request, "types.html", types=types, quotas=await services.exports.quotas(principal)

@@ -220,6 +220,7 @@ TEXTS_DE: Final = {
     "history.none.says": "Keiner Ihrer Exporte ist so.",
     "types.title": "Was möchten Sie exportieren?",
     "types.all_columns": "alle Spalten",
+    "types.rows": "etwa {n} Zeilen",
     "types.personal": "{n} mit personenbezogenen Daten",
     "types.own_rows": "Nur die Zeilen Ihres Mandanten oder Ihre eigenen.",
     "types.empty": "Für Sie gibt es nichts zu exportieren",

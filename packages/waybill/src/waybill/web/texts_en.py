@@ -195,6 +195,7 @@ TEXTS_EN: Final = {
     "history.none.says": "No export of yours is like that.",
     "types.title": "What would you like to export?",
     "types.all_columns": "all columns",
+    "types.rows": "about {n} rows",
     "types.personal": "{n} with personal data",
     "types.own_rows": "Only the rows of your own tenant or person.",
     "types.empty": "There is nothing to export for you",

@@ -28,6 +28,11 @@ def number(value: float | None, lang: str) -> str:
     return text.translate(str.maketrans(",.", ".,")) if lang == "de" else text
 
 
+def roughly(value: int) -> int:
+    """Return a number as an estimate has it: two digits, and noughts."""
+    return int(float(f"{value:.1e}"))
+
+
 def size(value: int | None, lang: str) -> str:
     """Return a size in decimal units; a dash for none."""
     if value is None:
@@ -83,6 +88,7 @@ def tojson_plain(value: object) -> str:
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "number": number,
+    "roughly": roughly,
     "size": size,
     "duration": duration,
     "moment": moment,

@@ -34,7 +34,8 @@ FUNCTIONS = [
     "left(varchar, int)", "right(varchar, int)", "pg_table_size(oid)", "ascii(varchar)",
     "length(varchar)", "octet_length(varchar)", "replace(varchar, varchar, varchar)",
     "btrim(varchar, varchar)", "concat(varchar)", "concat(text)", "row_to_json(things)",
-    "min(real)", "sum(real)", "sum(bigint)", "unnest(int2vector)",
+    "min(real)", "sum(real)", "sum(bigint)", "row_security_active(oid)",
+    "has_any_column_privilege(oid, text)", "has_schema_privilege(oid, text)", "unnest(int2vector)",
     "format_type(oid, int)", "has_table_privilege(oid, text)", "current_database()",
     "current_setting(text)", "set_config(text, text, boolean)", "repeat(text, int)",
     "pg_is_in_recovery()", "pg_current_snapshot()", "pg_current_wal_lsn()",
@@ -85,6 +86,10 @@ def test_init_and_check_call_nothing_planted(dsn: str) -> None:
     inspection = inspect_database(dsn)
     (table,) = [each for each in inspection.tables if each.export_type.name == "things"]
     assert table.relation.estimated_rows == 500
+    with PostgresSource(dsn).open_snapshot(lambda: None) as snapshot:
+        source = table.export_type.source
+        assert isinstance(source, TableSource)
+        assert snapshot.estimate_rows([source]) == {source: 500}
     assert table.export_type.key == ("code", "id")
 
     kind = of(search_path=("public",))
