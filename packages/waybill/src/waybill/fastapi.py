@@ -172,20 +172,23 @@ class Embedded:
                 self._starting = (loop, ready)
                 # It ends when the loop cancels what is left, and closes what it opened.
                 self._owner = loop.create_task(self._run_with_the_loop(ready), name="waybill")
-            try:
-                await asyncio.shield(self._starting[1])
-            finally:
-                self._starting = None
+            # The start is nobody's: whoever asked first may go, and the next waits for the same.
+            await asyncio.shield(self._starting[1])
         assert self._running is not None  # noqa: S101 - what is ready runs
         return self._running[1]
 
     async def _run_with_the_loop(self, ready: asyncio.Future[None]) -> None:
         try:
             async with self.lifespan():
+                self._starting = None
                 ready.set_result(None)
                 await asyncio.Event().wait()
-        except Exception as exc:
+        except BaseException as exc:
             if ready.done():
+                raise
+            self._starting = None  # so that the next request tries anew
+            if not isinstance(exc, Exception):
+                ready.cancel()
                 raise
             ready.set_exception(exc)
 

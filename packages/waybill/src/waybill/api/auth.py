@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
+from waybill.api.of_request import AUTHENTICATED, PRINCIPAL
 from waybill.api.oidc_settings import load_oidc_settings
 from waybill.api.own_app import app_of
 from waybill.audit.audit import bind_client
@@ -109,7 +110,7 @@ async def _authenticated(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
     # Known already, where a body waits to be read (``api.body_limit``).
-    known: Principal | None = getattr(request.state, "authenticated", None)
+    known = AUTHENTICATED.find(request)
     if known is not None:
         return known
     authenticator: Authenticator = app_of(request.scope).state.authenticator
@@ -137,7 +138,7 @@ async def _remembered(
         )
     # Outside what an application overrides: the audit trail needs both whoever decides.
     bind_client(request.client.host if request.client else None)
-    request.state.principal = principal
+    PRINCIPAL.keep(request, principal)
     # Here, so that no route can be without it.
     app_of(request.scope).state.rate_limiter.take(principal, "poll")
     return principal

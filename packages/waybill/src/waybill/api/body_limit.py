@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from fastapi.security.utils import get_authorization_scheme_param
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waybill.api.auth import Authenticator, current_principal
+from waybill.api.of_request import AUTHENTICATED, is_of_api
 from waybill.api.own_app import app_of
 from waybill.api.problems import answer_of, problem
 from waybill.errors import RequestError
@@ -42,7 +42,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         # Outside /api no route reads a body, so none is read here.
-        if not get_route_path(scope).startswith("/api/"):
+        if not is_of_api(scope):
             await self._app(scope, receive, send)
             return
         refusal = self._too_long(scope) or await _refusal_of_strangers(scope)
@@ -133,5 +133,5 @@ async def _refusal_of_strangers(scope: Scope) -> Response | None:
                 scope.update(found)
                 break
         return await answer_of(request, exc)
-    request.state.authenticated = principal
+    AUTHENTICATED.keep(request, principal)
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -62,7 +63,7 @@ class Gate:
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str, int] | None:
         client = scope.get("client")
-        if scope["path"] not in _UNLIMITED:
+        if get_route_path(scope) not in _UNLIMITED:
             try:
                 self._buckets.take(address_key(client[0] if client else None))
             except TooManyRequests as exc:

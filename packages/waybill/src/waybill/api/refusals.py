@@ -7,10 +7,10 @@ from uuid import UUID
 from fastapi import Request
 
 from waybill import errors
+from waybill.api.of_request import PRINCIPAL
 from waybill.api.own_app import app_of
 from waybill.audit.audit import AuditAction, AuditLog, bind_client
 from waybill.audit.strangers import StrangerLog
-from waybill.principal import Principal
 
 # Somebody reached for what is not theirs, or for more than their share. What is merely malformed
 # is no refusal, nor is asking too often: recording that would make the flood larger.
@@ -52,7 +52,7 @@ async def record_refusal(request: Request, error: errors.RequestError) -> None:
     if not isinstance(error, REFUSALS):
         return
     audit: AuditLog = app_of(request.scope).state.services.audit
-    principal: Principal | None = getattr(request.state, "principal", None)
+    principal = PRINCIPAL.find(request)
     if principal is None and "authorization" not in request.headers:
         return  # nobody claimed to be anybody: a browser or a crawler, not an attempt
     client = request.client.host if request.client else None

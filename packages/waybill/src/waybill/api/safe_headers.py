@@ -7,6 +7,8 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from waybill.api.of_request import is_of_api
+
 SAFE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     # Addresses of exports say who has which; no other site is told.
@@ -34,7 +36,7 @@ class SafeHeaders:
             await self._app(scope, receive, send)
             return
         wanted = dict(SAFE_HEADERS)
-        if "/api/" in scope["path"]:
+        if is_of_api(scope):
             wanted["Cache-Control"] = _NO_STORE
         if scope.get("scheme") == "https":
             wanted["Strict-Transport-Security"] = _HSTS

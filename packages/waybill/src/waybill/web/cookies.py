@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import Request, Response
 
 from waybill.api.auth import Authenticator
+from waybill.api.of_request import OfRequest, is_of_api
 from waybill.errors import AuthenticationRequired
 from waybill.principal import Principal
 from waybill.sessions.sessions import Session, Sessions
@@ -15,6 +16,8 @@ from waybill.web.origin import SAFE_METHODS, require_own_page, require_own_reade
 # Browsers keep ``__Host-`` to this very host, to https and to what we set ourselves.
 _SECURE_NAME: Final = "__Host-waybill"
 _PLAIN_NAME: Final = "waybill"
+
+_SESSION: Final = OfRequest[Session]("waybill.session")
 
 
 def cookie_name(request: Request) -> str:
@@ -48,8 +51,7 @@ def clear_cookie(request: Request, response: Response) -> None:
 
 def session_of(request: Request) -> Session | None:
     """Return the session by which this request was authenticated, if it was by one."""
-    session: Session | None = getattr(request.state, "session", None)
-    return session
+    return _SESSION.find(request)
 
 
 class SessionAuthenticator:
@@ -76,11 +78,11 @@ class SessionAuthenticator:
             return await self._inner.authenticate(request, token)
         if request.method not in SAFE_METHODS:
             require_own_page(request)
-        elif "/api/" in request.url.path:
+        elif is_of_api(request.scope):
             # A stream spends quota though it is a GET. Pages may be led to from anywhere: mails do.
             require_own_reader(request)
         session = await self._sessions.find(secret)
         if session is None:
             raise AuthenticationRequired("the session is over; sign in again")
-        request.state.session = session
+        _SESSION.keep(request, session)
         return session.person

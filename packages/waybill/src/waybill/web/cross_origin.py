@@ -13,6 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from waybill.api.of_request import is_of_api
+
 _METHODS: Final = "GET, POST, DELETE"
 _HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _EXPOSED: Final = "Content-Disposition, Location, RateLimit, RateLimit-Policy, Retry-After"
@@ -31,7 +33,7 @@ class CrossOrigin:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or "/api/" not in scope["path"]:
+        if scope["type"] != "http" or not is_of_api(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -13,13 +13,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette._utils import get_route_path
 
+from waybill.api.of_request import PRINCIPAL
 from waybill.api.own_app import app_of
 from waybill.api.problems import status_of
 from waybill.api.refusals import record_refusal
 from waybill.errors import AuthenticationRequired, RecentLoginRequired, RequestError
 from waybill.log import get_logger
-from waybill.principal import Principal
 from waybill.web import assets
 from waybill.web.cookies import clear_cookie, cookie_name, session_of, set_cookie
 from waybill.web.forms import FormRefused
@@ -64,14 +65,14 @@ def root_of(request: Request) -> str:
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
     """Return the page of a template, in the reader's language."""
     texts = Texts(language_of(request.headers.get("accept-language", "")))
-    principal: Principal | None = getattr(request.state, "principal", None)
+    principal = PRINCIPAL.find(request)
     access = app_of(request.scope).state.services.access
     body = _environment.get_template(name).render(
         t=texts,
         lang=texts.language,
         root=root_of(request),
         asset=assets.version,
-        here=request.url.path.removeprefix(root_of(request)),
+        here=get_route_path(request.scope),
         who=principal and principal.subject,
         tenant=principal and principal.tenant,
         may_operate=principal is not None and access.administers(principal),
@@ -123,7 +124,7 @@ def error_page(request: Request, status: int, code: str, detail: str = "") -> Re
 
 def _refusal(request: Request, exc: RequestError) -> Response:
     if isinstance(exc, AuthenticationRequired | RecentLoginRequired):
-        here = request.url.path.removeprefix(root_of(request))
+        here = get_route_path(request.scope)
         if request.url.query and request.method == "GET":
             here += f"?{request.url.query}"
         query = {"next": target_of(here)}

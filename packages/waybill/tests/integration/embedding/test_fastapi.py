@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import httpx
@@ -23,7 +24,7 @@ import waybill
 from waybill.catalog import Catalog
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
-from waybill.fastapi import _servers
+from waybill.fastapi import Embedded, _servers
 
 
 class SignedOut(Exception):
@@ -127,6 +128,98 @@ async def test_pages_are_mounted_too_and_the_shop_s_session_is_theirs(
         assert led.headers["location"] == "/data/signin?next=%2Fnew"
         page = await nobody.get(led.headers["location"])
         assert 'href="http://shop.example/sign-in?next=%2Fnew"' in page.text
+
+
+async def test_what_is_kept_of_a_request_is_the_shop_s_or_ours_wherever_we_are_mounted(
+    settings: Settings, catalog: Catalog
+) -> None:
+    app = FastAPI()
+    kept = dict.fromkeys(("session", "principal", "authenticated"), object())
+    left: list[dict[str, object]] = []
+
+    @app.middleware("http")
+    async def keeping(request: Request, call_next: Any) -> Any:
+        for name, value in kept.items():
+            setattr(request.state, name, value)
+        answer = await call_next(request)
+        left.append({name: getattr(request.state, name) for name in kept})
+        return answer
+
+    ours = settings.model_copy(
+        update={"pages": True, "element_origins": ("https://shop.example",),
+                "address_requests_burst": 8, "address_requests_per_second": 0.001}
+    )  # fmt: skip
+    # Below an /api/ of the shop's: which of our paths are pages is not for its path to say.
+    data = waybill.app(ours, catalog=catalog)
+    app.mount("/api/data", data)
+    token = {"Authorization": "Bearer test-token"}
+    foreign = {"cookie": "waybill=over", "sec-fetch-site": "cross-site"}
+    async with data.lifespan(), visiting(app, None) as ann:
+        page = await ann.get("/api/data/signin", headers={"origin": "https://shop.example"})
+        assert page.status_code == 200, page.text
+        assert "access-control-allow-origin" not in page.headers
+        assert (await ann.get("/api/data/api/exports")).status_code == 401
+        listed = await ann.get("/api/data/api/exports", headers=token)
+        assert listed.status_code == 200, listed.text
+        made = await ann.post("/api/data/api/users/export", json={"format": "csv"}, headers=token)
+        assert made.status_code == 202, made.text
+        # A page may be led to from a mail; the API is not for other sites.
+        led = await ann.get("/api/data/exports?status=queued", headers=foreign)
+        assert (led.status_code, led.headers.get("location")) == (
+            303,
+            "/api/data/signin?next=%2Fexports%3Fstatus%3Dqueued&why=over",
+        )
+        refused = await ann.get("/api/data/api/exports", headers=foreign)
+        assert (refused.status_code, refused.json()["code"]) == (400, "foreign_request")
+        # Whatever was spent by then: a load balancer is answered.
+        while (await ann.get("/api/data/signin")).status_code == 200:
+            pass
+        health = await ann.get("/api/data/healthz")
+        assert (health.status_code, health.headers.get("cache-control")) == (200, None)
+    assert [each for each in left if each != kept] == []
+
+
+async def test_start_that_its_first_request_gives_up_is_the_next_one_s() -> None:
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+    starts: list[str] = []
+
+    def build() -> FastAPI:
+        @asynccontextmanager
+        async def lifespan(_own: FastAPI) -> AsyncIterator[None]:
+            starts.append("begun")
+            begun.set()
+            await may_go_on.wait()
+            if len(starts) == 1:
+                raise ConfigurationError("not yet")
+            yield
+
+        own = FastAPI(lifespan=lifespan)
+        own.state.services = SimpleNamespace()
+        own.add_api_route("/", lambda: "here")
+        return own
+
+    before = asyncio.all_tasks()
+    data = Embedded(build)
+    async with visiting(data) as ann:
+        first = asyncio.create_task(ann.get("/"))
+        await begun.wait()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = asyncio.create_task(ann.get("/"))
+        third = asyncio.create_task(ann.get("/"))
+        await asyncio.sleep(0)  # they wait too
+        may_go_on.set()
+        said = await asyncio.gather(second, third, return_exceptions=True)
+        assert [str(each) for each in said] == ["not yet", "not yet"]
+        assert starts == ["begun"]
+        # One that fails is tried anew, once for all who wait.
+        answers = await asyncio.gather(*(ann.get("/") for _ in range(3)))
+        assert [each.text for each in answers] == ['"here"'] * 3
+        assert starts == ["begun", "begun"]
+    running = [task for task in asyncio.all_tasks() - before if task.get_name() == "waybill"]
+    assert len(running) == 1
+    running[0].cancel()  # as the end of the loop does
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_sign_in_is_the_shop_s_with_its_errors_and_its_overrides(
