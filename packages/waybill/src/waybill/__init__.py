@@ -1,8 +1,8 @@
 """waybill: asynchronous user-data export, with a manifest that proves the file whole.
 
 For applications that embed it: ``waybill.router``, ``waybill.app``, ``waybill.Principal``,
-``waybill.Settings``, ``waybill.Catalog``, ``waybill.Hooks``. They are imported when they are used,
-so that the client alone needs nothing of the service.
+``waybill.Settings``, ``waybill.Catalog``, ``waybill.Hooks``, ``waybill.AuditEvent``. They are
+imported when they are used, so that the client alone needs nothing of the service.
 """
 
 from __future__ import annotations
@@ -11,17 +11,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from waybill.audit.audit import AuditEvent
     from waybill.catalog import Catalog
     from waybill.config import Settings
     from waybill.fastapi import app, router
     from waybill.principal import Principal
     from waybill.run.hooks import Hooks
 
-__all__ = ["Catalog", "Hooks", "Principal", "Settings", "__version__", "app", "router"]
+__all__ = [
+    "AuditEvent",
+    "Catalog",
+    "Hooks",
+    "Principal",
+    "Settings",
+    "__version__",
+    "app",
+    "router",
+]
 
 __version__ = "0.2.0"
 
 _HOME = {
+    "AuditEvent": "waybill.audit.audit",
     "Catalog": "waybill.catalog",
     "Hooks": "waybill.run.hooks",
     "Principal": "waybill.principal",

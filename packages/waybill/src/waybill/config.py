@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -168,6 +169,9 @@ class Settings(NotificationSettings, BaseSettings):
     hooks: str | None = None
     """Functions to be called when exports end: an import string ``package.module:hooks`` of a
     ``waybill.Hooks``, or of a function that returns one."""
+    audit_sink: str | Callable[..., Any] | None = None
+    """A function to be called with each audit event after its commit: an import string
+    ``package.module:function``. It takes one ``waybill.AuditEvent``."""
 
     # -- the API ------------------------------------------------------------------------------
     development_token: SecretStr | None = None

@@ -28,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 from waybill.api.app import API_MODULES, create_app
 from waybill.api.auth import current_principal
 from waybill.api.own_app import HOST_APP
+from waybill.audit.sink import AuditSink
 from waybill.bootstrap.api import ApiParts
 from waybill.catalog import Catalog
 from waybill.config import Settings, load_settings
@@ -52,6 +53,7 @@ def app(
     catalog: Catalog | None = None,
     celery: Celery | None = None,
     channels: Sequence[NotificationChannel] = (),
+    audit_sink: AuditSink | None = None,
 ) -> Embedded:
     """Return waybill's API as an ASGI application to mount; with ``pages``, its pages too.
 
@@ -63,11 +65,15 @@ def app(
         celery: the application's Celery, where ``waybill.celery.install`` was called with it; then
             jobs are announced there.
         channels: as ``waybill.celery.install``.
+        audit_sink: a function of the application's, sync or async, that is told of each audit
+            event after its commit; the settings' when ``None``.
 
     Raises:
-        ConfigurationError: settings, catalog, channels or sign-in do not hold.
+        ConfigurationError: settings, catalog, channels, sink or sign-in do not hold.
     """
     given = load_settings() if settings is None else settings
+    if audit_sink is not None:
+        given = given.model_copy(update={"audit_sink": audit_sink})
     if celery is not None and queue_of(celery) is None:
         raise ConfigurationError(
             "No worker of this Celery application runs exports: call waybill.celery.install(app) "
@@ -97,6 +103,7 @@ def router(
     catalog: Catalog | None = None,
     celery: Celery | None = None,
     channels: Sequence[NotificationChannel] = (),
+    audit_sink: AuditSink | None = None,
 ) -> APIRouter:
     """Return waybill's routes below ``/api``, to include with whichever prefix; as ``app``.
 
@@ -106,7 +113,14 @@ def router(
     FastAPI's (``dependencies``, ``responses``) does not apply: who may do what is said by
     ``principal``.
     """
-    embedded = app(settings, principal=principal, catalog=catalog, celery=celery, channels=channels)
+    embedded = app(
+        settings,
+        principal=principal,
+        catalog=catalog,
+        celery=celery,
+        channels=channels,
+        audit_sink=audit_sink,
+    )
     found = APIRouter(lifespan=embedded.lifespan)
     paths = dict.fromkeys(
         each.path

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waybill.audit.sink import AuditSink
 from waybill.bootstrap.api import ApiParts
 from waybill.bootstrap.worker import WorkerParts
 from waybill.catalog import Catalog
@@ -75,6 +76,7 @@ def run_export(
     catalog: Catalog | None = None,
     hooks: Hooks | None = None,
     channels: Sequence[NotificationChannel] = (),
+    audit_sink: AuditSink | None = None,
     **wanted: Any,
 ) -> Export:
     """Request an export as ``principal`` and run it here and now; not from a running event loop.
@@ -86,11 +88,15 @@ def run_export(
         catalog: what may be exported; the settings' when ``None``.
         hooks: called as a worker would.
         channels: remembered to be told, as a worker would; ``waybill.notify`` tells them.
+        audit_sink: told of the request, as a service would, before this returns.
         wanted: as a request has them: ``format``, ``columns``, ``filters``, ``options`` …
 
     Raises:
         RequestError: as the API would refuse it.
     """
+
+    if audit_sink is not None:
+        settings = settings.model_copy(update={"audit_sink": audit_sink})
 
     async def main() -> Export:
         async with (

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.audit.audit_tables import audit_events as events
+from waybill.audit.sink import AuditFeed, AuditSink, after_commit
 from waybill.jobs.job import ExportJob
 from waybill.jobs.reach import Reach
 from waybill.jobs.rows import JobListener
@@ -47,6 +49,7 @@ _APPEND: Final = insert(events).values(
     export_tenant=_owned.with_only_columns(jobs.c.tenant).scalar_subquery(),
     export_owner=_owned.with_only_columns(jobs.c.requested_by).scalar_subquery(),
 )
+_APPEND_AND_READ: Final = _APPEND.returning(*events.c)
 
 _client: ContextVar[str | None] = ContextVar("waybill_audit_client", default=None)
 
@@ -131,11 +134,13 @@ class AuditLog:
     """Writes and reads the trail.
 
     Args:
-        engine: waybill's own database.
+        engine: waybill's own database; an ``AnnouncingEngine`` where there is a sink.
+        sink: an application's own, told of each event after its commit.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, sink: AuditSink | None = None) -> None:
         self._engine = engine
+        self._feed = None if sink is None else AuditFeed(sink)
 
     async def record(
         self,
@@ -171,10 +176,17 @@ class AuditLog:
             "client": _client.get(),
         }
         if connection is not None:
-            await connection.execute(_APPEND, values)
+            await self._append(connection, values)
             return
         async with self._engine.begin() as own:
-            await own.execute(_APPEND, values)
+            await self._append(own, values)
+
+    async def _append(self, connection: AsyncConnection, values: Mapping[str, Any]) -> None:
+        if self._feed is None:
+            await connection.execute(_APPEND, values)
+            return
+        row = (await connection.execute(_APPEND_AND_READ, values)).mappings().one()
+        after_commit(connection, partial(self._feed.tell, _event_of(row)))
 
     async def record_look(self, actor: Principal, job: ExportJob) -> None:
         """Append that ``actor`` looked at ``job``, if that is another tenant's: within a tenant a
@@ -236,9 +248,14 @@ class AuditLog:
         }
         try:
             async with self._engine.begin() as own:
-                await own.execute(_APPEND, values)
+                await self._append(own, values)
         except (SQLAlchemyError, OSError) as exc:
             log.error("audit.not_recorded", action=action.value, error=type(exc).__name__)  # noqa: TRY400
+
+    async def close(self) -> None:
+        """Let the sink be told what it was not yet told."""
+        if self._feed is not None:
+            await self._feed.close()
 
     async def forget(self, older_than: timedelta, *, limit: int) -> int:
         """Delete the oldest events past their time. Returns how many.
@@ -314,8 +331,12 @@ class AuditLog:
         return [_event(row, within) for row in rows]
 
 
+def _event_of(row: Mapping[Any, Any]) -> AuditEvent:
+    return AuditEvent(**{**row, "outcome": AuditOutcome(row["outcome"])})
+
+
 def _event(row: Mapping[Any, Any], within: Reach) -> AuditEvent:
-    event = AuditEvent(**{**row, "outcome": AuditOutcome(row["outcome"])})
+    event = _event_of(row)
     whose = {"tenant": event.export_tenant, "requested_by": event.export_owner}
     if within.includes_values(whose):
         return event

@@ -10,6 +10,7 @@ from celery import Celery
 from sqlalchemy import text
 
 from waybill.audit.audit import AuditLog
+from waybill.audit.sink import AnnouncingEngine, load_audit_sink
 from waybill.bootstrap.own_engine import create_engine
 from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
@@ -36,7 +37,7 @@ class CoreParts:
         channels: by which an application that embeds us tells people besides.
 
     Raises:
-        ConfigurationError: the broker's address, or a channel, does not hold.
+        ConfigurationError: the broker's address, a channel or the audit sink does not hold.
     """
 
     def __init__(
@@ -50,7 +51,10 @@ class CoreParts:
         self.settings = settings
         self.clock = clock or SystemClock(settings.clock_offset_seconds)
         self.engine = create_engine(settings)
-        self.audit = AuditLog(self.engine)
+        sink = load_audit_sink(settings.audit_sink)
+        if sink is not None:
+            self.engine = AnnouncingEngine(self.engine.sync_engine)
+        self.audit = AuditLog(self.engine, sink)
         # Told of every job that ends, in the transaction that ends it.
         self.channels = create_channels(settings, channels)
         self.outbox = build_outbox(settings, self.channels, self.engine, clock=self.clock)
@@ -78,6 +82,7 @@ class CoreParts:
 
     async def close(self) -> None:
         """Close the connections of this process."""
+        await self.audit.close()
         await self.engine.dispose()
 
     async def __aenter__(self) -> Self:

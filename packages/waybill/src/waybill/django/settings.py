@@ -81,10 +81,18 @@ def as_environment() -> dict[str, str]:
     given = given_settings()
     named = {f"source_dsn_{name}": dsn for name, dsn in given.pop("source_dsns", {}).items()}
     return {
-        f"{_PREFIX}{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        f"{_PREFIX}{name.upper()}": _as_text(value)
         for name, value in {**given, **named}.items()
         if value is not None
     }
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if callable(value):  # a function that other processes find by its name
+        return f"{value.__module__}:{value.__qualname__}"
+    return json.dumps(value)
 
 
 def _database(alias: str) -> dict[str, str]:

@@ -112,6 +112,23 @@ def test_celery_of_the_guide_has_our_tasks_and_hooks() -> None:
 
 
 @pytest.mark.usefixtures("environment")
+def test_audit_sink_of_the_guide_is_told() -> None:
+    sent: list[dict[str, Any]] = []
+    app = FastAPI()
+    run(
+        "The audit trail, in yours",
+        app=app, siem=SimpleNamespace(send=lambda **said: sent.append(said)), Depends=Depends,
+        exporter=lambda: waybill.Principal("ann"),
+    )  # fmt: skip
+    with TestClient(app) as visitor:
+        made = visitor.post("/data/api/users/export")
+        assert made.status_code == 202, made.text
+    assert [(each["who"], each["did"], str(each["what"])) for each in sent] == [
+        ("ann", "requested", made.json()["id"])
+    ]
+
+
+@pytest.mark.usefixtures("environment")
 async def test_channel_of_the_guide_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAYBILL_PUBLIC_URL", "https://shop.example/data")
     inbox: list[Any] = []
