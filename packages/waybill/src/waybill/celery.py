@@ -28,8 +28,10 @@ from waybill.log import get_logger
 from waybill.notify.delivery import Delivery, NotificationChannel, Subscription
 from waybill.notify.errors import DeliveryFailed, DeliveryRefused
 from waybill.notify.registry import create_channels
+from waybill.requests.object_folder import load_folder_of
 from waybill.run.hooks import Hooks
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
+from waybill.storage.objects import Objects
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.tasks import register_export_task
 
@@ -62,6 +64,7 @@ def install(
     catalog: Catalog | None = None,
     hooks: Hooks | None = None,
     channels: Sequence[NotificationChannel] = (),
+    objects: Objects | None = None,
 ) -> None:
     """Have the workers of ``app`` run exports, and its beat the upkeep.
 
@@ -79,16 +82,21 @@ def install(
         hooks: functions to be called when exports end.
         channels: by which people are told besides; give them to ``waybill.router(channels=…)`` as
             well, since what is cancelled there is told, too.
+        objects: how files are to be in S3; as in ``waybill.router(objects=…)``.
 
     Raises:
-        ConfigurationError: settings, catalog or channels do not hold, or it was done already.
+        ConfigurationError: settings, catalog, channels or objects do not hold, or it was done
+            already.
     """
     if queue_of(app) is not None:
         raise ConfigurationError("waybill.celery.install() was called for this application before.")
     given = load_settings() if settings is None else settings
+    if objects is not None:
+        given = objects.applied_to(given)
     known = load(given.catalog) if catalog is None else catalog
     longest = _longest_seconds(given, known)
     create_channels(given, channels)
+    load_folder_of(given.object_key)
     adopt(app, queue)
     shutdown = ShutdownFlag()
     common: dict[str, Any] = {"catalog": known, "celery": app, "hooks": hooks, "channels": channels}

@@ -152,11 +152,14 @@ class Settings(NotificationSettings, BaseSettings):
     s3_tags: dict[str, str] = {}
     """Tags of each object as JSON, for the bucket's own rules: ``{"tenant": "{tenant}"}``. Values
     may say ``{tenant}`` and ``{export_type}``; takes the right s3:PutObjectTagging."""
-    s3_client: str | None = None
+    s3_client: Any = None
     """An import string ``package.module:attribute`` of the application's boto3 session, or of a
     function that takes what ``boto3.client`` takes."""
     s3_prefix: str = "exports"
     """Where keys begin: nothing outside it is ever listed or deleted."""
+    object_key: str | Callable[..., Any] | None = None
+    """A function that names the folder below the prefix where an export's file is to lie: an import
+    string ``package.module:function``. It takes one ``waybill.NewExport``, at the request."""
     storage: str = "s3"
     """Where files are written to: ``s3`` (or what speaks its protocol), or ``directory``."""
     storage_directory: Path | None = None

@@ -38,6 +38,7 @@ from waybill.log import get_logger
 from waybill.notify.delivery import NotificationChannel
 from waybill.notify.registry import create_channels
 from waybill.principal import Principal
+from waybill.storage.objects import Objects
 
 __all__ = ["Embedded", "app", "router"]
 
@@ -54,6 +55,7 @@ def app(
     celery: Celery | None = None,
     channels: Sequence[NotificationChannel] = (),
     audit_sink: AuditSink | None = None,
+    objects: Objects | None = None,
 ) -> Embedded:
     """Return waybill's API as an ASGI application to mount; with ``pages``, its pages too.
 
@@ -67,13 +69,16 @@ def app(
         channels: as ``waybill.celery.install``.
         audit_sink: a function of the application's, sync or async, that is told of each audit
             event after its commit; the settings' when ``None``.
+        objects: how files are to be in S3; give them to ``waybill.celery.install`` as well.
 
     Raises:
-        ConfigurationError: settings, catalog, channels, sink or sign-in do not hold.
+        ConfigurationError: settings, catalog, channels, sink, objects or sign-in do not hold.
     """
     given = load_settings() if settings is None else settings
     if audit_sink is not None:
         given = given.model_copy(update={"audit_sink": audit_sink})
+    if objects is not None:
+        given = objects.applied_to(given)
     if celery is not None and queue_of(celery) is None:
         raise ConfigurationError(
             "No worker of this Celery application runs exports: call waybill.celery.install(app) "
@@ -104,6 +109,7 @@ def router(
     celery: Celery | None = None,
     channels: Sequence[NotificationChannel] = (),
     audit_sink: AuditSink | None = None,
+    objects: Objects | None = None,
 ) -> APIRouter:
     """Return waybill's routes below ``/api``, to include with whichever prefix; as ``app``.
 
@@ -120,6 +126,7 @@ def router(
         celery=celery,
         channels=channels,
         audit_sink=audit_sink,
+        objects=objects,
     )
     found = APIRouter(lifespan=embedded.lifespan)
     paths = dict.fromkeys(

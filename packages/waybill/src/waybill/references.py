@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import re
 from typing import TypeVar
 
@@ -12,6 +13,19 @@ from waybill.errors import ConfigurationError
 _REFERENCE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 T = TypeVar("T")
+
+
+def takes_one(found: object) -> bool:
+    """Return whether ``found`` is a function, or acts as one, of one argument."""
+    if not callable(found) or isinstance(found, type):
+        return False
+    try:
+        inspect.signature(found).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # of something that is not written in Python
+        return True
+    return True
 
 
 def is_reference(text: str) -> bool:

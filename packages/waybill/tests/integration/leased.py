@@ -39,7 +39,7 @@ def result_of(lease: Lease, *, prefix: str = "exports", **values: Any) -> Result
     """A result as a worker would commit it."""
     defaults: dict[str, Any] = {
         "storage": "s3",
-        "object_key": object_key(prefix, lease),
+        "object_key": object_key(prefix, None, lease),
         "object_bytes": 12,
         "object_etag": "e" * 32,
         "manifest": {"rows": 3},

@@ -21,6 +21,7 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.UnknownExportType("usres", ("users",)),
     errors.UnknownFormat("docx", ("csv", "json", "ndjson", "parquet", "xlsx")),
     errors.FormatNotInstalled("parquet"),
+    errors.ObjectFolderRefused("it returned a folder with a step of dots"),
     errors.UnknownColumn("shoe_size", "users", ("id", "email")),
     errors.InvalidOption("delimiter", "must be one character."),
     errors.UnknownFilter("colour", "users", ("created_at",)),

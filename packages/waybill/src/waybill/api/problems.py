@@ -39,6 +39,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.UnknownExportType: HTTPStatus.NOT_FOUND,
     errors.UnknownFormat: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.FormatNotInstalled: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ObjectFolderRefused: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.UnknownColumn: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidOption: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownFilter: HTTPStatus.UNPROCESSABLE_ENTITY,

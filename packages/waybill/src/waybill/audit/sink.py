@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.errors import ConfigurationError
 from waybill.log import get_logger
-from waybill.references import import_object
+from waybill.references import import_object, takes_one
 
 if TYPE_CHECKING:
     from waybill.audit.audit import AuditEvent
@@ -43,7 +43,7 @@ _announcements: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = W
 
 class AnnouncingEngine(AsyncEngine):
     """An engine whose ``begin`` says afterwards what its block asked for by ``after_commit``: when
-    the transaction was committed, and only then."""
+    the transaction was committed at the block's end, and only then."""
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -51,8 +51,10 @@ class AnnouncingEngine(AsyncEngine):
         async with super().begin() as connection:
             _announcements[connection] = announcements
             yield connection
-        for announce in announcements:
-            announce()
+            is_to_be_committed = connection.in_transaction()
+        if is_to_be_committed:
+            for announce in announcements:
+                announce()
 
 
 def after_commit(connection: AsyncConnection, announce: Callable[[], None]) -> None:
@@ -72,26 +74,14 @@ def load_audit_sink(given: str | AuditSink | None) -> AuditSink | None:
     """
     if given is None:
         return None
-    found: Any = given
-    if isinstance(given, str):
-        found = import_object("WAYBILL_AUDIT_SINK", given)
-    if not callable(found) or isinstance(found, type) or not _takes_one(found):
+    found: Any = import_object("WAYBILL_AUDIT_SINK", given) if isinstance(given, str) else given
+    if not takes_one(found):
         raise ConfigurationError(
             f"WAYBILL_AUDIT_SINK {given!r} cannot be called with an event. Point it at a function, "
             "sync or async, that takes one waybill.AuditEvent."
         )
     sink: AuditSink = found
     return sink
-
-
-def _takes_one(function: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # of something that is not written in Python
-        return True
-    return True
 
 
 class AuditFeed:
@@ -139,7 +129,10 @@ class AuditFeed:
             try:
                 async with asyncio.timeout(_SECONDS):
                     await self._call(event)
-            except (Exception, SystemExit) as exc:
+            except (Exception, SystemExit, asyncio.CancelledError) as exc:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # it was us that was cancelled
                 # The class alone: its message is the application's, and may hold anything.
                 log.error("audit.sink_failed", audit_event=event.id, error=type(exc).__name__)  # noqa: TRY400
             self._say_what_was_lost()
@@ -165,7 +158,9 @@ class _Thread:
     threads that requests wait for nor the end of the process."""
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[tuple[Future[_Answer], AuditSink, AuditEvent] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Future[_Answer], AuditSink, AuditEvent] | None] = (
+            SimpleQueue()
+        )
         self._is_running = False
 
     def call(self, sink: AuditSink, event: AuditEvent) -> Future[_Answer]:
@@ -189,6 +184,6 @@ class _Thread:
             answer: _Answer
             try:
                 answer = sink(event), None
-            except BaseException as exc:  # noqa: BLE001 - whatever it is, it is the sink's own
+            except BaseException as exc:  # whatever it is, it is the sink's own
                 answer = None, exc
             called.set_result(answer)

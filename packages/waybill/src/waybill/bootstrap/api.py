@@ -71,6 +71,7 @@ class ApiParts(ProcessParts):
             dry_run_places=FairPlaces(settings.max_dry_runs, settings.dry_run_wait_seconds),
             source_columns=SourceColumns(self.source),
             audit=self.audit,
+            folder_of=self._folder_of,
         )
 
     @cached_property

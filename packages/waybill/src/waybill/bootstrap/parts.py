@@ -22,6 +22,7 @@ from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.turns import RunningLimits, Turns
 from waybill.log import get_logger
 from waybill.notify.delivery import NotificationChannel
+from waybill.requests.object_folder import load_folder_of
 from waybill.run.hooks import Hooks, load_hooks
 from waybill.run.identity import new_family
 from waybill.source.named import source_dsns
@@ -43,8 +44,8 @@ class ProcessParts(CoreParts):
         hooks: of an application that embeds us; the settings' unless given.
 
     Raises:
-        ConfigurationError: the catalog, its sources, the hooks or a storage's settings do not hold,
-            or OpenTelemetry is wanted and not installed.
+        ConfigurationError: the catalog, its sources, the hooks, the naming of folders or a
+            storage's settings do not hold, or OpenTelemetry is wanted and not installed.
     """
 
     role = "service"
@@ -65,6 +66,7 @@ class ProcessParts(CoreParts):
     ) -> None:
         tracing.use(settings.traces_endpoint, service=f"waybill-{self.role}")
         self.hooks = load_hooks(settings.hooks) if hooks is None else hooks
+        self._folder_of = load_folder_of(settings.object_key)
         super().__init__(settings, clock=clock, celery=celery, channels=channels)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog

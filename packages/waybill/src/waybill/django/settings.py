@@ -92,7 +92,13 @@ def _as_text(value: Any) -> str:
         return value
     if callable(value):  # a function that other processes find by its name
         return f"{value.__module__}:{value.__qualname__}"
-    return json.dumps(value)
+    try:
+        return json.dumps(value)
+    except TypeError as exc:
+        raise ConfigurationError(
+            f"WAYBILL names a {type(value).__name__}, which another process cannot be given. Name "
+            "it as 'package.module:attribute'."
+        ) from exc
 
 
 def _database(alias: str) -> dict[str, str]:

@@ -48,6 +48,19 @@ class FormatNotInstalled(RequestError):
         )
 
 
+class ObjectFolderRefused(RequestError):
+    """The application's ``object_key`` gave no folder that a file can be stored in."""
+
+    code = "object_folder_refused"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            "This export was not taken: the application's object_key gives no folder for its file, "
+            f"as {reason}. Have whoever runs the application correct it."
+        )
+
+
 class UnknownColumn(UnknownName):
     code = "unknown_column"
 

@@ -130,6 +130,8 @@ class ExportJob:
     bytes_done: int = 0
     storage: str | None = None
     object_key: str | None = None
+    object_folder: str | None = None
+    """Below which folder, under the prefix, its attempts write."""
     object_bytes: int | None = None
     object_etag: str | None = None
     sha256: str | None = None

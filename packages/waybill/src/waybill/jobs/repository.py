@@ -76,15 +76,16 @@ _PUBLISHED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What tells a job's objects from orphans: the live lease, the result and the checkpoint, if
-    there are any. An upload of ``checkpoint_key`` and ``checkpoint_upload_id`` will be gone on
-    with; a checkpoint exists only while its job is not over."""
+    """What tells a job's objects from orphans: the live lease, the result, the checkpoint and the
+    folder, if there are any. An upload of ``checkpoint_key`` and ``checkpoint_upload_id`` will be
+    gone on with; a checkpoint exists only while its job is not over."""
 
     status: ExportStatus
     lease_token: UUID | None
     object_key: str | None
     checkpoint_key: str | None = None
     checkpoint_upload_id: str | None = None
+    object_folder: str | None = None
 
 
 class ExportRepository:
@@ -340,6 +341,7 @@ class ExportRepository:
                 jobs.c.object_key,
                 checkpoints.c.object_key.label("checkpoint_key"),
                 checkpoints.c.upload_id,
+                jobs.c.object_folder,
             )
             .outerjoin(checkpoints, checkpoints.c.export_id == jobs.c.id)
             .where(jobs.c.id.in_(export_ids))
@@ -352,6 +354,7 @@ class ExportRepository:
                     row.object_key,
                     row.checkpoint_key,
                     row.upload_id,
+                    row.object_folder,
                 )
                 for row in await connection.execute(statement)
             }

@@ -69,6 +69,8 @@ export_jobs = Table(
     # The result. object_key outlives the status until the object is really deleted.
     Column("storage", Text),
     Column("object_key", Text),
+    # Said when it is requested, where the application has files lie in folders of its own.
+    Column("object_folder", Text),
     Column("object_bytes", BigInteger),
     Column("object_etag", Text),
     Column("sha256", Text),

@@ -117,6 +117,7 @@ class Admission:
         *,
         bucket: QuotaBucket | None,
         key: str | None = None,
+        folder: str | None = None,
     ) -> Admitted:
         """Answer a canonical request, and commit.
 
@@ -125,6 +126,7 @@ class Admission:
             request: what ``ExportRequest.canonical`` returned.
             bucket: the quota it spends; ``None`` for no limit.
             key: the idempotency key.
+            folder: where a new job's file is to lie below the prefix.
 
         Raises:
             IdempotencyKeyInUse, IdempotencyKeyReused, TooManyIdempotencyKeys, QuotaExceeded
@@ -147,7 +149,7 @@ class Admission:
             if bucket is not None:
                 quota = await (spend if is_new else peek)(connection, principal, bucket)
             if job is None:
-                job = await self._add(connection, principal, request, fingerprint)
+                job = await self._add(connection, principal, request, fingerprint, folder)
             await self._audit.record(
                 principal,
                 AuditAction.REQUESTED,
@@ -242,6 +244,7 @@ class Admission:
         principal: Principal,
         request: ExportRequest,
         fingerprint: str,
+        folder: str | None,
     ) -> ExportJob:
         values = {
             "id": uuid4(),
@@ -253,6 +256,8 @@ class Admission:
             "max_attempts": self._max_attempts,
             "fingerprint": fingerprint,
         }
+        if folder is not None:
+            values["object_folder"] = folder
         if (traceparent := tracing.current()) is not None:
             values["traceparent"] = traceparent
         job = job_of((await connection.execute(_ADD, values)).mappings().one())

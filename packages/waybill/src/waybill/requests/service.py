@@ -19,6 +19,7 @@ from waybill.principal import Principal
 from waybill.requests.access import Access, Deed
 from waybill.requests.admission import Admission, Admitted
 from waybill.requests.dry_runs import DryRunBudget, FairPlaces
+from waybill.requests.object_folder import FolderOf, choose_folder
 from waybill.requests.preview import MOST_ROWS, ExportPreviewer, Preview
 from waybill.requests.quota import QuotaBucket, QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
@@ -45,6 +46,7 @@ class ExportService:
         dry_run_places: FairPlaces,
         source_columns: SourceColumns,
         audit: AuditLog,
+        folder_of: FolderOf | None = None,
     ) -> None:
         self._repository = repository
         self._queue = queue
@@ -58,6 +60,7 @@ class ExportService:
         self._dry_run_places = dry_run_places
         self._source_columns = source_columns
         self._audit = audit
+        self._folder_of = folder_of
 
     async def request(
         self, principal: Principal, request: ExportRequest, *, idempotency_key: str | None = None
@@ -71,7 +74,7 @@ class ExportService:
         Raises:
             PermissionDenied, PersonalDataDenied, RecentLoginRequired, UnknownExportType,
             UnknownFormat, FormatNotInstalled, UnknownColumn, UnknownFilter, InvalidFilter,
-            InvalidOption,
+            InvalidOption, ObjectFolderRefused,
             IdempotencyKeyInUse, IdempotencyKeyReused, QuotaExceeded
         """
         with tracing.span("export.request", kind="server") as span:
@@ -85,11 +88,13 @@ class ExportService:
         self, principal: Principal, request: ExportRequest, idempotency_key: str | None
     ) -> Admitted:
         checked, _ = await self.check(principal, request)
+        folder = choose_folder(self._folder_of, principal, checked, self._clock.now())
         admitted = await self._admission.admit(
             principal,
             checked,
             bucket=self._quotas.bucket(principal, checked.export_type),
             key=idempotency_key,
+            folder=folder,
         )
         job = admitted.job
         if admitted.is_repeated:

@@ -78,7 +78,10 @@ class ResultAdoption:
         """
         if self._monotonic() < self._rests_until:
             raise StorageUndecided
-        keys = [object_key(self._prefix, lease), *([checkpoint_key] if checkpoint_key else [])]
+        keys = [
+            object_key(self._prefix, job.object_folder, lease),
+            *([checkpoint_key] if checkpoint_key else []),
+        ]
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_LOOK_SECONDS):

@@ -17,9 +17,9 @@ from itertools import islice
 
 from waybill.clock import Clock
 from waybill.errors import RunError
-from waybill.jobs.repository import ExportRepository
+from waybill.jobs.repository import ExportRepository, JobState
 from waybill.log import get_logger
-from waybill.results.object_keys import owner_of
+from waybill.results.object_keys import ObjectOwner, owner_of
 from waybill.storage.base import StaleUpload, Storage
 
 log = get_logger(__name__)
@@ -36,7 +36,8 @@ class OrphanSweep:
     waybill's database somebody may be downloading what the database has forgotten.
 
     Keys that no attempt of waybill's could have written are left alone, and so are those of jobs
-    that this database does not know: another service may share the bucket.
+    that this database does not know: another service may share the bucket, and have its prefix
+    below ours.
     """
 
     def __init__(
@@ -134,6 +135,8 @@ class OrphanSweep:
             if owner is None:
                 continue
             state = states.get(owner.export_id)
+            if not _lies_where_it_should(owner, state):
+                continue
             is_old = upload.initiated_at < now - self._stale_upload_age
             is_live = state is not None and state.lease_token == owner.token
             is_over = state is not None and state.status.is_finished
@@ -172,6 +175,8 @@ class OrphanSweep:
             state = states.get(owner.export_id)
             if state is None:
                 unknown += 1
+            elif not _lies_where_it_should(owner, state):
+                continue
             elif state.lease_token != owner.token and owner.object_key not in {
                 state.object_key,
                 # Committed by a later attempt than the one it is named for, or about to be.
@@ -185,6 +190,12 @@ class OrphanSweep:
         if unknown:
             log.warning("objects.of_unknown_jobs", count=unknown)
         return removed
+
+
+def _lies_where_it_should(owner: ObjectOwner, state: JobState | None) -> bool:
+    """Whether an object's folder is its job's; a worker of a version that knew of no folders wrote
+    without. In a folder, what belongs to no job that is known may be another service's."""
+    return owner.folder is None or (state is not None and owner.folder == state.object_folder)
 
 
 def _uploads(storage: Storage, now: datetime) -> list[StaleUpload]:

@@ -1,4 +1,4 @@
-"""An audit sink that an application brings along: told of what is committed, able to break nothing."""
+"""An audit sink that an application brings along: told of what is committed, and breaks nothing."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def exporter(request: Request) -> waybill.Principal | None:
 async def shop(settings: Settings, catalog: Catalog, sink: Any) -> Any:
     app = FastAPI()
     app.include_router(
-        waybill.router(
-            settings, principal=Depends(exporter), catalog=catalog, audit_sink=sink
-        )
+        waybill.router(settings, principal=Depends(exporter), catalog=catalog, audit_sink=sink)
     )
     transport = httpx.ASGITransport(app)
     async with (
@@ -93,48 +91,48 @@ async def test_sink_is_told_what_the_trail_says_in_its_order_and_after_the_commi
     assert {event.export_owner for event in told} == {"ann"}
 
 
-async def test_what_is_rolled_back_is_told_to_nobody(
-    settings: Settings, catalog: Catalog
-) -> None:
+async def _record_and_fail(parts: ApiParts) -> None:
+    async with parts.engine.begin() as connection:
+        await parts.audit.record(ANN, AuditAction.LINKED, connection=connection)
+        raise ZeroDivisionError
+
+
+async def test_what_is_rolled_back_is_told_to_nobody(settings: Settings, catalog: Catalog) -> None:
     told: list[str] = []
     named = settings.model_copy(update={"audit_sink": lambda event: told.append(event.action)})
     async with ApiParts(named, catalog=catalog) as parts:
+        async with parts.engine.begin() as connection:
+            await parts.audit.record(ANN, AuditAction.LINKED, connection=connection)
+            await connection.rollback()
         with pytest.raises(ZeroDivisionError):
-            async with parts.engine.begin() as connection:
-                await parts.audit.record(ANN, AuditAction.LINKED, connection=connection)
-                raise ZeroDivisionError
+            await _record_and_fail(parts)
         await parts.audit.record(ANN, AuditAction.SIGNED_IN)
     assert told == ["signed_in"]
 
 
-def _raises(_event: AuditEvent) -> None:
-    raise RuntimeError("the application's secret")
-
-
-def _exits(_event: AuditEvent) -> None:
-    raise SystemExit(1)
-
-
-def _stops(_event: AuditEvent) -> None:
-    raise StopIteration
-
-
-async def _raises_later(event: AuditEvent) -> None:
-    await asyncio.sleep(0)
-    _raises(event)
-
-
-async def _exits_later(_event: AuditEvent) -> None:
-    raise SystemExit(1)
-
-
-@pytest.mark.parametrize("sink", [_raises, _exits, _stops, _raises_later, _exits_later])
+@pytest.mark.parametrize("is_async", [False, True])
 async def test_what_a_sink_raises_is_logged_and_fails_no_request(
-    settings: Settings, catalog: Catalog, sink: Any, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, catalog: Catalog, is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = logged(monkeypatch, sink_module)
-    async with shop(settings, catalog, sink) as visitor:
+    what: list[BaseException] = [
+        RuntimeError("the application's secret"),
+        SystemExit(1),
+        StopIteration(),
+        asyncio.CancelledError(),
+        ConfigurationError("of theirs"),
+    ]
+
+    def sink(_event: AuditEvent) -> None:
+        raise what.pop()
+
+    async def later(event: AuditEvent) -> None:
+        await asyncio.sleep(0)
+        sink(event)
+
+    async with shop(settings, catalog, later if is_async else sink) as visitor:
         await do_everything(visitor)
+    assert what == []
     failed = [line for line in lines.entries if line["event"] == "audit.sink_failed"]
     assert len(failed) == 5
     assert "secret" not in str(lines.entries)

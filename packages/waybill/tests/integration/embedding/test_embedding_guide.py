@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
+import boto3
 import psycopg
 import pytest
 from celery import Celery
@@ -161,6 +162,21 @@ class _Either(Celery):
 
     def include_router(self, router: Any, prefix: str) -> None:
         self.api.include_router(router, prefix=prefix)
+
+
+@pytest.mark.usefixtures("environment")
+def test_objects_of_the_guide_lie_in_the_tenant_s_folder(execute: Any) -> None:
+    app = FastAPI()
+    names = run(
+        "Your bucket",
+        app=app, celery=Celery("shop", set_as_current=False), session=boto3.session.Session(),
+        Depends=Depends, exporter=lambda: waybill.Principal("ann", tenant="acme"),
+    )  # fmt: skip
+    with TestClient(app) as visitor:
+        assert visitor.post("/data/api/users/export").status_code == 202
+    ((folder,),) = execute("SELECT object_folder FROM export_jobs")
+    assert re.fullmatch(r"acme/\d{4}-\d{2}", folder)
+    assert names["objects"].tags["app"] == "shop"
 
 
 def test_test_of_the_guide_passes(

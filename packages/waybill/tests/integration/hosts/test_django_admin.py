@@ -263,6 +263,14 @@ def test_set_up_and_wrong_settings_are_told(
             assert says in error.msg
             with pytest.raises(ConfigurationError, match=re.escape(says)):
                 load_host()
+    # Functions are given to other processes by their names, other objects cannot be.
+    with override_settings(WAYBILL={**project_settings, "AUDIT_SINK": load_host}):
+        assert as_environment()["WAYBILL_AUDIT_SINK"] == "waybill.django.host:load_host"
+    with (
+        override_settings(WAYBILL={**project_settings, "S3_CLIENT": object()}),
+        pytest.raises(ConfigurationError, match=r"package\.module:attribute"),
+    ):
+        as_environment()
     storages = {
         "default": {
             "BACKEND": "storages.backends.s3.S3Storage",

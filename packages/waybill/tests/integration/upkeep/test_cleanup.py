@@ -59,7 +59,7 @@ def sweep(services: Services) -> OrphanSweep:
 
 def put(services: Services, lease: Lease) -> str:
     """Store an object and its manifest as an attempt would."""
-    key = object_key(services.settings.s3_prefix, lease)
+    key = object_key(services.settings.s3_prefix, None, lease)
     storage = services.storages["s3"]
     storage.put(key, b"id\r\n1\r\n", content_type="text/csv")
     storage.put(manifest_key(key), b"{}", content_type="application/json")
@@ -310,6 +310,8 @@ async def test_sweep_leaves_alone_what_is_not_ours_to_judge(
         f"{prefix}/{uuid4()}/1-not-a-token",
         f"{prefix}/{uuid4()}/1-{uuid4()}",  # a job this database does not know
         f"{prefix}x/{uuid4()}/1-{uuid4()}",
+        # Of another service, whose prefix begins as ours.
+        f"{prefix}/theirs/{uuid4()}/1-{uuid4()}",
     ]
     for key in foreign:
         storage.put(key, b"x", content_type="text/plain")
@@ -379,7 +381,7 @@ def begin_upload(services: Services) -> Iterator[Callable[[Lease], None]]:
     with contextlib.ExitStack() as stack:
 
         def begin(lease: Lease) -> None:
-            key = object_key(services.settings.s3_prefix, lease)
+            key = object_key(services.settings.s3_prefix, None, lease)
             opened = services.storages["s3"].open_upload(key, content_type="text/csv")
             part = b"x" * 5 * 1024 * 1024
             stack.enter_context(opened).write_part(1, part, hashlib.sha256(part).hexdigest())

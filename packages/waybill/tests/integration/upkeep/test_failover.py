@@ -142,12 +142,16 @@ async def _finished(services: Services, add: Add, execute: Execute, **values: An
 
 def _key(services: Services, job: ExportJob) -> str:
     assert job.lease_token is not None
-    return object_key(services.settings.s3_prefix, Lease(job.id, job.attempt, job.lease_token))
+    lease = Lease(job.id, job.attempt, job.lease_token)
+    return object_key(services.settings.s3_prefix, job.object_folder, lease)
 
 
+@pytest.mark.parametrize("folder", [None, "acme/2026"])
 async def test_finished_file_of_a_dead_worker_is_adopted(
-    services: Services, add: Add, execute: Execute
+    services: Services, add: Add, execute: Execute, folder: str | None
 ) -> None:
+    if folder is not None:
+        execute(f"ALTER TABLE export_jobs ALTER object_folder SET DEFAULT '{folder}'")
     job = await _finished(services, add, execute, max_attempts=1)
     await services.sweeper.sweep()
     done = await services.repository.find(job.id)
@@ -257,7 +261,7 @@ async def test_orphan_is_spared_for_the_download_grace(
 ) -> None:
     job = await _completed(services, add)
     storage: Storage = services.storages["s3"]
-    key = object_key(services.settings.s3_prefix, Lease(job.id, 1, uuid4()))
+    key = object_key(services.settings.s3_prefix, None, Lease(job.id, 1, uuid4()))
     for each in (key, manifest_key(key)):
         storage.put(each, b"x", content_type="text/csv")
     assert await services.orphans.step() == 0

@@ -97,6 +97,7 @@ KIND_OF_STATUS = {
     410: Gone,
     422: InvalidRequest,
     429: TooManyRequests,
+    500: ServerUnavailable,
     503: ServerUnavailable,
     505: InvalidRequest,  # the request's own protocol
 }

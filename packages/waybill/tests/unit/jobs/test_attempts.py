@@ -96,12 +96,13 @@ def test_wait_is_always_one_of_the_policy(attempt: int, more: int, allowed: int)
 @given(export_id=st.uuids(), token=st.uuids(), attempt=st.integers(1, 99))
 def test_owner_of_a_key_is_who_wrote_it(export_id: UUID, token: UUID, attempt: int) -> None:
     lease = Lease(export_id, attempt, token)
-    key = object_key("a/b", lease)
+    key = object_key("a/b", None, lease)
     for written in (key, manifest_key(key)):
         owner = owner_of("a/b", written)
         assert owner is not None
         assert (owner.export_id, owner.token, owner.object_key) == (export_id, token, key)
-    assert owner_of("a", key) is None
+        assert owner.folder is None
+    assert owner_of("b", key) is None
     assert owner_of("a/b", key.upper()) is None or key.upper() == key
 
 

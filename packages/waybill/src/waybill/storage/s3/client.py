@@ -62,8 +62,9 @@ class S3Options:
     """A canned ACL, as S3 calls them."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of every object; ``{tenant}`` and ``{export_type}`` stand for the export's."""
-    client: str | None = None
-    """``package.module:attribute`` of a boto3 session, or of a function like ``boto3.client``."""
+    client: Any = None
+    """A boto3 session, a function like ``boto3.client``, or the ``package.module:attribute`` of
+    either."""
     checksums: Literal["auto", "always", "never"] = "auto"
     """Whether SHA-256 goes along as ``x-amz-checksum-*``; ``auto``: until they are refused."""
     connect_timeout_seconds: float = 5.0
@@ -371,17 +372,17 @@ def _create_client(options: S3Options, clock: StorageClock) -> Any:
     return client
 
 
-def _make_client(reference: str, arguments: dict[str, Any]) -> Any:
+def _make_client(given: Any, arguments: dict[str, Any]) -> Any:
     """Return a client of the application's session, or what its function makes: of our own, since
     events are registered on it, and signed and checked as ours."""
-    found: Any = import_object("WAYBILL_S3_CLIENT", reference)
+    found: Any = import_object("WAYBILL_S3_CLIENT", given) if isinstance(given, str) else given
     make = getattr(found, "client", found)
-    given = {name: value for name, value in arguments.items() if value is not None}
-    client = make("s3", **given) if callable(make) else None
+    stated = {name: value for name, value in arguments.items() if value is not None}
+    client = make("s3", **stated) if callable(make) else None
     model = getattr(getattr(client, "meta", None), "service_model", None)
     if getattr(model, "service_name", None) != "s3":
         raise ConfigurationError(
-            f"WAYBILL_S3_CLIENT {reference!r} gives no client of S3. Point it at a boto3 session, "
+            f"WAYBILL_S3_CLIENT {given!r} gives no client of S3. Point it at a boto3 session, "
             "or at a function that takes what boto3.client takes."
         )
     return client

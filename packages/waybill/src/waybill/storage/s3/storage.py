@@ -64,7 +64,7 @@ class S3Storage:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        if settings.s3_client is not None:
+        if isinstance(settings.s3_client, str):
             import_object("WAYBILL_S3_CLIENT", settings.s3_client)  # what is wrong, at the start
         key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
         return cls(
