@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,16 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from waybill.catalog import Catalog, ExportType, QuerySource, TableSource
+from waybill.catalog import Catalog, ExportType, NamedSource, QuerySource, TableSource
 from waybill.catalog.check import _check_version, check_catalog
 from waybill.catalog.filters import Filter
+from waybill.catalog.sources import Standby
 from waybill.catalog.where import where_clause
+from waybill.config import Settings
+from waybill.doctor.findings import Finding, Patient, Verdict
+from waybill.doctor.source import examine
 from waybill.errors import SourceUnavailable, StandbyConflict
 from waybill.formats import get_encoder, read_options
 from waybill.formats.plan import ExportPlan
@@ -24,6 +30,7 @@ from waybill.formats.statement import copy_csv
 from waybill.jobs.attempts import Cause, cause_of
 from waybill.local.faults.poolers import pgbouncer
 from waybill.local.faults.servers import Programs, Server
+from waybill.source.named import with_wish
 from waybill.source.source import PostgresSource, Reads, SnapshotFacts
 
 THINGS = ExportType("things", TableSource("public", "things"), key=("id",), since="at")
@@ -202,6 +209,39 @@ def test_conflict_with_what_a_standby_replays_is_told_with_the_remedy(
     assert caught.value.sqlstate == "40001"
     assert caught.value.patience > SourceUnavailable.patience
     assert cause_of(caught.value) is Cause.TRANSIENT
+
+
+def test_wish_for_a_standby_is_kept_and_where_there_is_none_is_told(
+    primary: Server, server_directory: Path
+) -> None:
+    kind = replace(THINGS, source_name="eu")
+    with Server(Programs.of_the_wheel(), server_directory / "standby") as standby:
+        standby.copy_of(primary)
+        standby.start()
+        several = {"host": "127.0.0.1,127.0.0.1", "port": f"{primary.port},{standby.port}"}
+        both = make_conninfo(primary.dsn(), **several)
+
+        def lag(wish: Standby) -> float | None:
+            source = PostgresSource(with_wish(both, NamedSource("eu", standby=wish)))
+            with source.open_snapshot(lambda: None, reads=Reads(kind)) as snapshot:
+                return snapshot.facts.lag_seconds
+
+        def found(wish: Standby) -> dict[str, Finding]:
+            catalog = Catalog([kind], sources=[NamedSource("eu", standby=wish)])
+            settings = Settings(database_url=both, source_dsns={"eu": both})
+            return {each.check: each for each in examine(Patient(settings, catalog))}
+
+        assert lag("prefer") is not None
+        assert lag("require") is not None
+        assert found("require")["source.eu.standby"].verdict is not Verdict.AWAY
+        standby.stop(signal.SIGQUIT)
+        assert lag("prefer") is None
+        with pytest.raises(SourceUnavailable):
+            lag("require")
+        preferred = found("prefer")["source.eu.standby"]
+        assert (preferred.verdict, "prefers a standby" in preferred.sentence) == ("warning", True)
+        required = found("require")["source.eu.reachable"]
+        assert required.verdict is Verdict.AWAY
 
 
 def test_times_that_a_role_or_database_sets_end_no_export(primary: Server) -> None:
