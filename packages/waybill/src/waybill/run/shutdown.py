@@ -72,6 +72,8 @@ class ChildTermination:
             signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
             if self._is_due:
                 self._is_due = False
+                if _is_of_pool(former):
+                    _die()
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_sigterm(self, _signum: int, _frame: FrameType | None) -> None:
@@ -79,6 +81,12 @@ class ChildTermination:
             _die()
         self._is_due = True
         self._flag.stop_now()
+
+
+def _is_of_pool(handler: object) -> bool:
+    """Return whether it is what Celery's pool has its children do: to raise ``SystemExit``, which
+    would end the task, and have its message acknowledged."""
+    return getattr(handler, "__module__", None) == "billiard.common"
 
 
 def _die() -> None:

@@ -7,7 +7,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from billiard.common import reset_signals
 
+from waybill.run import shutdown
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
 
 
@@ -46,3 +48,19 @@ def test_signal_in_the_middle_gives_the_export_back_and_is_heard_afterwards(
     with termination.postponed():
         pass
     assert theirs == [signal.SIGTERM]  # told once
+
+
+def test_child_of_a_pool_dies_and_does_not_end_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    died: list[str] = []
+    monkeypatch.setattr(shutdown, "_die", lambda: died.append("here"))
+    before = signal.getsignal(signal.SIGTERM)
+    reset_signals(full=True)  # as the pool does in each child
+    theirs = signal.getsignal(signal.SIGTERM)
+    try:
+        monkeypatch.setattr(os, "kill", lambda *_: died.append("by its own signal"))
+        with ChildTermination(ShutdownFlag()).postponed():
+            signal.raise_signal(signal.SIGTERM)
+        assert died[:1] == ["here"]
+        assert signal.getsignal(signal.SIGTERM) is theirs
+    finally:
+        signal.signal(signal.SIGTERM, before)
