@@ -6,13 +6,13 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from waybill.api.request_schemas import ExportBody
 from waybill.catalog import ExportType
-from waybill.catalog.filters import Filter
+from waybill.catalog.filters import STORED_AS, Filter
 from waybill.requests.access import Usable
-from waybill.web.forms import Form
+from waybill.web.forms import Form, FormRefused
 
 _YES_NO: Final = {"true": True, "false": False}
 
@@ -37,6 +37,21 @@ class FilterLine:
     operator: str = ""
     value: str = ""
 
+    @property
+    def lacks(self) -> Literal["", "comparison", "value", "item"]:
+        """What is missing where a filter is filled in half; it must never pass for none, which
+        would be every row. Nothing at all is no filter."""
+        is_blank = not self.value.strip()
+        if not self.operator:
+            return "" if is_blank else "comparison"
+        if is_blank:
+            # Of a text nothing is a value too: the empty one.
+            is_value = self.filter.type == "text" and self.operator in {"eq", "ne"}
+            return "" if is_value else "value"
+        if self.operator == "in" and not all(each.strip() for each in self.value.split(",")):
+            return "item"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestForm:
@@ -59,7 +74,7 @@ class RequestForm:
         filters = {
             each.filter.name: {each.operator: _value(each)}
             for each in self.filters
-            if each.operator and (each.value or each.operator in {"eq", "ne"})
+            if each.operator and not each.lacks
         }
         if filters:
             body["filters"] = filters
@@ -68,6 +83,11 @@ class RequestForm:
         if self.compression:
             body["compression"] = self.compression
         return body
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether ``body`` says all that was filled in."""
+        return not any(each.lacks for each in self.filters)
 
     def read(self) -> ExportBody:
         """Return the body, held to the API's own rules.
@@ -88,9 +108,13 @@ class RequestForm:
         return replace(self, columns=tuple(lines))
 
     def _columns(self) -> list[Any] | None:
+        if not self.columns and not self.declared:
+            return None  # the source's own, which no preview has named yet
         chosen = [line for line in self.columns if line.is_chosen]
-        if not any(line.label for line in chosen) and (
-            tuple(line.name for line in chosen) == self.declared
+        if (
+            chosen
+            and not any(line.label for line in chosen)
+            and (tuple(line.name for line in chosen) == self.declared)
         ):
             return None
         return [{"name": c.name, "as": c.label} if c.label else c.name for c in chosen]
@@ -112,7 +136,12 @@ def fresh_form(export_type: ExportType, usable: Usable) -> RequestForm:
 
 def sent_form(export_type: ExportType, usable: Usable, form: Form) -> RequestForm:
     """Return the form as it was sent. Names that the person may not use are passed on all the
-    same: the door refuses them, here nothing is decided."""
+    same: the door refuses them, here nothing is decided.
+
+    Raises:
+        FormRefused: it holds what no form of ours does, which would be passed over.
+    """
+    _require_own_fields(form)
     known = {c.name: c for c in usable.columns}
     chosen = set(form.all("column"))
     columns = []
@@ -134,14 +163,13 @@ def sent_form(export_type: ExportType, usable: Usable, form: Form) -> RequestFor
         compression=form.get("compression"),
         since=form.get("since").strip(),
         columns=tuple(columns),
-        filters=tuple(
-            FilterLine(
-                each,
-                bool(export_type.scope_of_filter(each)),
-                form.get(f"operator:{each.name}"),
-                form.get(f"value:{each.name}").strip(),
-            )
-            for each in usable.filters
+        filters=(
+            *(
+                _sent_filter(each, form, is_personal=bool(export_type.scope_of_filter(each)))
+                for each in usable.filters
+            ),
+            # Nothing is said of what they are.
+            *(_sent_filter(each, form, is_personal=False) for each in _other_filters(usable, form)),
         ),
         declared=_declared(export_type, usable),
     )
@@ -183,6 +211,41 @@ def _declared(export_type: ExportType, usable: Usable) -> tuple[str, ...]:
     if len(usable.columns) < len(export_type.columns):
         return ("",)
     return tuple(column.name for column in usable.columns)
+
+
+_ONCE: Final = frozenset({"action", "compression", "format", "since"})
+_ONCE_FOR_A_NAME: Final = frozenset({"label", "operator", "value"})
+_OFTEN: Final = frozenset({"column", "order"})
+
+
+def _require_own_fields(form: Form) -> None:
+    for name in form.names():
+        of_a_name = name.partition(":")[0] if ":" in name else ""
+        is_once = name in _ONCE or of_a_name in _ONCE_FOR_A_NAME
+        if name not in _OFTEN and not (is_once and len(form.all(name)) == 1):
+            raise FormRefused(
+                "That is not a form of this page: it has another field, or one twice."
+            )
+
+
+def _other_filters(usable: Usable, form: Form) -> list[Filter]:
+    """Filters that are filled in and none of the person's, or no longer."""
+    mine = {each.name for each in usable.filters}
+    names = []
+    for each in form.names():
+        kind, _, name = each.partition(":")
+        if kind in {"operator", "value"} and name not in mine and form.get(each).strip():
+            names.append(name)
+    if STORED_AS in names:
+        raise FormRefused("That is not a form of this page: no filter is called so.")
+    return [Filter(name) for name in dict.fromkeys(names)]
+
+
+def _sent_filter(each: Filter, form: Form, *, is_personal: bool) -> FilterLine:
+    value = form.get(f"value:{each.name}")
+    # Blanks around a text are part of it; around anything else they are nothing.
+    value = value if each.type == "text" else value.strip()
+    return FilterLine(each, is_personal, form.get(f"operator:{each.name}"), value)
 
 
 def _value(line: FilterLine) -> Any:

@@ -77,6 +77,11 @@ async def send_request(
     if action == "keep":
         # What was typed when the session ended, sent anew by the script: shown, and not done.
         return await _page(request, principal, services, found, form, is_kept=True)
+    if not form.is_whole:
+        return await _page(
+            request, principal, services, found, form, code="form_unfinished",
+            trouble="A filter is filled in by half.", status=422,
+        )  # fmt: skip
     try:
         wanted = form.read().request(found.name)
         if action == "preview":

@@ -233,6 +233,9 @@ TEXTS_DE: Final = {
     "refused.dry_runs_exceeded": (
         "Sie haben Ihre Vorschauen für heute aufgebraucht. Der Export selbst ist noch möglich."
     ),
+    "refused.form_unfinished": (
+        "Ein Filter ist nur halb ausgefüllt. Ohne ihn enthielte die Datei mehr, als Sie wollten."
+    ),
     "refused.source_unreadable": (
         "Die Datenbank antwortet dafür gerade nicht. Versuchen Sie es bald noch einmal, oder "
         "fragen Sie Ihre Administration."
@@ -262,6 +265,11 @@ TEXTS_DE: Final = {
     "kind.timestamp": "2026-05-01T12:00:00",
     "kind.timestamptz": "2026-05-01T12:00:00Z",
     "kind.uuid": "UUID",
+    "request.lacks.comparison": (
+        "Wählen Sie, wie mit diesem Wert verglichen wird, oder leeren Sie ihn."
+    ),
+    "request.lacks.value": "Geben Sie einen Wert an, oder wählen Sie „beliebig“ als Vergleich.",
+    "request.lacks.item": "Neben einem der Kommas fehlt ein Wert.",
     "request.since": "Nur Zeilen, die sich geändert haben seit (Zeit mit Zone)",
     "request.columns": "Welche Spalten",
     "request.columns.says": (

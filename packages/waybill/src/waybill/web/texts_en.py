@@ -208,6 +208,9 @@ TEXTS_EN: Final = {
     "refused.dry_runs_exceeded": (
         "You have used up your previews for today. The export itself can still be requested."
     ),
+    "refused.form_unfinished": (
+        "A filter is filled in by half. Without it the file would hold more than you asked for."
+    ),
     "refused.source_unreadable": (
         "The database does not answer for this at the moment. Try again shortly, or ask your "
         "administrator."
@@ -237,6 +240,9 @@ TEXTS_EN: Final = {
     "kind.timestamp": "2026-05-01T12:00:00",
     "kind.timestamptz": "2026-05-01T12:00:00Z",
     "kind.uuid": "UUID",
+    "request.lacks.comparison": "Choose how to compare with this value, or clear it.",
+    "request.lacks.value": "Give a value, or choose “any value” as the comparison.",
+    "request.lacks.item": "A value is missing beside one of the commas.",
     "request.since": "Only rows changed since (a time with its offset)",
     "request.columns": "Which columns",
     "request.columns.says": "Choose them, put them in order, and rename their headers.",
