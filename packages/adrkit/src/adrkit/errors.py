@@ -331,6 +331,28 @@ class UnknownRevision(GitError):
         )
 
 
+class UnusableTree(GitError):
+    """A commit whose files no directory can hold."""
+
+    def __init__(self, commit: str, path: str, reason: str) -> None:
+        self.commit, self.path, self.reason = commit, path, reason
+        super().__init__(
+            f"the files of commit {commit[:12]} cannot be written, {path!r}: {reason}",
+            remedy="`git fsck` tells what is wrong; review a commit that can be checked out",
+        )
+
+
+class ProgramsInSettings(GitError):
+    """A repository whose own settings run programs that cannot be left out."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"the settings of {path} run programs that cannot be left out: {reason}",
+            remedy="look at its .git/config; a fresh `git clone` has none of them",
+        )
+
+
 class UnrelatedHistories(GitError):
     def __init__(self, left: str, right: str) -> None:
         self.left, self.right = left, right
