@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from adrkit.errors import (
     GitNotFound,
     MissingObjects,
     NotARepository,
+    ProgramsInSettings,
     ShallowClone,
     UnknownRevision,
     UnreadableFile,
@@ -62,11 +63,30 @@ _PROGRAM = re.compile(
 )
 
 
+# What the system takes for arguments and environment has an end; no project comes near this one.
+_MAX_OVERRIDES = 30_000
+
 _NO_WORK_TREE = ("not a git repository", "must be run in a work tree", "bare repository")
 _USAGE = 129  # git's exit code for options that it does not know
 
 # Of commands that compare: no program of the repository's for what is different.
 _PLAIN = ("--no-ext-diff", "--no-textconv")
+
+
+def repository_environment(extra: Sequence[str] = ()) -> dict[str, str]:
+    """The environment without what would lead git elsewhere; the settings ``extra`` are made
+    empty, after those that the environment holds itself.
+
+    ``-c`` ends a name at its first ``=``, and a section may have one in its name.
+    """
+    found = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
+    if extra:
+        held = found.get("GIT_CONFIG_COUNT", "")
+        count = int(held) if re.fullmatch("[0-9]{1,6}", held) else 0
+        for at, key in enumerate(extra, start=count):
+            found[f"GIT_CONFIG_KEY_{at}"], found[f"GIT_CONFIG_VALUE_{at}"] = key, ""
+        found["GIT_CONFIG_COUNT"] = str(count + len(extra))
+    return found
 
 
 def safe_options() -> tuple[str, ...]:
@@ -122,7 +142,7 @@ class Git:
         """Git of a bare repository that we made ourselves; any other is refused
         (``safe.bareRepository``), since a checkout may hold one as plain files."""
         found = cls(directory)
-        found.__dict__["overrides"] = ("--git-dir=.",)
+        found.__dict__["overrides"], found.__dict__["unnamable"] = ("--git-dir=.",), ()
         return found
 
     @classmethod
@@ -148,7 +168,8 @@ class Git:
         if not (root / ".git").exists() or not place.resolve().is_relative_to(root.resolve()):
             raise NotARepository(path)
         found = cls(root)
-        found.__dict__["overrides"] = asked.overrides  # the same settings
+        for name in ("programs", "overrides", "unnamable"):  # the same settings
+            found.__dict__[name] = getattr(asked, name)
         return found
 
     @classmethod
@@ -161,7 +182,7 @@ class Git:
 
     def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         """Output of ``git ARGUMENTS``. Raises GitNotFound or GitCommandFailed."""
-        return self._run(arguments, (*safe_options(), *self.overrides), stdin)
+        return self._run(arguments, (*safe_options(), *self.overrides), stdin, self.unnamable)
 
     def act(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         """As ``run``, for commands that the user asked to change the repository: the project's
@@ -169,10 +190,13 @@ class Git:
         return self._run(arguments, ("-c", "core.quotePath=false"), stdin)
 
     def _run(
-        self, arguments: Sequence[str], options: Sequence[str], stdin: bytes | None = None
+        self,
+        arguments: Sequence[str],
+        options: Sequence[str],
+        stdin: bytes | None = None,
+        emptied: Sequence[str] = (),
     ) -> bytes:
-        environment = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
-        environment |= _ENVIRONMENT
+        environment = repository_environment(emptied) | _ENVIRONMENT
         command = ["git", "--no-pager", *options, *arguments]
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, arguments never through a shell
@@ -192,17 +216,43 @@ class Git:
         return done.stdout
 
     @cached_property
-    def overrides(self) -> tuple[str, ...]:
-        """Options that take the programs out of the repository's own settings.
+    def programs(self) -> tuple[str, ...]:
+        """The repository's own settings that name programs. Raises ProgramsInSettings.
 
-        Programs in the user's own settings (`git lfs install`) are theirs and stay.
+        Those in the user's own settings (`git lfs install`) are theirs and stay.
         """
-        found: dict[str, None] = {}
-        for entry in self._own_settings():
-            key = os.fsdecode(entry.split(b"\n", 1)[0])
-            if _PROGRAM.fullmatch(key):
-                found[key] = None
-        return tuple(part for key in found for part in ("-c", f"{key}="))
+        names = (os.fsdecode(entry.split(b"\n", 1)[0]) for entry in self._own_settings())
+        found = tuple(dict.fromkeys(name for name in names if _PROGRAM.fullmatch(name)))
+        if sum(len(os.fsencode(name)) + 100 for name in found) > _MAX_OVERRIDES:
+            raise ProgramsInSettings(self.root, "they are too many")
+        return found
+
+    @cached_property
+    def overrides(self) -> tuple[str, ...]:
+        """Options that take ``programs`` out of the settings; see ``unnamable`` for the others."""
+        return tuple(
+            part for name in self.programs if "=" not in name for part in ("-c", f"{name}=")
+        )
+
+    @cached_property
+    def unnamable(self) -> tuple[str, ...]:
+        """Those of ``programs`` that no option of git can name: ``repository_environment`` does.
+
+        Raises ProgramsInSettings where git does not follow: it does from 2.31 on.
+        """
+        found = tuple(name for name in self.programs if "=" in name)
+        if found:
+            listed = self._run(
+                ("config", "--list", "-z"), (*safe_options(), *self.overrides), emptied=found
+            )
+            last: Mapping[bytes, bytes] = {
+                name: value
+                for name, _, value in (entry.partition(b"\n") for entry in listed.split(b"\0"))
+            }
+            for name in found:
+                if last.get(os.fsencode(name)):
+                    raise ProgramsInSettings(self.root, f"{name} is not, by this git")
+        return found
 
     def _own_settings(self) -> Iterator[bytes]:
         """Those of the repository and of the work tree, what they include as well."""

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adrkit.errors import GitCommandFailed, GitNotFound
-from adrkit.git import _REPOSITORY_VARIABLES, Git
+from adrkit.git import Git, repository_environment
 
 _TIMEOUT_SECONDS = 60.0
 #: Newer pull requests first; a project with ten thousand has long merged or closed the others.
 MAX_PULL_REQUESTS = 300
 _PATTERNS = ("refs/heads/*", "refs/pull/*/head", "refs/merge-requests/*/head")
+# Of `remote.NAME.uploadpack` the first counts, not the last: only an option goes before it.
+_LS_REMOTE = ("ls-remote", "--upload-pack=git-upload-pack")
 _PULL = re.compile(r"refs/(?:pull|merge-requests)/(\d+)/head")
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -62,7 +64,7 @@ def read_remote(
         return RemoteHeads((), f"there is no remote {remote!r}: only this clone was looked at")
     run = _Runner(git, timeout_seconds)
     try:
-        listed = _listed(run(git.root, "ls-remote", "--", remote, *_PATTERNS))
+        listed = _listed(run(git.root, *_LS_REMOTE, "--", remote, *_PATTERNS))
         kept, cut = _newest(listed)
         here = {item: _head(git, item, prefix) for item in kept}
         missing = [item for item, head in here.items() if head is None]
@@ -96,10 +98,13 @@ class _Runner:
         hooks = f"core.hooksPath={os.devnull}"
         settings = ("core.fsmonitor=false", hooks, "protocol.ext.allow=never")
         self.options = (*(part for name in settings for part in ("-c", name)), *git.overrides)
+        self.emptied = git.unnamable
+        # Of this setting the first counts, not the last: only the environment goes before it.
+        self.no_proxy = "core.gitproxy" in git.programs
 
     def __call__(self, where: Path, *arguments: str, stdin: bytes = b"") -> bytes:
         environment = {
-            **{k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES},
+            **repository_environment(self.emptied),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "",
             "SSH_ASKPASS": "",
@@ -108,6 +113,8 @@ class _Runner:
             "LC_ALL": "C",
         }
         environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=15")
+        if self.no_proxy:
+            environment.setdefault("GIT_PROXY_COMMAND", "")
         command = [
             "git", "-c", "core.quotePath=false", "-c", "credential.interactive=false",
             "-c", "core.askPass=", *self.options, *arguments,

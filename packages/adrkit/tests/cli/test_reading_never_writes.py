@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from adrkit.cli.commands import app
 from adrkit.editor.project import EditorProject
-from adrkit.errors import AdrkitError
+from adrkit.errors import AdrkitError, ProgramsInSettings
 from adrkit.git import Git
+from adrkit.remote import read_remote
 from adrkit.testing import GitProject, house
 
 RECORD = "docs/adr/0001-use-queues.md"
@@ -261,12 +262,24 @@ _PROGRAMS = [
     ("remote.origin.url", "ext::{run}"), ("remote.origin.promisor", "true"),
     ("remote.origin.partialclonefilter", "blob:none"), ("extensions.partialClone", "origin"),
     ("protocol.ext.allow", "always"), ("remote.origin.uploadpack", "{run}"),
+    # A section with `=` in its name, which no option of git can name; and odd bytes.
+    ("filter.a=b.clean", "{run}"), ("filter.a=b.process", "{run}"), ("diff.a=b.textconv", "{run}"),
+    ("filter.=.clean", "{run}"), ("filter. é\"\\.=x.clean", "{run}"), ("merge.a=b.driver", "{run}"),
     ("pager.log", "{run}"), ("alias.log", "!{run}"), ("status.submoduleSummary", "true"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [*READING, ["renumber", "1"]], ids=" ".join)
-def test_no_program_of_the_repositorys_settings_is_run(tmp_path: Path, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "driver"),
+    [
+        *((each, "evil") for each in READING),
+        *((["renumber", "1"], d) for d in ("evil", "a=b", "=")),
+    ],
+    ids=str,
+)
+def test_no_program_of_the_repositorys_settings_is_run(
+    tmp_path: Path, command: list[str], driver: str
+) -> None:
     project = GitProject(tmp_path / "project")
     ran = tmp_path / "ran"
     program = tmp_path / "evil.sh"
@@ -279,7 +292,7 @@ def test_no_program_of_the_repositorys_settings_is_run(tmp_path: Path, command: 
     project.record(1, "use-queues")
     project.record(2, "use-logs", "Proposed")
     project.write("src/app.py", "# ADR-0001\n")
-    project.write(".gitattributes", "* filter=evil diff=evil merge=evil\n")
+    project.write(".gitattributes", f"* filter={driver} diff={driver} merge={driver}\n")
     project.write("docs/adr/0001-other.md", house(1, "Other"))  # renumber asks git who is meant
     project.commit()
     for key, value in _PROGRAMS:
@@ -332,14 +345,75 @@ def test_git_that_cannot_list_the_repositorys_settings_is_refused(
         Git.discover(project.root)
 
 
+def with_filter(project: GitProject, name: str, ran: Path) -> None:
+    """A file that git asks the filter about."""
+    project.write("a.txt", "a")
+    project.write(".gitattributes", f"* filter={name}\n")
+    project.commit()
+    project("config", f"filter.{name}.clean", f"touch {ran}; cat")
+    project.write("a.txt", "b")
+
+
+@pytest.mark.parametrize("held", ["1", "", " 1", "-18446744073709551615"])
+def test_settings_of_the_environment_do_not_bring_programs_back(
+    project: GitProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    with_filter(project, "a=b", tmp_path / "ran")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", held)
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Grace")
+    git = Git.discover(project.root)
+    assert git.run("status", "--porcelain") != b""
+    assert not (tmp_path / "ran").exists()
+    if held == "1":  # the user's own stay
+        assert git.run("config", "user.name") == b"Grace\n"
+
+
+def test_git_that_cannot_leave_a_program_out_is_refused(
+    project: GitProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 2.31 it takes no settings from the environment."""
+    with_filter(project, "a=b", tmp_path / "ran")
+    (tmp_path / "git").write_text(
+        f'#!/bin/sh\nunset GIT_CONFIG_COUNT\nexec {shutil.which("git")} "$@"\n'
+    )
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ProgramsInSettings, match=r"filter\.a=b\.clean"):
+        Git.discover(project.root)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_more_programs_than_can_be_left_out_are_refused(project: GitProject) -> None:
+    with (project.root / ".git/config").open("a") as file:
+        file.writelines(f'[filter "{at}"]\nclean = cat\n' for at in range(30_000))
+    with pytest.raises(ProgramsInSettings, match="too many"):
+        Git.discover(project.root)
+
+
+@pytest.mark.parametrize(
+    ("key", "url"),
+    [("core.gitProxy", "git://127.0.0.1:1/x"), ("remote.origin.uploadpack", "{root}")],
+)
+def test_first_of_several_values_is_no_program_either(
+    project: GitProject, tmp_path: Path, key: str, url: str
+) -> None:
+    """Of these settings git takes the first one, so that none after it can undo it."""
+    project.record(1, "use-queues")
+    project.commit()
+    program = tmp_path / "evil.sh"
+    program.write_text(f'#!/bin/sh\ntouch "{tmp_path}/ran"\nexit 1\n')
+    program.chmod(0o755)
+    project("remote", "add", "origin", url.format(root=project.root))
+    project("config", key, str(program))
+    read_remote(Git.discover(project.root), "docs/adr")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_filters_would_run_without_our_options(tmp_path: Path) -> None:
     """The test above proves something: plain git does run them."""
     project = GitProject(tmp_path / "project")
-    project.write("a.txt", "a")
-    project.write(".gitattributes", "* filter=evil\n")
-    project.commit()
-    project("config", "filter.evil.clean", f"touch {tmp_path}/ran; cat")
-    project.write("a.txt", "b")
+    with_filter(project, "a=b", tmp_path / "ran")
     project("status")
     assert (tmp_path / "ran").exists()
 
