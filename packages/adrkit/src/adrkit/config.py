@@ -78,7 +78,8 @@ class Config:
             raise ConfigError(
                 self.source or self.root,
                 f"{setting!r} leads out of the checkout: {error.reason}",
-                remedy="name a path inside, or give another directory with --dir",
+                remedy="name a path inside"
+                + (", or give another directory with --dir" if setting == "directory" else ""),
             ) from error
 
     def table(self, name: str) -> Mapping[str, Any]:
@@ -94,8 +95,8 @@ def load_config(start: Path, *, directory: Path | None = None) -> Config:
     """
     start = start.resolve()
     config = _find(start)
+    _keep_inside(config, directory is not None)
     if directory is None:
-        config = _kept_inside(config)
         if not config.directories:
             return config
         found = owner(config.directories, start)
@@ -111,39 +112,62 @@ def directories_in_view(start: Path) -> tuple[Path, ...]:
     """The records directories that a command which only reads looks at from ``start``; empty for
     a project that has one. Raises ConfigError."""
     start = start.resolve()
-    config = _kept_inside(_find(start))
+    config = _find(start)
+    _keep_inside(config, False)
     return in_view(config.directories, start) if config.directories else ()
 
 
-def _kept_inside(config: Config) -> Config:
+def _keep_inside(config: Config, is_chosen: bool) -> None:
     """Settings come with a checkout: they may not send adrkit out of it.
 
-    Raises ConfigError; a directory given with --dir is the user's own word and is not asked.
+    Raises ConfigError. A directory given with --dir (``is_chosen``) is the user's own word and
+    takes the place of the settings' one; what else they name is theirs all the same.
     """
-    named = [("directory", config.directory), ("template", config.template)]
-    for name, path in (*named, *(("directories", path) for path in config.directories)):
-        if path is not None:
-            config.inside(name, path)
-    return config
+    if not is_chosen:
+        config.inside("directory", config.directory)
+    if config.template is not None:
+        config.inside("template", config.template)
+    for path in config.directories:
+        config.inside("directories", path)
 
 
 def _find(start: Path) -> Config:
     root = start
     for place in (start, *start.parents):
         for name in CONFIG_FILES:
-            if (place / name).is_file():
+            if _is_there(place / name):
                 return _from_table(place / name, _read_toml(place / name))
         project = place / "pyproject.toml"
-        if project.is_file():
+        if _is_there(project):
             tool = _read_toml(project).get("tool", {})
             if isinstance(tool, dict) and "adrkit" in tool:
                 return _from_table(project, tool["adrkit"])
-        if (place / ".adr-dir").is_file():
+        if _is_there(place / ".adr-dir"):
             return _from_adr_dir(place / ".adr-dir")
         if (place / ".git").exists():
             root = place
             break
     return Config(root, _default_directory(root))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a settings file is to be read. As with a record: raises ConfigError for a link out
+    of the checkout, whose text a message could show, and for a pipe or device."""
+    try:
+        if path.is_symlink():
+            confined(path, boundary_of(path.parent))
+        if not path.exists() or path.is_dir():
+            return False
+        if path.is_file():
+            return True
+        problem = "it is no file"
+    except PathOutside as error:
+        problem = error.reason
+    except OSError as error:
+        problem = error.strerror or str(error)
+    raise ConfigError(
+        path, f"cannot be read: {problem}", remedy="settings are a file of the checkout"
+    )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

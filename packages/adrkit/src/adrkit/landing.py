@@ -31,9 +31,11 @@ def renewed_index(config: Config) -> Path | None:
     settings = config.table("index")
     named, columns = settings.get("file"), settings.get("columns", DEFAULT_COLUMNS)
     path = config.root / named if isinstance(named, str) else config.directory / "README.md"
-    if not path.is_file():
-        return None
     try:
+        if isinstance(named, str):
+            config.inside("index.file", path)
+        if not path.is_file():
+            return None
         document = Document.read(path)
         if not has_markers(document):
             return None

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adrkit.cli.commands import app
+from adrkit.config import SETTINGS_FILES
 from adrkit.errors import GitCommandFailed
 from adrkit.git import Git
 from adrkit.ledger import NumberLedger
@@ -54,6 +55,68 @@ def test_settings_of_any_shape_are_one_sentence(
     project.write("adrkit.toml", settings)
     code, out, err = adr(project.root, *command.split())
     assert (code, out, said in err, "remedy: " in err) == (2, "", True, True), err
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        ('template = "../credentials"', "new T --no-edit"),
+        ('template = "link/credentials"', "template show"),
+        ('directories = ["../records", "docs/adr"]', "list"),
+        ('[lint]\nbaseline = "../credentials"', "lint"),
+        ('[index]\nfile = "../credentials"', "index"),
+        ('[index]\nfile = "../credentials"', "hooks"),
+        ('[check]\ncitations = ["../credentials"]', "check"),
+        ('[check]\nexclude-citations = ["../*"]', "check"),
+        ('[check]\nsource-roots = ["../records"]', "check"),
+    ],
+)
+@pytest.mark.parametrize("chosen", [[], ["--dir", "docs/adr"]], ids=["plain", "--dir"])
+def test_no_setting_leads_out_of_the_checkout_whichever_directory_is_meant(
+    project: GitProject, settings: str, command: str, chosen: list[str]
+) -> None:
+    project.record(1, "use-queues")
+    project.write("../credentials", "SECRET=hunter2\n")
+    (project.root / "link").symlink_to("..")
+    project.write("adrkit.toml", settings)
+    code, out, err = adr(project.root, *chosen, *command.split())
+    assert (code, out, "remedy: " in err) == (2, "", True), err
+    assert "hunter2" not in err
+    assert [path.name for path in project.records.iterdir()] == ["0001-use-queues.md"]
+    assert not (project.root / ".git/hooks/post-merge").exists()
+
+
+@pytest.mark.parametrize("name", SETTINGS_FILES)
+@pytest.mark.parametrize("chosen", [[], ["--dir", "docs/adr"]], ids=["plain", "--dir"])
+def test_settings_file_that_is_none_of_the_checkout_is_not_read(
+    project: GitProject, name: str, chosen: list[str]
+) -> None:
+    project.record(1, "use-queues")
+    place = project.root / name
+    (project.root / "folder").symlink_to("..")
+    project.write("../credentials", "SECRET=hunter2\n")
+    for target in ("../credentials", "folder/credentials", "/dev/zero", "/proc/self/environ", name):
+        place.symlink_to(target)
+        code, out, err = adr(project.root, *chosen, "list")
+        assert (code, out, "cannot be read: " in err) == (2, "", True), err
+        assert "hunter2" not in err
+        place.unlink()
+    os.mkfifo(place)
+    code, out, err = adr(project.root, *chosen, "list")
+    assert (code, out, "it is no file" in err) == (2, "", True), err
+    place.unlink()
+    with place.open("wb") as file:
+        file.truncate(1 << 40)
+    assert adr(project.root, *chosen, "list")[0] == 2
+    place.unlink()
+    # A link to a file of the checkout is settings like any; a directory of that name is none.
+    text = {".adr-dir": "docs/adr", "pyproject.toml": "[tool.adrkit]\n"}
+    project.write("shared", text.get(name, "[lint]\n"))
+    place.symlink_to("shared")
+    assert adr(project.root, *chosen, "list")[0] == 0
+    place.unlink()
+    place.mkdir()
+    assert adr(project.root, *chosen, "list")[0] == 0
 
 
 def test_patterns_name_the_directories_that_there_are(project: GitProject) -> None:

@@ -141,5 +141,7 @@ def _knows(shared: Path, git: Git) -> bool:
 
 def _table_file(space: Workspace, git: Git) -> str:
     named = space.config.table("index").get("file")
-    path = space.config.root / named if isinstance(named, str) else None
-    return git.relative(path or space.config.directory / "README.md")
+    if not isinstance(named, str):
+        return git.relative(space.config.directory / "README.md")
+    space.config.inside("index.file", space.config.root / named)
+    return git.relative(space.config.root / named)
