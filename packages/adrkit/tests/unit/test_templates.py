@@ -67,6 +67,10 @@ def test_template_source_is_what_rendering_starts_from() -> None:
         ("{{ title.__class__ }}", "unsafe"),
         ("\n{{ x", ":2: "),
         ("{{ nope }}", "'nope' is undefined"),
+        ("{{ '{x}'.format() }}", "KeyError: 'x'"),
+        ("{{ '{0}'.format() }}", "IndexError: "),
+        ("{{ [].pop() }}", "IndexError: pop from empty list"),
+        ("{{ {}.popitem() }}", "KeyError: "),
     ],
 )
 def test_template_of_a_checkout_ends_in_a_sentence(tmp_path: Path, source: str, said: str) -> None:

@@ -56,6 +56,10 @@ def rendered(asked: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": error.message or "syntax error", "line": error.lineno}
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         return {"error": str(error), "line": None}
+    except (MemoryError, RecursionError):
+        raise  # `main` says what these mean
+    except Exception as error:  # a template may do what Python can, and raise it
+        return {"error": f"{type(error).__name__}: {error}", "line": None}
 
 
 if __name__ == "__main__":
