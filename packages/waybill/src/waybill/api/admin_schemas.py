@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from waybill.api.bodies import Body
 from waybill.api.instants import Moment
 from waybill.api.schemas import ExportDocument
 from waybill.audit.audit import AuditEvent, AuditOutcome
@@ -99,7 +100,7 @@ class DeadLetterDocument(AdminExportDocument):
         return cls(**dict(document), attempts=attempts)
 
 
-class DeadLetterFilterBody(BaseModel):
+class DeadLetterFilterBody(Body):
     """Which dead letters; at least one field, so that nobody replays everything by accident."""
 
     model_config = ConfigDict(
@@ -163,7 +164,7 @@ class NotificationList(BaseModel):
     next: str | None = Field(description="The address of the next page, if there is one.")
 
 
-class NotificationFilterBody(BaseModel):
+class NotificationFilterBody(Body):
     """Which notifications; at least one field, so that nobody replays everything by accident."""
 
     model_config = ConfigDict(

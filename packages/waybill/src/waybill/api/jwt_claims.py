@@ -152,4 +152,6 @@ def _email(claims: Mapping[str, Any], name: str | None) -> str | None:
     value = None if name is None else find_claim(claims, name)
     if claims.get("email_verified") in (False, "false"):
         return None
-    return value if isinstance(value, str) and _EMAIL.fullmatch(value) else None
+    # What is not printable could not be stored either: half of a surrogate pair.
+    is_address = isinstance(value, str) and value.isprintable() and _EMAIL.fullmatch(value)
+    return value if is_address else None

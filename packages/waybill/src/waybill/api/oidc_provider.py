@@ -233,7 +233,7 @@ class Provider:
     def _check(self, claims: Mapping[str, Any], attempt: Attempt) -> None:
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not hmac.compare_digest(
-            nonce.encode(), attempt.nonce.encode()
+            nonce.encode("utf-8", "replace"), attempt.nonce.encode()
         ):
             raise AuthenticationRequired("the token is not of this sign-in ('nonce')")
         # Core, section 3.1.3.7: where others are meant too, it says whom it was made for.

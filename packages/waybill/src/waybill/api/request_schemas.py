@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from waybill.api.bodies import Body
 from waybill.catalog import Column
 from waybill.catalog.filters import MAX_IN_VALUES
 from waybill.filter_types import Operator
@@ -36,7 +37,7 @@ class ColumnChoice(BaseModel):
     )
 
 
-class ExportBody(BaseModel):
+class ExportBody(Body):
     """The body of a request; every field is optional, so is the body."""
 
     model_config = ConfigDict(
@@ -88,23 +89,6 @@ class ExportBody(BaseModel):
         default=False, description="Answer with a preview; make nothing and spend no quota."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _check_text(cls, value: Any) -> Any:
-        # Neither has a place in PostgreSQL: a NUL nowhere, a lone surrogate not in UTF-8. Found
-        # here, before any of it is shown or stored. A loop, since JSON nests deeper than calls.
-        waiting = [value]
-        while waiting:
-            each = waiting.pop()
-            if isinstance(each, str):
-                if "\0" in each or (not each.isascii() and _has_surrogate(each)):
-                    raise ValueError("texts may hold no NUL and no unpaired surrogate")
-            elif isinstance(each, dict):
-                waiting.extend([*each.keys(), *each.values()])
-            elif isinstance(each, list):
-                waiting.extend(each)
-        return value
-
     def request(self, export_type: str) -> ExportRequest:
         """Return the request the body makes of ``export_type``."""
         return ExportRequest(
@@ -122,11 +106,3 @@ class ExportBody(BaseModel):
             compression=self.compression,
             format_options=self.options,
         )
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

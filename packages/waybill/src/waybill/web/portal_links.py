@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.bodies import Body
 from waybill.api.instants import Moment
 from waybill.api.json_body import require_unambiguous_json
 from waybill.api.rate_limit import limited
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/api", tags=["pages"])
 _Name = Annotated[str, Field(min_length=1, max_length=MAX_IDENTIFIER_CHARACTERS)]
 
 
-class PortalLinkBody(BaseModel):
+class PortalLinkBody(Body):
     """Whom the link is for."""
 
     model_config = ConfigDict(

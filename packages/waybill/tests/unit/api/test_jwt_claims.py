@@ -156,6 +156,7 @@ def test_malformed_roles_are_refused(roles: Any) -> None:
         ({"email": "ada@example.org", "email_verified": "false"}, None),
         ({"email": "ada@example.org\r\nBcc: eve@example.org"}, None),
         ({"email": "ada@example.org, eve@example.org"}, None),
+        ({"email": "ada\ud800@example.org"}, None),
         ({"email": "Ada <ada@example.org>"}, None),
         ({"email": "ada"}, None),
         ({"email": ["ada@example.org"]}, None),
