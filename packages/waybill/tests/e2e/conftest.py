@@ -207,6 +207,8 @@ def strict_api(
         "WAYBILL_QUOTA_PER_DAY": "1",
         "WAYBILL_ELEMENT_ORIGINS": stock_site[0],
         "WAYBILL_OIDC_ISSUER": openid.issuer,
+        # The tokens of these tests are by a secret of their own.
+        "WAYBILL_OIDC_SAME_SUBJECTS": "true",
         "WAYBILL_OIDC_CLIENT_ID": CLIENT,
         "WAYBILL_OIDC_CLIENT_SECRET": CLIENT_SECRET,
         "WAYBILL_OIDC_NAME": "Acme's <b>people</b>",

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from waybill.api.fetching import checked_url
 from waybill.api.jwt import MAX_LEEWAY_SECONDS
+from waybill.api.jwt_settings import JwtSettings
 from waybill.errors import ConfigurationError
 from waybill.principal import PORTAL, READ, REQUEST
 
@@ -52,6 +53,10 @@ class OidcSettings(BaseSettings):
     unset."""
     email_claim: str | None = None
     """The claim with the address to write to; that of ``WAYBILL_JWT_EMAIL_CLAIM`` when unset."""
+    same_subjects: bool = False
+    """Whether the subjects of bearer tokens are the same people as those of the provider, though
+    ``WAYBILL_JWT_ISSUER`` is not ``WAYBILL_OIDC_ISSUER``. Without it such tokens are refused at the
+    start: whoever has somebody's subject at the one issuer would be that person at the other."""
     leeway_seconds: float = Field(30.0, ge=0, le=MAX_LEEWAY_SECONDS)
     """How far the provider's clock may differ."""
     timeout_seconds: float = Field(5.0, gt=0, le=60)
@@ -111,6 +116,23 @@ class OidcSettings(BaseSettings):
     def is_configured(self) -> bool:
         """Whether people sign in at a provider."""
         return self.issuer is not None
+
+
+def require_same_people(oidc: OidcSettings, jwt: JwtSettings) -> None:
+    """Refuse people and bearer tokens of two issuers: of both only subject and tenant are compared.
+
+    Raises:
+        ConfigurationError: there are both, and nothing says that they mean the same people.
+    """
+    if not (oidc.is_configured and jwt.is_configured) or oidc.same_subjects:
+        return
+    if jwt.issuer != oidc.issuer:
+        named = f"is {jwt.issuer!r}" if jwt.issuer else "is not set"
+        raise ConfigurationError(
+            f"People sign in at WAYBILL_OIDC_ISSUER, and WAYBILL_JWT_ISSUER {named}: somebody else "
+            "with the same subject there would be the same person here. Set WAYBILL_JWT_ISSUER="
+            f"{oidc.issuer}, or WAYBILL_OIDC_SAME_SUBJECTS=true where both name people alike."
+        )
 
 
 def load_oidc_settings(**overrides: object) -> OidcSettings:

@@ -10,7 +10,7 @@ from waybill.api.auth import create_authenticator
 from waybill.api.jwks import KeysUnavailable, RemoteKeySet
 from waybill.api.jwt_settings import JwtSettings, load_jwt_settings
 from waybill.api.oidc_provider import Provider
-from waybill.api.oidc_settings import OidcSettings, load_oidc_settings
+from waybill.api.oidc_settings import OidcSettings, load_oidc_settings, require_same_people
 from waybill.api.sign_in_failures import ProviderUnavailable
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.errors import ConfigurationError
@@ -26,6 +26,8 @@ def examine(patient: Patient) -> Iterator[Finding]:
         jwt = load_jwt_settings()
         oidc = load_oidc_settings()
         create_authenticator(patient.settings)
+        if patient.settings.pages:
+            require_same_people(oidc, jwt)
     except ConfigurationError as exc:
         yield _report.error("settings", str(exc), "Correct WAYBILL_JWT_… or WAYBILL_OIDC_….")
         return

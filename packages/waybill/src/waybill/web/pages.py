@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
+from waybill.api.jwt import JwtAuthenticator
 from waybill.api.jwt_settings import load_jwt_settings
 from waybill.api.known_query import require_known_query
 from waybill.api.oidc_provider import Provider
-from waybill.api.oidc_settings import load_oidc_settings
+from waybill.api.oidc_settings import load_oidc_settings, require_same_people
 from waybill.web import (
     assets,
     element,
@@ -37,13 +38,16 @@ def install(app: FastAPI) -> None:
     """Serve the pages, and take their sessions wherever the API takes a token.
 
     Raises:
-        ConfigurationError: people are to sign in at a provider, and its settings do not hold.
+        ConfigurationError: people are to sign in at a provider, and its settings do not hold, or
+            bearer tokens are another issuer's.
     """
     services = app.state.services
+    provider, jwt = load_oidc_settings(), load_jwt_settings()
+    if isinstance(app.state.authenticator, JwtAuthenticator):
+        require_same_people(provider, jwt)
     app.state.authenticator = SessionAuthenticator(app.state.authenticator, services.sessions)
-    provider = load_oidc_settings()
     if provider.is_configured:
-        app.state.provider = Provider(provider, load_jwt_settings())
+        app.state.provider = Provider(provider, jwt)
     app.include_router(assets.router)
     app.include_router(element.router)
     app.include_router(portal_links.router, dependencies=[Depends(require_known_query)])

@@ -452,6 +452,13 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
     "issuer without a key that counts": (
         "sign_in.keys", "error", issuer({"keys": [{"kty": "oct", "k": "AAAA"}]}),
     ),
+    "people and tokens of two issuers": (
+        "sign_in.settings", "error",
+        given(
+            DEVELOPMENT_TOKEN="-", PAGES="true", JWT_SECRETS="s" * 40, OIDC_ISSUER=f"http://{AWAY}",
+            OIDC_CLIENT_ID="waybill",
+        ),
+    ),
     "OpenID provider that is away": (
         "sign_in.provider", "away",
         given(PAGES="true", OIDC_ISSUER=f"http://{AWAY}", OIDC_CLIENT_ID="waybill"),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from waybill.api.app import create_app
+from waybill.api.auth import PagesAlone
 from waybill.api.jwt_settings import JwtSettings
 from waybill.api.oidc_provider import LIFETIME_SECONDS, STALE_SECONDS, Attempt, Provider
 from waybill.api.oidc_settings import OidcSettings, load_oidc_settings
@@ -435,6 +436,37 @@ def test_settings_that_do_not_hold_are_refused_at_start(given: dict[str, Any], s
     with pytest.raises(ConfigurationError, match=said) as refused:
         load_oidc_settings(**given)
     assert "a:b" not in str(refused.value)
+
+
+def test_tokens_of_another_issuer_are_refused_unless_they_name_the_same_people(
+    services: Services, provider: OpenidProvider, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.settings = services.settings.model_copy(update={"development_token": None})
+    monkeypatch.setenv("WAYBILL_JWT_SECRETS", "s" * 40)
+    for issuer, same, holds in (
+        (None, "false", False),
+        ("https://tokens.example.com", "false", False),
+        (f"{provider.issuer}/", "false", False),
+        (provider.issuer, "false", True),
+        (None, "true", True),
+        ("https://tokens.example.com", "true", True),
+    ):
+        if issuer is not None:
+            monkeypatch.setenv("WAYBILL_JWT_ISSUER", issuer)
+        else:
+            monkeypatch.delenv("WAYBILL_JWT_ISSUER", raising=False)
+        monkeypatch.setenv("WAYBILL_OIDC_SAME_SUBJECTS", same)
+        made = create_app(services)
+        if holds:
+            install(made)
+            continue
+        with pytest.raises(ConfigurationError, match="WAYBILL_OIDC_SAME_SUBJECTS=true") as refused:
+            install(made)
+        assert f"Set WAYBILL_JWT_ISSUER={provider.issuer}," in str(refused.value)
+        assert "\n" not in str(refused.value)
+    # Where the application decides itself who asks, no token is taken that could be another's.
+    monkeypatch.setenv("WAYBILL_OIDC_SAME_SUBJECTS", "false")
+    install(create_app(services, authenticator=PagesAlone()))
 
 
 async def test_people_sign_in_where_no_program_can(
