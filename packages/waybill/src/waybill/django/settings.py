@@ -71,6 +71,11 @@ def given_settings() -> dict[str, Any]:
         **{name.lower(): value for name, value in own.items() if name not in OWN},
         "catalog": CATALOG,
     }
+    given["source_dsns"] = {
+        name: dsn
+        for name, dsn in (given.get("source_dsns") or {}).items()
+        if f"{_PREFIX}SOURCE_DSN_{name.upper()}" not in os.environ
+    }
     return {
         name: value for name, value in given.items() if f"{_PREFIX}{name.upper()}" not in os.environ
     }
@@ -79,7 +84,7 @@ def given_settings() -> dict[str, Any]:
 def as_environment() -> dict[str, str]:
     """Return the project's settings as waybill's own processes read them."""
     given = given_settings()
-    named = {f"source_dsn_{name}": dsn for name, dsn in given.pop("source_dsns", {}).items()}
+    named = {f"source_dsn_{name}": dsn for name, dsn in given.pop("source_dsns").items()}
     return {
         f"{_PREFIX}{name.upper()}": _as_text(value)
         for name, value in {**given, **named}.items()

@@ -284,6 +284,21 @@ def test_set_up_and_wrong_settings_are_told(
     assert given["s3_access_key_id"] == "key"
 
 
+def test_sources_of_a_project_are_those_of_waybills_processes(
+    shop_project: Project, project_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from waybill.django.settings import as_environment, given_settings
+
+    theirs = {"reporting": "postgresql://h/reporting", "eu": "postgresql://h/eu"}
+    monkeypatch.setenv("WAYBILL_SOURCE_DSN_EU", "postgresql://h/other")
+    with override_settings(WAYBILL={**project_settings, "SOURCE_DSNS": theirs}):
+        environment, given = as_environment(), given_settings()
+    # The environment goes before them, one by one.
+    assert given["source_dsns"] == {"reporting": "postgresql://h/reporting"}
+    assert environment["WAYBILL_SOURCE_DSN_REPORTING"] == "postgresql://h/reporting"
+    assert {"WAYBILL_SOURCE_DSNS", "WAYBILL_SOURCE_DSN_EU"}.isdisjoint(environment)
+
+
 def test_a_query_that_cannot_be_kept_is_told_to_the_person(
     shop_project: Project, sign_in: Sign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
