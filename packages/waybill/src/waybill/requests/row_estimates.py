@@ -46,12 +46,12 @@ class RowEstimates:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
-        self._tables = {
-            each.name: each.source
-            for each in map(catalog.get_type, catalog)
-            if isinstance(each.source, TableSource)
-            and shown_count(each, RowCount(0, is_exact=False)) is not None
-        }
+        self._tables: dict[str, dict[str, TableSource]] = {}
+        """Of each source, its types' tables by their names."""
+        for each in map(catalog.get_type, catalog):
+            is_told = shown_count(each, RowCount(0, is_exact=False)) is not None
+            if is_told and isinstance(each.source, TableSource):
+                self._tables.setdefault(each.source_name, {})[each.name] = each.source
         self._patience_seconds = patience_seconds
         self._monotonic = monotonic
         self._known: Mapping[str, int] = {}
@@ -73,23 +73,27 @@ class RowEstimates:
     async def _ask(self) -> None:
         self._known = {}
         try:
-            self._known = await asyncio.to_thread(self._read)
-        except RunError as exc:
-            log.warning("types.rows_unknown", error=exc.code)
+            for source, tables in self._tables.items():
+                try:
+                    found = await asyncio.to_thread(self._read, source, tables)
+                except RunError as exc:
+                    log.warning("types.rows_unknown", error=exc.code)
+                else:
+                    self._known = {**self._known, **found}
         finally:
             self._asking = None
 
-    def _read(self) -> Mapping[str, int]:
+    def _read(self, source: str, tables: Mapping[str, TableSource]) -> Mapping[str, int]:
         ends_at = time.monotonic() + _READING_SECONDS
 
         def check() -> None:
             if time.monotonic() >= ends_at:
                 raise DeadlineExceeded(_READING_SECONDS)
 
-        with self._source.open_snapshot(
+        with self._source.of(source).open_snapshot(
             check,
             application_name="waybill estimates",
             statement_timeout_seconds=_READING_SECONDS,
         ) as snapshot:
-            found = snapshot.estimate_rows(tuple(dict.fromkeys(self._tables.values())))
-        return {name: found[table] for name, table in self._tables.items() if table in found}
+            found = snapshot.estimate_rows(tuple(dict.fromkeys(tables.values())))
+        return {name: found[table] for name, table in tables.items() if table in found}

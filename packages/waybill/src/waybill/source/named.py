@@ -177,6 +177,10 @@ class NamedSources(PostgresSource):
         ) as snapshot:
             yield snapshot
 
+    def of(self, name: str) -> PostgresSource:
+        """Return the source called so; for whoever opens a snapshot of no one type."""
+        return self if name == DEFAULT_SOURCE else self._others[name]
+
     def close(self) -> None:
         super().close()
         for other in self._others.values():

@@ -70,6 +70,11 @@ class PostgresSource:
         self._settings = settings or SourceSettings()
         self._keeper = keeper
 
+    def of(self, _name: str) -> PostgresSource:
+        """Return the source called so, where a snapshot is of no one type: this one, as of several
+        (``source.named``) one is."""
+        return self
+
     @contextmanager
     def open_snapshot(
         self,

@@ -31,6 +31,7 @@ from waybill.manifest import Manifest
 from waybill.pipeline.ranges import Parallel
 from waybill.principal import READ, REQUEST, Principal
 from waybill.requests.request import ExportRequest
+from waybill.requests.row_estimates import RowEstimates
 from waybill.run import produce
 from waybill.run.runner import Outcome
 from waybill.source.source import PostgresSource
@@ -126,6 +127,19 @@ async def test_everything_that_reads_goes_where_the_type_says(services: Services
     await services.exports.check(ANN, ExportRequest("wide", "csv"))
     with pytest.raises(UnknownColumn):
         await services.exports.check(ANN, ExportRequest("wide", "csv", columns=(Column("x"),)))
+
+
+async def test_number_of_rows_in_the_list_is_that_of_the_types_own_source(
+    services: Services, execute: Execute, reporting: str
+) -> None:
+    execute("ANALYZE orders")
+    with psycopg.connect(reporting, autocommit=True) as connection:
+        connection.execute("ANALYZE orders, events")
+    estimates = RowEstimates(services.source, services.catalog, patience_seconds=60.0)
+    assert await estimates.by_type() == {"here": 3, "there": 5, "events": ROWS, "wide": ROWS}
+    services.source._others["reporting"]._dsn = "postgresql://nobody@127.0.0.1:9/none"
+    estimates = RowEstimates(services.source, services.catalog, patience_seconds=60.0)
+    assert await estimates.by_type() == {"here": 3}
 
 
 async def test_each_of_several_readers_joins_the_snapshot_where_it_is(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 
@@ -161,3 +162,20 @@ def test_only_one_place_knows_where_the_default_source_is() -> None:
     }
     # The doctor looks at it where no catalog loads.
     assert knowing == {"source/named.py", "doctor/source.py"}
+
+
+def test_nobody_opens_a_snapshot_without_saying_what_it_is_for() -> None:
+    package = Path(__import__("waybill").__file__).parent
+    calls = [
+        call
+        for path in package.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", getattr(call.func, "id", "")) == "open_snapshot"
+    ]
+    assert len(calls) >= 6
+    for call in calls:
+        said = {keyword.arg for keyword in call.keywords} & {"reads", "exported"}
+        holder = getattr(call.func, "value", None)
+        named = isinstance(holder, ast.Call) and getattr(holder.func, "attr", "") == "of"
+        assert said or named, ast.unparse(call)
