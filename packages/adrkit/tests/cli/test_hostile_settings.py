@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -84,6 +85,22 @@ def test_no_setting_leads_out_of_the_checkout_whichever_directory_is_meant(
     assert "hunter2" not in err
     assert [path.name for path in project.records.iterdir()] == ["0001-use-queues.md"]
     assert not (project.root / ".git/hooks/post-merge").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["docs/adr/README.md", "table.md", "a\n* filter=evil", "a b\t.md", '"q"/\\x.md', "#x/[a]*?.md",
+     "!x/é.md", "a\u2028* filter=evil"],
+)  # fmt: skip
+def test_hooks_name_the_file_of_the_table_alone(project: GitProject, name: str) -> None:
+    """Whatever its name holds: a line break in it began a line of the checkout's own."""
+    project.record(1, "use-queues")
+    project.write("adrkit.toml", f"[index]\nfile = {json.dumps(name)}\n")
+    for _ in range(2):  # the second time its own lines are read
+        assert adr(project.root, "hooks")[0] == 0
+    others = ["a", "src/app.py", "x/table.md", "#x/ax.md"]
+    asked = project("check-attr", "-z", "--all", "--", name, *others).split("\0")
+    assert asked == [name, "merge", "adr-index", ""]
 
 
 @pytest.mark.parametrize("name", SETTINGS_FILES)

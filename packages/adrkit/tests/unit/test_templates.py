@@ -70,6 +70,7 @@ def test_template_source_is_what_rendering_starts_from() -> None:
         ("{{ '{x}'.format() }}", "KeyError: 'x'"),
         ("{{ '{0}'.format() }}", "IndexError: "),
         ("{{ [].pop() }}", "IndexError: pop from empty list"),
+        (r"{{ '\ud800' }}", "half a character"),
         ("{{ {}.popitem() }}", "KeyError: "),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import stat
 import sys
@@ -140,8 +142,25 @@ def _knows(shared: Path, git: Git) -> bool:
 
 
 def _table_file(space: Workspace, git: Git) -> str:
+    """The file that holds the table, as a line of git's attributes names it and no other."""
     named = space.config.table("index").get("file")
-    if not isinstance(named, str):
-        return git.relative(space.config.directory / "README.md")
-    space.config.inside("index.file", space.config.root / named)
-    return git.relative(space.config.root / named)
+    path = space.config.directory / "README.md"
+    if isinstance(named, str):
+        path = space.config.root / named
+        space.config.inside("index.file", path)
+    name = git.relative(path)
+    pattern = re.sub(r"[*?\[\\]", r"\\\g<0>", name)
+    if "/" not in name or name[0] in '!#"':
+        pattern = f"/{pattern}"
+    if pattern.isprintable() and not set(pattern) & set(' "'):
+        return pattern
+    return f'"{"".join(map(_quoted, pattern))}"'
+
+
+def _quoted(character: str) -> str:
+    """As git reads it between quotation marks; whatever could end a line in numbers."""
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))

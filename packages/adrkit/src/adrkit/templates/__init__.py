@@ -116,6 +116,8 @@ def _text(name: str, answer: Mapping[str, Any]) -> str:
     text = str(answer["text"])
     if len(text) > _MOST_TEXT:
         raise TemplateError(name, "it makes a record of more than a million characters")
+    if re.search("[\ud800-\udfff]", text):
+        raise TemplateError(name, "it makes a record with half a character, which no file can hold")
     return text
 
 
