@@ -8,7 +8,6 @@ the top level, with ``/``.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,72 +25,19 @@ from adrkit.errors import (
     UnreadableFile,
     UnsafeRepository,
 )
-
-# Inside a hook git sets these for the hook's own repository; they would override `-C`. And those
-# that change what a path or a setting means: our paths and settings are written for plain git.
-_REPOSITORY_VARIABLES = (
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
-    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
-    "GIT_CONFIG",
-)  # fmt: skip
-
-
-#: Nothing is asked, locked, or fetched: a partial clone has what it has.
-_ENVIRONMENT = {
-    "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1",
-}  # fmt: skip
-
-# Settings that make git run a program. A checkout that somebody packed up brings its own
-# `.git/config`, and reading decisions must not run what it says.
-_SAFE_SETTINGS = (
-    "core.quotePath=false", "core.fsmonitor=false", f"core.hooksPath={os.devnull}",
-    "core.pager=cat", "core.askPass=", "core.sshCommand=false", "core.gitProxy=",
-    "credential.helper=", "diff.external=", "log.showSignature=false", "protocol.ext.allow=never",
-    "safe.bareRepository=explicit", "submodule.recurse=false", "diff.ignoreSubmodules=all",
-    # And those under which its output is another one, or rests on one more file of the checkout.
-    "i18n.logOutputEncoding=UTF-8", "log.diffMerges=separate", "log.mailmap=false",
-    f"diff.orderFile={os.devnull}",
-)  # fmt: skip
-_PROGRAM = re.compile(
-    r"(?:filter\..*\.(?:clean|smudge|process)|diff\..*\.(?:command|textconv)|merge\..*\.driver"
-    r"|gpg\.(?:.*\.)?program|remote\..*\.(?:uploadpack|receivepack|vcs)"
-    r"|credential\.(?:.*\.)?helper|uploadpack\.packobjectshook"
-    r"|core\.(?:alternaterefscommand|gitproxy|sshcommand|askpass|editor|pager))",
-    re.IGNORECASE | re.DOTALL,
+from adrkit.git_safety import (
+    MAX_OVERRIDES,
+    PROGRAM,
+    QUIET,
+    repository_environment,
+    safe_options,
 )
-
-
-# What the system takes for arguments and environment has an end; no project comes near this one.
-_MAX_OVERRIDES = 30_000
 
 _NO_WORK_TREE = ("not a git repository", "must be run in a work tree", "bare repository")
 _USAGE = 129  # git's exit code for options that it does not know
 
 # Of commands that compare: no program of the repository's for what is different.
 _PLAIN = ("--no-ext-diff", "--no-textconv")
-
-
-def repository_environment(extra: Sequence[str] = ()) -> dict[str, str]:
-    """The environment without what would lead git elsewhere; the settings ``extra`` are made
-    empty, after those that the environment holds itself.
-
-    ``-c`` ends a name at its first ``=``, and a section may have one in its name.
-    """
-    found = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
-    if extra:
-        held = found.get("GIT_CONFIG_COUNT", "")
-        count = int(held) if re.fullmatch("[0-9]{1,6}", held) else 0
-        for at, key in enumerate(extra, start=count):
-            found[f"GIT_CONFIG_KEY_{at}"], found[f"GIT_CONFIG_VALUE_{at}"] = key, ""
-        found["GIT_CONFIG_COUNT"] = str(count + len(extra))
-    return found
-
-
-def safe_options() -> tuple[str, ...]:
-    """Options for ``git`` under which no setting of a repository runs a program."""
-    return tuple(part for setting in _SAFE_SETTINGS for part in ("-c", setting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +142,7 @@ class Git:
         stdin: bytes | None = None,
         emptied: Sequence[str] = (),
     ) -> bytes:
-        environment = repository_environment(emptied) | _ENVIRONMENT
+        environment = repository_environment(emptied) | QUIET
         command = ["git", "--no-pager", *options, *arguments]
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, arguments never through a shell
@@ -222,8 +168,8 @@ class Git:
         Those in the user's own settings (`git lfs install`) are theirs and stay.
         """
         names = (os.fsdecode(entry.split(b"\n", 1)[0]) for entry in self._own_settings())
-        found = tuple(dict.fromkeys(name for name in names if _PROGRAM.fullmatch(name)))
-        if sum(len(os.fsencode(name)) + 100 for name in found) > _MAX_OVERRIDES:
+        found = tuple(dict.fromkeys(name for name in names if PROGRAM.fullmatch(name)))
+        if sum(len(os.fsencode(name)) + 100 for name in found) > MAX_OVERRIDES:
             raise ProgramsInSettings(self.root, "they are too many")
         return found
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adrkit.errors import GitCommandFailed, GitNotFound
-from adrkit.git import Git, repository_environment
+from adrkit.git import Git
+from adrkit.git_safety import repository_environment
 
 _TIMEOUT_SECONDS = 60.0
 #: Newer pull requests first; a project with ten thousand has long merged or closed the others.

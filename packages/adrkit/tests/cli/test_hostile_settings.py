@@ -257,6 +257,24 @@ def test_pipe_for_a_mailmap_is_not_opened(project: GitProject) -> None:
     assert adr(project.root, "ledger")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "key", ["core.excludesFile", "core.attributesFile", "blame.ignoreRevsFile", "mailmap.file"]
+)
+def test_pipe_that_a_setting_of_the_checkout_names_is_not_opened(
+    project: GitProject, key: str
+) -> None:
+    project.record(1, "use-queues")
+    project.commit()
+    os.mkfifo(project.root / "pipe")
+    project("config", key, str(project.root / "pipe"))
+    named = Git.discover(project.root).run("config", "--get", key)
+    assert named == b"\n"  # waiting for it would be this test's end
+    assert adr(project.root, "ledger")[0] == 0
+    assert adr(project.root, "audit", "--history")[0] == 0
+    (project.root / "pipe").unlink()
+    assert adr(project.root, "check")[0] == 0
+
+
 def test_clone_that_git_cannot_read_is_not_taken_for_none(project: GitProject) -> None:
     project.record(1, "use-queues")
     project.commit()
