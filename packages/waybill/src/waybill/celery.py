@@ -52,7 +52,7 @@ _GRACE_SECONDS: Final = 120.0
 _KOMBU_VISIBILITY_SECONDS: Final = 3600
 _LEAST_UPKEEP_SECONDS: Final = 5.0
 _STORAGE_SECONDS: Final = 30.0
-_SEARCH_SECONDS: Final = 600.0
+_SEARCH_SECONDS: Final = 300.0
 _MISCONFIGURED: Final = 78  # EX_CONFIG, as the command line has it
 
 
@@ -243,7 +243,9 @@ def _register_upkeep(
             run()
 
         # Not behind one another, should the workers be away for a while.
-        registered = app.task(task, name=f"waybill.{name}", shared=False, **options)
+        longest = options["time_limit"] + (_SEARCH_SECONDS if name == "search_storage" else 0.0)
+        limits = {"time_limit": longest, "soft_time_limit": longest}
+        registered = app.task(task, name=f"waybill.{name}", shared=False, **(options | limits))
         when = {"queue": queue, "expires": 2 * seconds}
         app.add_periodic_task(seconds, registered.s(), name=f"waybill.{name}", **when)
         entries[f"waybill.{name}"] = {

@@ -28,6 +28,8 @@ class ApiParts(ProcessParts):
 
     role = "api"
     reads_sources = True
+    takes_requests = True
+    is_audited = True
 
     source = cached_property(shared.create_source)
     admission = cached_property(shared.create_admission)

@@ -40,6 +40,9 @@ class CoreParts:
         ConfigurationError: the broker's address, a channel or the audit sink does not hold.
     """
 
+    is_audited = True
+    """Whether anything it does is in the audit trail: then it needs an application's own sink."""
+
     def __init__(
         self,
         settings: Settings,
@@ -51,7 +54,7 @@ class CoreParts:
         self.settings = settings
         self.clock = clock or SystemClock(settings.clock_offset_seconds)
         self.engine = create_engine(settings)
-        sink = load_audit_sink(settings.audit_sink)
+        sink = load_audit_sink(settings.audit_sink) if self.is_audited else None
         if sink is not None:
             self.engine = AnnouncingEngine(self.engine.sync_engine)
         self.audit = AuditLog(self.engine, sink)

@@ -52,6 +52,8 @@ class ProcessParts(CoreParts):
     """What traces call it."""
     reads_sources = False
     """Whether it reads what is exported."""
+    takes_requests = False
+    """Whether exports are requested of it: then it names the folders of their files."""
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class ProcessParts(CoreParts):
     ) -> None:
         tracing.use(settings.traces_endpoint, service=f"waybill-{self.role}")
         self.hooks = load_hooks(settings.hooks) if hooks is None else hooks
-        self._folder_of = load_folder_of(settings.object_key)
+        self._folder_of = load_folder_of(settings.object_key) if self.takes_requests else None
         super().__init__(settings, clock=clock, celery=celery, channels=channels)
         self.family = family or new_family()
         self.catalog = load(settings.catalog) if catalog is None else catalog

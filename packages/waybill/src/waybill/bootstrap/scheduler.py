@@ -19,6 +19,7 @@ class SchedulerParts(ProcessParts):
     """Sweeps and alerts."""
 
     role = "scheduler"
+    is_audited = False
 
     admission = cached_property(shared.create_admission)
     dry_runs = cached_property(shared.create_dry_runs)
@@ -77,6 +78,8 @@ class SchedulerParts(ProcessParts):
 
 class DeliveryParts(CoreParts):
     """Notifications, which the scheduler sends in a thread of their own."""
+
+    is_audited = False
 
     @cached_property
     def notifications(self) -> Notifications:

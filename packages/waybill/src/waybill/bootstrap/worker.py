@@ -30,6 +30,7 @@ class WorkerParts(ProcessParts):
     """One attempt at a time. ``shutdown`` is the order to stop, made before the fork."""
 
     role = "worker"
+    is_audited = False
     reads_sources = True
 
     adoption = cached_property(shared.create_adoption)

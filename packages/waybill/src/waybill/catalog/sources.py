@@ -24,6 +24,7 @@ Standby = Literal["prefer", "require"]
 # As it stands in the name of a variable: two names are never one variable.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _VARIABLE: Final = "WAYBILL_SOURCE_DSN"
+_ADDRESS: Final = re.compile(r"://|\b(host|user|password|dbname|service)\s*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class NamedSource:
     servers is read; ``dsn_file`` the file that holds its address, instead of ``variable``.
 
     Raises:
-        ConfigurationError: the name cannot be part of a variable's, or the default one has a file.
+        ConfigurationError: the name cannot be part of a variable's, the default one has a file, or
+            an address stands in the place of a file's name (which it does not quote).
     """
 
     name: str
@@ -47,6 +49,11 @@ class NamedSource:
             raise ConfigurationError(
                 f"The source's name {self.name!r} must be 1-31 characters of a-z, 0-9 or '_' and "
                 "start with a letter. Rename its [sources.NAME] table."
+            )
+        if _ADDRESS.search(self.dsn_file):
+            raise ConfigurationError(
+                f"dsn_file of the source {self.name!r} holds an address, not a file. "
+                f"Set {self.variable} to it, or write it to a file and name that."
             )
         if self.name == DEFAULT_SOURCE and self.dsn_file:
             raise ConfigurationError(

@@ -29,6 +29,8 @@ def test_keda_counts_what_runs_and_what_is_due(execute: Callable[..., Any]) -> N
         execute(_INSERT, uuid4(), status, wait, lease, is_stream)
     _, scaled = yaml.safe_load_all(KEDA.read_text(encoding="utf-8"))
     trigger = scaled["spec"]["triggers"][0]["metadata"]
+    # As KEDA's own role asks, to whom our schema is one among others.
+    execute("SET search_path = public")
     assert execute(trigger["query"]) == [(3,)]
     assert scaled["spec"]["scaleTargetRef"]["name"] == "waybill-worker"
     assert scaled["spec"]["minReplicaCount"] == 1

@@ -20,6 +20,8 @@ from waybill.audit.sink import AuditFeed
 from waybill.bootstrap.api import ApiParts
 from waybill.bootstrap.commands import CommandParts
 from waybill.bootstrap.everything import Services
+from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
+from waybill.bootstrap.worker import WorkerParts
 from waybill.catalog import Catalog
 from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError
@@ -256,3 +258,19 @@ def test_sink_that_is_none_is_refused_where_it_is_given(
         waybill.router(settings, principal=lambda: ANN, catalog=catalog, audit_sink=sink)
     with pytest.raises(ConfigurationError, match=said):
         CommandParts(settings.model_copy(update={"audit_sink": sink}))
+
+
+def test_processes_that_tell_nothing_need_none_of_the_applications_code(
+    settings: Settings, catalog: Catalog
+) -> None:
+    """Variables are often those of all processes, and the sink's module is in one image."""
+    elsewhere = settings.model_copy(
+        update={"audit_sink": "nowhere_at_all:sink", "object_key": "nowhere_at_all:folder"}
+    )
+    for role in (WorkerParts, SchedulerParts):
+        assert role(elsewhere, catalog=catalog).audit is not None
+    DeliveryParts(elsewhere)
+    for missing in ("audit_sink", "object_key"):
+        one = settings.model_copy(update={missing: f"nowhere_at_all:{missing}"})
+        with pytest.raises(ConfigurationError, match=f"WAYBILL_{missing.upper()}"):
+            ApiParts(one, catalog=catalog)

@@ -76,6 +76,8 @@ def test_tasks_of_ours_need_nothing_of_their_defaults(settings: Settings, catalo
     assert (task.acks_late, task.reject_on_worker_lost) == (True, True)
     assert task.time_limit > settings.deadline_seconds
     assert task.soft_time_limit == task.time_limit  # an export ends by its own deadline before
+    # Nor does theirs or that end a search of storage, which would begin at the first key again.
+    assert app.tasks["waybill.search_storage"].time_limit > task.time_limit
     assert {name for name in app.tasks if name.startswith("waybill.")} == {
         RUN_EXPORT_HERE,
         *(f"waybill.{name}" for name in UPKEEP),

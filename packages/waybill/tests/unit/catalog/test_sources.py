@@ -170,3 +170,17 @@ def test_unknown_and_doubled_sources_of_a_catalog_in_python_are_refused() -> Non
 def test_variable_is_the_name_in_capitals() -> None:
     assert variable_of("default") == "WAYBILL_SOURCE_DSN"
     assert variable_of("eu_2") == "WAYBILL_SOURCE_DSN_EU_2"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://ann:s3cret@db/shop", "host=db user=ann password=s3cret", "password = s3cret"],
+)
+def test_address_in_the_place_of_a_files_name_is_refused_and_not_quoted(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="Set WAYBILL_SOURCE_DSN_REPORTING") as refused:
+        NamedSource("reporting", dsn_file=address)
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(ConfigurationError) as refused:
+        parse_catalog(TWO.replace("/run/secrets/reporting", address))
+    assert "s3cret" not in str(refused.value)
+    assert NamedSource("reporting", dsn_file="/run/users/my-password").dsn_file

@@ -33,7 +33,7 @@ EVERYTHING: dict[str, Any] = {
     "volumeMounts": [{"name": "dsn", "mountPath": "/run/secrets", "readOnly": True}],
     "worker": {"concurrency": 4, "terminationGracePeriodSeconds": 60},
     "metrics": {"podMonitor": True, "rules": True, "labels": {"release": "prometheus"}},
-    "keda": {"enabled": True},
+    "keda": {"enabled": True, "schema": "exports"},
     "serviceAccountName": "exporter",
     "podAnnotations": {"example.org/a": "b"},
     "nodeSelector": {"disk": "fast"},
@@ -180,11 +180,10 @@ def test_migration_runs_before_the_processes_of_a_version() -> None:
     annotations = render()["Job", "waybill-migrate-1"]["metadata"]["annotations"]
     assert annotations["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert "before-hook-creation" in annotations["helm.sh/hook-delete-policy"]
-    # It needs nothing that the release itself makes.
-    (container,) = render(EVERYTHING)["Job", "waybill-migrate-1"]["spec"]["template"]["spec"][
-        "containers"
-    ]
-    assert "volumeMounts" not in container
+    # What settings name, certificates for one, and nothing that the release itself makes.
+    spec = render(EVERYTHING)["Job", "waybill-migrate-1"]["spec"]["template"]["spec"]
+    assert spec["volumes"] == EVERYTHING["volumes"]
+    assert spec["containers"][0]["volumeMounts"] == EVERYTHING["volumeMounts"]
     assert "Job" not in {kind for kind, _ in render(LITTLE)}
 
 
@@ -200,7 +199,9 @@ def test_scaling_is_that_of_the_plain_file() -> None:
     # Whoever scales decides how many there are.
     assert "replicas" not in rendered["Deployment", "waybill-worker"]["spec"]
     four = render(EVERYTHING)["ScaledObject", "waybill-worker"]["spec"]
-    assert four["triggers"][0]["metadata"]["targetQueryValue"] == "4"
+    metadata = four["triggers"][0]["metadata"]
+    assert metadata["targetQueryValue"] == "4"
+    assert " FROM exports.export_jobs " in metadata["query"]
 
 
 def test_memory_follows_the_number_of_exports_at_a_time() -> None:

@@ -89,8 +89,8 @@ class DirectoryUpload:
     def _give_name(self, written: Path, *, may_replace: bool = False) -> None:
         target = self._layout.object(self.key)
         for is_last in (False, False, True):
-            make_folders(target.parent, self._layout.root)
             try:
+                make_folders(target.parent, self._layout.root)
                 if may_replace:
                     written.replace(target)
                 else:
