@@ -158,7 +158,7 @@ def forbidden_import(project: Project) -> Planted | None:
     record, check, _, _ = chosen
     spec = check.spec
     names = [
-        n for n in project.files.find(spec.files, exclude=getattr(spec, "exclude", ()) or ())
+        n for n in project.files.find(spec.files, exclude=spec.excluded)
         if n.endswith(".py")
     ]  # fmt: skip
     name = project.pick(names)

@@ -19,7 +19,7 @@ SourceName = Annotated[
     typer.Option(
         "--source",
         metavar="NAME",
-        help="A source of the catalog's ([sources.NAME]), and WAYBILL_SOURCE_DSN_NAME.",
+        help="Which source of the catalog; its address is in WAYBILL_SOURCE_DSN_NAME.",
         show_default=False,
     ),
 ]
@@ -98,13 +98,15 @@ def check(
     from waybill.requests.check_formats import check_sources
     from waybill.source.named import with_wish
 
+    # What is given here is one's address; others are where the service finds them. What is wrong
+    # with it is said before anything else: a password was seen already.
+    given = source or DEFAULT_SOURCE
+    stated = _dsn(given, dsn, dsn_file, ask_password) if dsn or dsn_file else None
     loaded = load(catalog)
     if source is not None:
         loaded = loaded.of_source(source)
-    # What is given here is one's address; others are where the service finds them.
-    given = source or DEFAULT_SOURCE
     read = loaded.sources_read() or (given,)
-    if given not in read and (dsn or dsn_file):
+    if given not in read and stated:
         raise ConfigurationError(
             f"No export type is read from the source {given!r}. Say with --source which one the "
             f"database is: {', '.join(read)}."
@@ -113,10 +115,8 @@ def check(
     for name in read:
         declared = loaded.sources[name]
         kept = Path(declared.dsn_file) if declared.dsn_file else None
-        if name == given:
-            address = _dsn(name, dsn, dsn_file or (None if dsn else kept), ask_password)
-        else:
-            address = _dsn(name, None, kept)
+        here = stated if name == given else None
+        address = here or _dsn(name, None, kept, ask_password and name == given)
         dsns[name] = with_wish(address, declared)
     findings = check_sources(loaded, dsns)
     console = Console(highlight=False)

@@ -23,7 +23,7 @@ def grants(
         typer.Option(help="The role of WAYBILL_SOURCE_DSN; prints what the catalog needs as well."),
     ] = None,
     source: Annotated[
-        str, typer.Option(metavar="NAME", help="Of which source that role is ([sources.NAME]).")
+        str, typer.Option(metavar="NAME", help="Of which source of the catalog that role is.")
     ] = "default",
 ) -> None:
     """Print the SQL that gives a role the least rights waybill can work with.
