@@ -6,7 +6,7 @@ import difflib
 import importlib
 import inspect
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from waybill.errors import ConfigurationError
 
@@ -64,6 +64,28 @@ def import_object(what: str, reference: str) -> object:
             raise ConfigurationError(
                 f"{what} {reference!r}: {module_name!r} has no {part!r}.{guess}"
             ) from exc
+    return found
+
+
+def import_function(what: str, given: object, *, takes: str, point_at: str) -> Any:
+    """Return the function of one argument that ``given`` is or names; ``None`` for ``None``.
+
+    Args:
+        what: the setting, as errors begin.
+        given: a reference, a function, or ``None``.
+        takes: what it is called with ("an event").
+        point_at: what to name instead ("a function that takes one waybill.AuditEvent").
+
+    Raises:
+        ConfigurationError: it names nothing, or what cannot be called so.
+    """
+    if given is None:
+        return None
+    found = import_object(what, given) if isinstance(given, str) else given
+    if not takes_one(found):
+        raise ConfigurationError(
+            f"{what} {given!r} cannot be called with {takes}. Point it at {point_at}."
+        )
     return found
 
 

@@ -20,9 +20,8 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from waybill.errors import ConfigurationError
 from waybill.log import get_logger
-from waybill.references import import_object, takes_one
+from waybill.references import import_function
 
 if TYPE_CHECKING:
     from waybill.audit.audit import AuditEvent
@@ -72,15 +71,12 @@ def load_audit_sink(given: str | AuditSink | None) -> AuditSink | None:
     Raises:
         ConfigurationError: it names nothing, or what cannot be called with an event.
     """
-    if given is None:
-        return None
-    found: Any = import_object("WAYBILL_AUDIT_SINK", given) if isinstance(given, str) else given
-    if not takes_one(found):
-        raise ConfigurationError(
-            f"WAYBILL_AUDIT_SINK {given!r} cannot be called with an event. Point it at a function, "
-            "sync or async, that takes one waybill.AuditEvent."
-        )
-    sink: AuditSink = found
+    sink: AuditSink | None = import_function(
+        "WAYBILL_AUDIT_SINK",
+        given,
+        takes="an event",
+        point_at="a function, sync or async, that takes one waybill.AuditEvent",
+    )
     return sink
 
 

@@ -9,6 +9,7 @@ never wait for it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -117,7 +118,7 @@ class Admission:
         *,
         bucket: QuotaBucket | None,
         key: str | None = None,
-        folder: str | None = None,
+        folder: Callable[[], str | None] = lambda: None,
     ) -> Admitted:
         """Answer a canonical request, and commit.
 
@@ -126,10 +127,11 @@ class Admission:
             request: what ``ExportRequest.canonical`` returned.
             bucket: the quota it spends; ``None`` for no limit.
             key: the idempotency key.
-            folder: where a new job's file is to lie below the prefix.
+            folder: gives where a new job's file is to lie below the prefix, or raises.
 
         Raises:
-            IdempotencyKeyInUse, IdempotencyKeyReused, TooManyIdempotencyKeys, QuotaExceeded
+            IdempotencyKeyInUse, IdempotencyKeyReused, TooManyIdempotencyKeys, QuotaExceeded,
+            and what ``folder`` raises
         """
         fingerprint = request.fingerprint()
         async with self._engine.begin() as connection:
@@ -149,7 +151,7 @@ class Admission:
             if bucket is not None:
                 quota = await (spend if is_new else peek)(connection, principal, bucket)
             if job is None:
-                job = await self._add(connection, principal, request, fingerprint, folder)
+                job = await self._add(connection, principal, request, fingerprint, folder())
             await self._audit.record(
                 principal,
                 AuditAction.REQUESTED,

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from waybill.errors import ConfigurationError, ObjectFolderRefused
+from waybill.errors import ObjectFolderRefused
 from waybill.log import get_logger
 from waybill.principal import Principal
-from waybill.references import import_object, takes_one
+from waybill.references import import_function
 from waybill.requests.request import ExportRequest
 
 log = get_logger(__name__)
@@ -46,15 +46,13 @@ def load_folder_of(given: str | FolderOf | None) -> FolderOf | None:
     Raises:
         ConfigurationError: it names nothing, or what cannot be called with an export.
     """
-    if given is None:
-        return None
-    found: Any = import_object("WAYBILL_OBJECT_KEY", given) if isinstance(given, str) else given
-    if not takes_one(found):
-        raise ConfigurationError(
-            f"WAYBILL_OBJECT_KEY {given!r} cannot be called with an export. Point it at a function "
-            "that takes one waybill.NewExport and returns the folder of its file, like 'acme/2026'."
-        )
-    folder_of: FolderOf = found
+    folder_of: FolderOf | None = import_function(
+        "WAYBILL_OBJECT_KEY",
+        given,
+        takes="an export",
+        point_at="a function that takes one waybill.NewExport and returns the folder of its file, "
+        "like 'acme/2026'",
+    )
     return folder_of
 
 
@@ -85,6 +83,23 @@ def choose_folder(
         raise ObjectFolderRefused(problem)
     folder: str = found
     return folder
+
+
+def ask_for_folder(
+    folder_of: FolderOf | None, principal: Principal, request: ExportRequest, now: datetime
+) -> Callable[[], str | None]:
+    """Ask as ``choose_folder`` does, before any transaction. What is returned gives the answer, or
+    raises its refusal: to a request that has its job already, neither matters."""
+    try:
+        folder = choose_folder(folder_of, principal, request, now)
+    except ObjectFolderRefused as exc:
+        refusal = exc
+
+        def refuse() -> str | None:
+            raise refusal
+
+        return refuse
+    return lambda: folder
 
 
 def is_folder(text: str) -> bool:

@@ -19,7 +19,7 @@ from waybill.principal import Principal
 from waybill.requests.access import Access, Deed
 from waybill.requests.admission import Admission, Admitted
 from waybill.requests.dry_runs import DryRunBudget, FairPlaces
-from waybill.requests.object_folder import FolderOf, choose_folder
+from waybill.requests.object_folder import FolderOf, ask_for_folder
 from waybill.requests.preview import MOST_ROWS, ExportPreviewer, Preview
 from waybill.requests.quota import QuotaBucket, QuotaPolicy, QuotaState
 from waybill.requests.request import ExportRequest
@@ -88,7 +88,7 @@ class ExportService:
         self, principal: Principal, request: ExportRequest, idempotency_key: str | None
     ) -> Admitted:
         checked, _ = await self.check(principal, request)
-        folder = choose_folder(self._folder_of, principal, checked, self._clock.now())
+        folder = ask_for_folder(self._folder_of, principal, checked, self._clock.now())
         admitted = await self._admission.admit(
             principal,
             checked,

@@ -105,6 +105,41 @@ async def test_folder_that_is_none_is_refused_in_a_sentence_and_makes_no_job(
     assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
 
 
+async def test_repeated_request_is_answered_though_no_folder_can_be_chosen(
+    settings: Settings, catalog: Catalog, execute: Execute
+) -> None:
+    is_away = False
+
+    def folder(export: waybill.NewExport) -> str:
+        if is_away:
+            raise LookupError("of theirs")
+        return "acme"
+
+    app = FastAPI()
+    objects = waybill.Objects(object_key=folder)
+    app.include_router(
+        waybill.router(settings, principal=Depends(lambda: ANN), catalog=catalog, objects=objects)
+    )
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://shop.example") as ann,
+    ):
+        key = {"Idempotency-Key": "once"}
+        first = await ann.post("/api/users/export", headers=key)
+        is_away = True
+        again = await ann.post("/api/users/export", headers=key)
+        equal = await ann.post("/api/users/export")
+        other = await ann.post("/api/users/export", json={"format": "json"})
+    assert first.status_code == again.status_code == 202
+    assert again.json() == first.json()
+    assert equal.json()["id"] == first.json()["id"]
+    assert (other.status_code, other.json()["code"]) == (500, "object_folder_refused")
+    # Of the refused one nothing is left: no job, and nothing that was requested.
+    assert execute("SELECT count(*) FROM export_jobs") == [(1,)]
+    assert execute("SELECT count(*) FROM audit_events WHERE action = 'requested'") == [(2,)]
+
+
 async def test_upload_of_a_job_that_nobody_knows_is_left_alone_in_a_folder(
     services: Services, clock: Any
 ) -> None:
