@@ -273,6 +273,8 @@ def _run(target: Target, known: _Secrets, s3: S3Proxy, mail: _MailServer) -> str
         with _refusing(target, known.known["kept value"], "INSERT"):
             answer = client.post("/api/people/export", json=kept)
             assert answer.status_code == 500
+            # The server ends the connection: the next request must not be sent over it.
+            assert answer.headers["connection"] == "close"
             assert known.known["kept value"] not in answer.text
         with _refusing(target, known.known["kept value"], "UPDATE"):
             answer = client.post("/api/people/export", json=kept)

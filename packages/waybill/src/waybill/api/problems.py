@@ -207,8 +207,15 @@ async def _on_unexpected(request: Request, exc: Exception) -> JSONResponse:
         log.error(
             "api.unexpected_error", path=request.url.path, error=type(exc).__name__, exc_info=exc
         )
+    # The framework raises it once more when this answer is sent, and a server closes the connection
+    # of an application that raises. Without a word of it the client's next request would go over a
+    # connection that is being closed, and be reset. HTTP/2 has no such header (RFC 9113, 8.2.2).
+    closes = {"Connection": "close"} if request.scope["http_version"].startswith("1") else None
     return problem(
-        500, "internal_error", "Something failed on our side; it was logged. Try again later."
+        500,
+        "internal_error",
+        "Something failed on our side; it was logged. Try again later.",
+        headers=closes,
     )
 
 
