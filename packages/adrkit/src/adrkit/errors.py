@@ -259,11 +259,11 @@ class WriteFailed(TransactionError):
 class PathOutside(AdrkitError):
     """A path written in a record or on the command line that may not be followed."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, remedy: str | None = None) -> None:
         self.path, self.reason = path, reason
         super().__init__(
             f"path {path!r} is refused: {reason}",
-            remedy="name a file inside the project, relative to its root, with /",
+            remedy=remedy or "name a file inside the project, relative to its root, with /",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,3 +172,36 @@ def test_hooks_are_printed_and_removed_again(project: GitProject) -> None:
     assert "driver" not in (project.root / ".git/config").read_text()
     assert "driver" not in config
     assert adr(project, "hooks", "--remove")[0] == 0
+
+
+def test_git_directory_elsewhere_is_written_only_by_its_own_work_tree(project: GitProject) -> None:
+    """`git init --separate-git-dir` leaves no way back; the index knows the files it wrote."""
+    apart = project.root.parent / "apart.git"
+    project("init", "-q", "--separate-git-dir", str(apart))
+    code, _, err = adr(project, "hooks")
+    assert (code, "git config core.worktree" in err) == (2, True)  # no file that it could know
+    project.record(1, "use-queues")
+    project.commit()
+    copy = GitProject(project.root.parent / "copy")
+    shutil.rmtree(copy.root)
+    shutil.copytree(project.root, copy.root)
+    (copy.root / "docs-of-others").symlink_to(project.root / "docs")
+    assert adr(copy, "hooks")[0] == 2
+    project("mv", "docs", "docs-of-others")  # what the copy's link leads to is not the copy's
+    (project.root / "docs").symlink_to("docs-of-others")
+    assert adr(copy, "hooks")[0] == 2
+    assert not (apart / "hooks/post-merge").exists()
+    assert adr(project, "hooks")[0] == 0
+    assert (apart / "hooks/post-merge").is_file()
+
+
+def test_work_tree_that_is_entered_by_a_relative_path_is_known(project: GitProject) -> None:
+    project.record(1, "use-queues")
+    project.commit()
+    tree = GitProject(project.root.parent / "tree")
+    shutil.rmtree(tree.root)
+    project("worktree", "add", "-q", str(tree.root))
+    (entry,) = (project.root / ".git/worktrees").glob("*/gitdir")
+    entry.write_text(os.path.relpath(tree.root / ".git", entry.parent) + "\n")
+    assert adr(tree, "hooks")[0] == 0
+    assert (project.root / ".git/hooks/post-merge").is_file()

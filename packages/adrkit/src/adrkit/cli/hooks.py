@@ -119,7 +119,11 @@ def _inside(git: Git, name: str) -> Path:
     shared = (git.root / git.act("rev-parse", "--git-common-dir").decode().strip()).resolve()
     root = git.root.resolve()
     if not (shared.is_relative_to(root) or _knows(shared, git)):
-        raise PathOutside(str(root / ".git"), f"it leads to {shared}, which knows nothing of it")
+        raise PathOutside(
+            str(root / ".git"),
+            f"it leads to {shared}, which knows nothing of it",
+            f"if that is its git directory: git config core.worktree {shlex.quote(str(root))}",
+        )
     if not any(found.resolve().is_relative_to(place) for place in (shared, root)):
         raise PathOutside(str(found), "it leads out of the clone")
     return found
@@ -128,17 +132,39 @@ def _inside(git: Git, name: str) -> Path:
 def _knows(shared: Path, git: Git) -> bool:
     """Whether a git directory elsewhere is that of this work tree: a checkout may hold a `.git`
     that leads to somebody's repository. One that was added with `git worktree`, and a submodule,
-    are entered there."""
+    are entered there; one of `git init --separate-git-dir` is known by its files."""
     own = Path(git.act("rev-parse", "--absolute-git-dir").decode().strip()).resolve()
     root = git.root.resolve()
     entry = own / "gitdir"
     if own.parent == shared / "worktrees" and entry.is_file():
-        return Path(entry.read_text(encoding="utf-8").strip()).resolve() == root / ".git"
+        named = entry.read_text(encoding="utf-8").strip()  # relative: from where it stands
+        return (own / named).resolve() == root / ".git"
     try:
         named = git.act("config", "--file", str(own / "config"), "core.worktree").decode().strip()
     except GitCommandFailed:  # not set
-        return False
+        return own == shared and _checked_out(git, root)
     return own == shared and (own / named).resolve() == root
+
+
+_IN_INDEX = re.compile(
+    rb"(?P<name>[^\0]+)\0 +ctime: \S+\n +mtime: (?P<mtime>\d+):\d+\n"
+    rb" +dev: \d+\s+ino: (?P<inode>\d+)\n.*\n.*\n"
+)
+
+
+def _checked_out(git: Git, root: Path) -> bool:
+    """Whether git's index remembers a file of ``root`` as the file system numbered it: a copy of
+    somebody's files has other numbers."""
+    for entry in _IN_INDEX.finditer(git.run("ls-files", "--debug", "-z")):
+        path = root / os.fsdecode(entry["name"])
+        with suppress(OSError):
+            found = path.lstat()
+            seen = (found.st_ino & 0xFFFFFFFF, int(found.st_mtime) & 0xFFFFFFFF)
+            # Through a link that a checkout brings, somebody's own files would be found.
+            own = path.parent.resolve() == path.parent
+            if own and seen[0] and seen == (int(entry["inode"]), int(entry["mtime"])):
+                return True
+    return False
 
 
 def _table_file(space: Workspace, git: Git) -> str:
