@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from adrkit.errors import PathOutside
+from adrkit.git_safety import is_git_name
 
 
 def boundary_of(place: Path) -> Path:
@@ -28,7 +29,8 @@ def confined(path: Path, *roots: Path) -> Path:
     if not held:
         raise PathOutside(str(path), f"it leads to {real}, which is outside")
     # From every root: a `.git` that somebody put inside of git's own directory hides nothing.
-    if any(".git" in real.relative_to(p).parts for p in (boundary_of(real.parent), *held)):
+    places = (boundary_of(real.parent), *held)
+    if any(is_git_name(part) for place in places for part in real.relative_to(place).parts):
         raise PathOutside(str(path), "it is git's own")
     return real
 

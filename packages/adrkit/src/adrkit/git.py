@@ -28,6 +28,7 @@ from adrkit.errors import (
 from adrkit.git_safety import (
     MAX_OVERRIDES,
     PROGRAM,
+    QUARANTINE,
     QUIET,
     repository_environment,
     safe_options,
@@ -133,7 +134,9 @@ class Git:
     def act(self, *arguments: str, stdin: bytes | None = None) -> bytes:
         """As ``run``, for commands that the user asked to change the repository: the project's
         hooks and filters take part, as in any commit."""
-        return self._run(arguments, ("-c", "core.quotePath=false"), stdin)
+        held = os.environ.get(QUARANTINE)  # no ref moves while a push waits
+        kept = {} if held is None else {QUARANTINE: held}
+        return self._run(arguments, ("-c", "core.quotePath=false"), stdin, kept=kept)
 
     def _run(
         self,
@@ -141,8 +144,9 @@ class Git:
         options: Sequence[str],
         stdin: bytes | None = None,
         emptied: Sequence[str] = (),
+        kept: Mapping[str, str] | None = None,
     ) -> bytes:
-        environment = repository_environment(emptied) | QUIET
+        environment = {**repository_environment(emptied), **QUIET, **(kept or {})}
         command = ["git", "--no-pager", *options, *arguments]
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, arguments never through a shell

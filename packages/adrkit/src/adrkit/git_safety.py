@@ -12,9 +12,12 @@ _REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
     "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
     "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
-    "GIT_CONFIG",
+    "GIT_CONFIG", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE",
+    "GIT_REPLACE_REF_BASE", "GIT_QUARANTINE_PATH",
 )  # fmt: skip
 
+#: Where the objects of a push wait until its hook has agreed; while it is set, git moves no ref.
+QUARANTINE = "GIT_QUARANTINE_PATH"
 
 #: Nothing is asked, locked, or fetched: a partial clone has what it has.
 QUIET = {
@@ -53,9 +56,15 @@ def repository_environment(extra: Sequence[str] = ()) -> dict[str, str]:
     """The environment without what would lead git elsewhere; the settings ``extra`` are made
     empty, after those that the environment holds itself.
 
-    ``-c`` ends a name at its first ``=``, and a section may have one in its name.
+    ``-c`` ends a name at its first ``=``, and a section may have one in its name. What a push
+    brings is there to be read before its hook has agreed; objects have the same name everywhere.
     """
     found = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
+    if waiting := os.environ.get(QUARANTINE):
+        if os.pathsep in waiting or waiting.startswith('"'):
+            waiting = '"{}"'.format(waiting.replace("\\", "\\\\").replace('"', '\\"'))
+        others = found.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        found["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = os.pathsep.join(filter(None, (waiting, others)))
     if extra:
         held = found.get("GIT_CONFIG_COUNT", "")
         count = int(held) if re.fullmatch("[0-9]{1,6}", held) else 0
@@ -68,3 +77,22 @@ def repository_environment(extra: Sequence[str] = ()) -> dict[str, str]:
 def safe_options() -> tuple[str, ...]:
     """Options for ``git`` under which no setting of a repository runs a program."""
     return tuple(part for setting in _SAFE_SETTINGS for part in ("-c", setting))
+
+
+# Code points that HFS+ leaves out of names, as git knows them (`is_hfs_dotgit`).
+_IGNORED_BY_HFS = dict.fromkeys(
+    (*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF)
+)
+
+
+def is_git_name(part: str) -> bool:
+    """Whether some file system takes one part of a path for ``.git``.
+
+    Case counts nowhere, HFS+ leaves code points out, and NTFS has a short name, streams behind a
+    colon, and neither blanks nor dots at the end.
+    """
+    name = part.translate(_IGNORED_BY_HFS).casefold()
+    for way in (name, *name.split("\\")):
+        if way.split(":")[0].rstrip(". ") in (".git", "git~1"):
+            return True
+    return False

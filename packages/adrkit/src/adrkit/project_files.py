@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adrkit.errors import FileTooLarge, PathOutside, UnreadableFile
 from adrkit.git import Git
+from adrkit.git_safety import is_git_name
 from adrkit.globs import is_glob, matches_any
 
 #: Larger files are data, not what a decision is about, and would only cost memory.
@@ -34,7 +35,7 @@ def checked_relative(text: str) -> str:
     kept = "/".join(part for part in parts if part not in ("", "."))
     if not kept:
         raise PathOutside(text, "it names nothing")
-    if kept.split("/")[0] == ".git":
+    if is_git_name(kept.split("/")[0]):
         raise PathOutside(text, "it is git's own")
     return kept
 

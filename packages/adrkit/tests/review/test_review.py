@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +16,8 @@ from typer.testing import CliRunner
 from adrkit.checks import context
 from adrkit.checks.python_module import PythonModule, parse_module
 from adrkit.cli.commands import app
-from adrkit.errors import UnusableTree
+from adrkit.confine import confined
+from adrkit.errors import PathOutside, UnusableTree
 from adrkit.git import Git
 from adrkit.review import RULES, Review, review
 from adrkit.review.snapshot import Entry, Tree, write_files
@@ -543,3 +548,58 @@ def test_project_without_records_is_only_asked_about_decisions(project: GitProje
     project("checkout", "-q", "-b", "work")
     project.write("requirements.txt", "celery\n")
     assert [f.rule for f in reviewed(project).findings] == ["undecided-dependency"]
+
+
+LOOK_ALIKES = (
+    ".git", ".GIT", "git~1", "GIT~1", ".g\u200cit", ".\ufeffGi\u206et", ".git::$INDEX_ALLOCATION",
+    ".git:x", ".git. .", ".git ", "git~1.", ".git\\hooks",
+)  # fmt: skip
+
+
+def test_what_any_file_system_takes_for_git_s_own_is_neither_made_nor_written(
+    project: GitProject,
+) -> None:
+    inner = raw_tree(project, (FILE, "config", "evil"))
+    trees = {name: raw_tree(project, (FOLDER, name, inner)) for name in LOOK_ALIKES}
+    trees[".gitmodules"] = raw_tree(project, (LINK, ".gitmodules", "x"))
+    for name, tree in trees.items():
+        with pytest.raises(UnusableTree) as refused:
+            written(project, tree)
+        assert refused.value.path in (name, f"{name}/config")
+        made = project.root.parent / "snapshot"
+        assert [path.name for path in made.glob("*")] in ([], [".git"])  # the snapshot's own
+        shutil.rmtree(made, ignore_errors=True)
+    for name in LOOK_ALIKES:
+        with pytest.raises(PathOutside):
+            confined(project.root / "docs" / name / "config", project.root)
+
+
+def test_names_that_only_begin_like_git_s_own_are_files(project: GitProject) -> None:
+    names = (".git~1", ".gitea", ".github", ".gitignore", "git", "git~2", "x.git")
+    top = written(project, raw_tree(project, *((FILE, name, "mine") for name in names)))
+    assert {path.name for path in top.iterdir() if path.is_file()} == set(names)
+    assert confined(project.root / ".github/x", project.root) == project.root / ".github/x"
+
+
+def test_push_is_reviewed_before_it_is_taken_in(decided: GitProject, tmp_path: Path) -> None:
+    """In the hook pre-receive: what was pushed waits in a place of its own, and no ref moves."""
+    decided("checkout", "-q", "main")
+    decided("config", "receive.denyCurrentBranch", "updateInstead")
+    hook = decided.root / ".git/hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f"#!/bin/sh\nread old new ref\ncd ..\n{shlex.quote(sys.executable)} -m adrkit "
+        "review $old..$new\n"
+    )
+    hook.chmod(0o755)
+    clone = GitProject(tmp_path / "a:clone")
+    clone("pull", "-q", str(decided.root), "main")
+    clone.write("src/settings.py", "# ADR-0001\nRETRIES = 4\n")
+    clone.commit()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        clone("push", "-q", str(decided.root), "main")
+    assert "broken-check" in refused.value.stderr
+    clone.write("src/settings.py", "# ADR-0001\nRETRIES = 3  # as decided\n")
+    clone.commit()
+    clone("push", "-q", str(decided.root), "main")
+    assert "as decided" in (decided.root / "src/settings.py").read_text()

@@ -1,7 +1,8 @@
 """A commit's files in a temporary directory: a review never touches the work tree.
 
 Written from git's objects, without filters, hooks or settings of the clone. What a hostile tree
-could use to reach outside is left out: names with ``..``, git's own names, links that lead out.
+could use to reach outside is refused, names with ``..`` and git's own, or left out: links that
+lead out.
 Links are followed in the list of the tree's names, never on the disk, and made last, when every
 file is there: nothing is ever written through one, and each leads to a plain file or directory.
 """
@@ -10,19 +11,22 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from adrkit.config import Config, load_config
-from adrkit.errors import UnusableTree
+from adrkit.errors import GitCommandFailed, UnusableTree
 from adrkit.git import Git
+from adrkit.git_safety import is_git_name
 from adrkit.project_files import MAX_FILE_BYTES, ProjectFiles
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
 
 _BATCH_BYTES = 64_000_000
+_GITS_OWN = "git makes no file of that name"
 _LINK = "120000"
 _MAX_LINK_BYTES = 4_096  # a path's; a longer one leads nowhere
 _MAX_LINKS = 40  # followed for one name, as Linux does
@@ -109,7 +113,12 @@ def _borrowing(git: Git, commit: str, top: Path) -> Git:
     if shallow.is_file():
         (top / ".git" / "shallow").write_bytes(shallow.read_bytes())
     made.run("update-ref", "--no-deref", "HEAD", commit)
-    made.run("read-tree", "HEAD")
+    try:
+        made.run("read-tree", "HEAD")
+    except GitCommandFailed as error:  # as of a link that is called .gitmodules
+        if refused := re.search(r"invalid path '(.*)'", error.stderr):
+            raise UnusableTree(commit, refused[1], _GITS_OWN) from error
+        raise
     return made
 
 
@@ -121,13 +130,15 @@ def _entries(git: Git, commit: str) -> Iterator[Entry]:
             continue
         mode, kind, blob, size = head.decode().split()
         path = os.fsdecode(name)
-        if kind == "blob" and _is_harmless(path):
+        if not _is_harmless(path):
+            raise UnusableTree(commit, path, _GITS_OWN)
+        if kind == "blob":
             yield Entry(mode, blob, int(size), path)
 
 
 def _is_harmless(path: str) -> bool:
     parts = path.split("/")
-    return not any(part in ("", ".", "..") or part.casefold() == ".git" for part in parts) and (
+    return not any(part in ("", ".", "..") or is_git_name(part) for part in parts) and (
         os.sep == "/" or not set(path) & {"\\", ":"}
     )
 
