@@ -285,6 +285,13 @@ def test_test_that_is_another_one_is_never_a_pass(
     assert check.verdict(f"[[test]]\nnode = 'tests/test_a.py::{node}'") == verdict
 
 
+def test_last_of_several_bindings_of_a_test_is_named(check: Checked, project: GitProject) -> None:
+    project.write("tests/test_a.py", f"{_TEST}from other import test_x\ndel test_x\n")
+    result = check.one("[[test]]\nnode = 'tests/test_a.py::test_x'")
+    said = "test_x is bound again on line 4 (del): what runs is not this test"
+    assert (result.message, str(result.evidence)) == (said, "tests/test_a.py:4")
+
+
 RUNS = {
     "plain": _TEST,
     "async": f"import pytest\n@pytest.mark.asyncio\nasync {_TEST}",
