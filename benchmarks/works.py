@@ -20,6 +20,7 @@ import before
 import httpx
 import turns
 from house import House
+from many_jobs import JOBS, many_jobs
 from measure import Measurement, PeakMemory, largest_process_mib, run_process
 from psycopg.conninfo import conninfo_to_dict
 
@@ -30,7 +31,6 @@ HERE = Path(__file__).parent
 _ZSTD_MAGIC = bytes.fromhex("28b52ffd")
 _PEER_SECONDS = 1200.0
 _SMALL_ROWS = 5_000  # below it a look at memory would disturb what it looks at
-_MANY = 60
 
 
 class NotAvailable(Exception):
@@ -52,13 +52,7 @@ class Work:
 
 
 def _request(house: House, rows: int, body: dict[str, Any]) -> str:
-    endpoint = house.service().endpoint
-    response = httpx.post(
-        f"{endpoint.url}/api/users-{rows}/export",
-        json=body,
-        headers={"Authorization": f"Bearer {endpoint.token}"},
-        timeout=30,
-    )
+    response = house.client().post(f"/api/users-{rows}/export", json=body)
     if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
         raise NotAvailable(response.json().get("detail", "refused"))
     response.raise_for_status()
@@ -75,6 +69,7 @@ def _job(
         endpoint = house.service().endpoint
         body = {"format": format} | ({"compression": compression} if compression else {})
         with ExportClient(endpoint.url, endpoint.token) as client, _memory(house, rows) as memory:
+            house.client()
             cpu = house.meter()
             started = time.perf_counter()
             job = client.wait(_request(house, rows, body))
@@ -160,22 +155,9 @@ def _throughput(concurrency: int) -> Callable[[House, int], Measurement]:
 
     def run(house: House, rows: int) -> Measurement:
         house.table(rows)
-        endpoint = house.service(concurrency).endpoint
-        started = time.perf_counter()
-        cpu = house.meter()
-        with ExportClient(endpoint.url, endpoint.token) as client:
-            exports = [
-                # Told apart by an option: equal requests of one person would be one job.
-                _request(house, rows, {"options": {"null_text": f"none {number}"}})
-                for number in range(_MANY)
-            ]
-            for export_id in exports:
-                client.wait(export_id)
-            seconds = time.perf_counter() - started
-            used = cpu.stop()
-            for export_id in exports:
-                client.discard(export_id)
-        return Measurement(seconds, cpu=used, extra={"jobs_per_second": _MANY / seconds})
+        measured = many_jobs(house, rows, concurrency)
+        seconds = measured["seconds"]
+        return Measurement(seconds, cpu=measured["cpu"], extra={"jobs_per_second": JOBS / seconds})
 
     return run
 
