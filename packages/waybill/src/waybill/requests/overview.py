@@ -3,23 +3,25 @@ constant number of statements, however many jobs there are.
 
 What runs and what died is read anew each time. How it went and what is kept takes a look at every
 job of the window, if only in indexes that hold all that is asked (``ix_export_jobs_ended``,
-``ix_export_jobs_files``): it is kept for seconds, and says of when it is.
+``ix_export_jobs_files``): it is kept for seconds, and says of when it is. Its two halves, and what
+is so now, are asked at once, each on a connection of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     DateTime,
+    Select,
     Text,
     case,
     cast,
@@ -38,6 +40,8 @@ from waybill.jobs.tables import export_attempts as attempts
 from waybill.jobs.tables import export_jobs as jobs
 from waybill.notify.tables import notifications
 
+A = TypeVar("A")
+B = TypeVar("B")
 Window = Literal["hour", "day", "week"]
 
 _STEPS: Final[dict[Window, tuple[timedelta, int]]] = {
@@ -164,24 +168,26 @@ class OperationsView:
         self._history_seconds = history_seconds
         self._monotonic = monotonic
         self._kept: dict[tuple[Reach, Window], tuple[float, History]] = {}
+        self._forgotten = 0
         self._reading = asyncio.Lock()
 
     async def look(self, within: Reach, window: Window) -> Overview:
         """Return what is so now, and how the window went. Whose jobs, ``requests.access`` says."""
-        history = await self._history(within, window)
-        async with self._engine.connect() as connection:
-            dead, count = await self._notifications(connection, within)
-            return Overview(
-                history=history,
-                running=await self._running(connection, within),
-                workers=await self._workers(connection, within),
-                notifications=dead,
-                dead_notifications=count,
-            )
+        history, (running, workers, (dead, count)) = await at_once(
+            self._history(within, window), self._present(within)
+        )
+        return Overview(
+            history=history,
+            running=running,
+            workers=workers,
+            notifications=dead,
+            dead_notifications=count,
+        )
 
     def forget(self) -> None:
         """Read everything anew from now on: somebody has changed it."""
         self._kept.clear()
+        self._forgotten += 1
 
     async def _history(self, within: Reach, window: Window) -> History:
         # One at a time: whoever waits finds what the first has read.
@@ -189,25 +195,49 @@ class OperationsView:
             read_at, kept = self._kept.get((within, window), (0.0, None))
             if kept is not None and self._monotonic() - read_at < self._history_seconds:
                 return kept
+            forgotten = self._forgotten
             found = await self._read_history(within, window)
+            if forgotten != self._forgotten:
+                return found  # which may be of before the change: for nobody else
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[within, window] = (self._monotonic(), found)
             return found
 
     async def _read_history(self, within: Reach, window: Window) -> History:
+        # Each about half of the work.
+        (now, buckets, causes), (files, tenants) = await at_once(
+            self._ended(within, window), self._kept_and_waiting(within, window)
+        )
+        count, size, next_expiry, expiring = files
+        return History(
+            as_of=now,
+            buckets=buckets,
+            causes=causes,
+            files=count,
+            file_bytes=size,
+            next_expiry=next_expiry,
+            expiring=expiring,
+            tenants=tenants,
+        )
+
+    async def _kept_and_waiting(
+        self, within: Reach, window: Window
+    ) -> tuple[tuple[int, int, datetime | None, int], list[Tenant]]:
         async with self._engine.connect() as connection:
-            now = (await connection.execute(select(func.now()))).scalar_one()
-            files, file_bytes, next_expiry, expiring = await self._files(connection, within)
-            return History(
-                as_of=now,
-                buckets=await self._buckets(connection, within, window, now),
-                causes=await self._causes(connection, within, window),
-                files=files,
-                file_bytes=file_bytes,
-                next_expiry=next_expiry,
-                expiring=expiring,
-                tenants=await self._tenants(connection, within, window),
+            return (
+                await self._files(connection, within),
+                await self._tenants(connection, within, window),
+            )
+
+    async def _present(
+        self, within: Reach
+    ) -> tuple[list[RunningJob], list[Worker], tuple[list[DeadNotification], int]]:
+        async with self._engine.connect() as connection:
+            return (
+                await self._running(connection, within),
+                await self._workers(connection, within),
+                await self._notifications(connection, within),
             )
 
     async def _running(self, connection: AsyncConnection, within: Reach) -> list[RunningJob]:
@@ -238,77 +268,26 @@ class OperationsView:
             for row in rows
         ]
 
-    async def _buckets(
-        self, connection: AsyncConnection, within: Reach, window: Window, now: datetime
-    ) -> list[Bucket]:
+    async def _ended(
+        self, within: Reach, window: Window
+    ) -> tuple[datetime, list[Bucket], list[tuple[str, int]]]:
+        """Return the database's time, how each step went, and why jobs failed in all of them."""
         step, count = _STEPS[window]
-        epoch = datetime(2000, 1, 1, tzinfo=now.tzinfo)
-        last = epoch + (now - epoch) // step * step
-        first = last - (count - 1) * step
-        steps = (
-            func.generate_series(literal(first, _INSTANT), literal(last, _INSTANT), step)
-            .table_valued(column("begins_at", _INSTANT))
-            .render_derived()
-        )
-        begins_at = steps.c.begins_at
-        # A range of the index for each step, and by status: to ask of every row which step and
-        # which figure it belongs to costs twice as much.
-        ended = (
-            select(
-                jobs.c.status,
-                func.count().label("ended"),
-                func.sum(jobs.c.rows_done).label("rows"),
-                func.count(jobs.c.started_at).label("timed"),
-                # A float of each row: ``extract`` would be NUMERIC, ten times as slow.
-                func.sum(func.date_part("epoch", jobs.c.finished_at - jobs.c.started_at)).label(
-                    "seconds"
-                ),
-            )
-            .where(
-                jobs.c.finished_at >= begins_at,
-                jobs.c.finished_at < begins_at + step,
-                within.condition(),
-            )
-            .group_by(jobs.c.status)
-            .lateral()
-        )
-        statement = select(begins_at, *ended.c).select_from(steps.join(ended, true()))
-        found: dict[datetime, list[Any]] = {}
-        for row in await connection.execute(statement):
-            found.setdefault(row.begins_at, []).append(row)
-        buckets = []
-        for number in range(count - 1, -1, -1):
-            rows = found.get(last - number * step, [])
-            delivered = [row for row in rows if row.status in _DELIVERED]
-            failed = [row for row in rows if row.status == _FAILED]
-            timed = sum(row.timed for row in (*delivered, *failed))
-            ran = sum(row.seconds or 0.0 for row in (*delivered, *failed))
-            buckets.append(
-                Bucket(
-                    last - number * step,
-                    completed=sum(row.ended for row in delivered),
-                    failed=sum(row.ended for row in failed),
-                    rows=int(sum(row.rows for row in delivered)),
-                    seconds=ran / timed if timed else None,
-                )
-            )
-        return buckets
-
-    async def _causes(
-        self, connection: AsyncConnection, within: Reach, window: Window
-    ) -> list[tuple[str, int]]:
-        statement = (
-            select(func.coalesce(jobs.c.error_code, "internal_error"), func.count())
-            .where(
-                jobs.c.status == _FAILED,
-                within.condition(),
-                self._has_ended(window),
-            )
-            .group_by(jobs.c.error_code)
-            .order_by(func.count().desc())
-            .limit(MOST_SHOWN)
-        )
-        return [(code, count) for code, count in await connection.execute(statement)]
+        async with self._engine.connect() as connection:
+            now = (await connection.execute(select(func.now()))).scalar_one()
+            epoch = datetime(2000, 1, 1, tzinfo=now.tzinfo)
+            last = epoch + (now - epoch) // step * step
+            first = last - (count - 1) * step
+            found: dict[datetime, list[Any]] = {}
+            for row in await connection.execute(_by_step(within, first, last, step)):
+                found.setdefault(row.begins_at, []).append(row)
+        steps = [first + number * step for number in range(count)]
+        causes: Counter[str] = Counter()
+        for row in (row for rows in found.values() for row in rows if row.status == _FAILED):
+            causes[row.error_code or "internal_error"] += row.ended
+        # Equal ones by name, so that they do not change places.
+        by_number = sorted(causes.items(), key=lambda cause: (-cause[1], cause[0]))
+        return now, [_bucket(at, found.get(at, [])) for at in steps], by_number[:MOST_SHOWN]
 
     async def _files(
         self, connection: AsyncConnection, within: Reach
@@ -367,17 +346,17 @@ class OperationsView:
         self, connection: AsyncConnection, within: Reach, window: Window
     ) -> list[Tenant]:
         step, count = _STEPS[window]
-        queued = jobs.c.status == ExportStatus.QUEUED.value
-        running = jobs.c.status == ExportStatus.RUNNING.value
+        status = jobs.c.status
+        queued, running = ExportStatus.QUEUED.value, ExportStatus.RUNNING.value
         nobody = literal(0)
         unfinished = (
             select(
                 jobs.c.tenant,
-                func.count().filter(queued).label("queued"),
-                func.count().filter(running).label("running"),
+                func.count().filter(status == queued).label("queued"),
+                func.count().filter(status == running).label("running"),
                 nobody.label("failed"),
             )
-            .where(within.condition(), queued | running)
+            .where(within.condition(), status.in_([queued, running]))
             .group_by(jobs.c.tenant)
         )
         failed = (
@@ -431,6 +410,60 @@ class OperationsView:
             del row["count"]
         return [DeadNotification(**row) for row in rows], count
 
-    def _has_ended(self, window: Window) -> ColumnElement[bool]:
-        step, count = _STEPS[window]
-        return jobs.c.finished_at > func.now() - step * count
+
+async def at_once(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Return what both return. An error of one is raised when the other has ended too, so that
+    nothing is left behind."""
+    found: list[Any] = await asyncio.gather(one, other, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return found[0], found[1]
+
+
+def _by_step(within: Reach, first: datetime, last: datetime, step: timedelta) -> Select[Any]:
+    """Ask for what ended in each step, by how it ended and why."""
+    steps = (
+        func.generate_series(literal(first, _INSTANT), literal(last, _INSTANT), step)
+        .table_valued(column("begins_at", _INSTANT))
+        .render_derived()
+    )
+    begins_at = steps.c.begins_at
+    # A range of the index for each step, and by status: to ask of every row which step and which
+    # figure it belongs to costs twice as much. The reason of a failure beside it costs next to
+    # nothing, and saves a second pass.
+    ended = (
+        select(
+            jobs.c.status,
+            jobs.c.error_code,
+            func.count().label("ended"),
+            func.sum(jobs.c.rows_done).label("rows"),
+            func.count(jobs.c.started_at).label("timed"),
+            # A float of each row: ``extract`` would be NUMERIC, ten times as slow.
+            func.sum(func.date_part("epoch", jobs.c.finished_at - jobs.c.started_at)).label(
+                "seconds"
+            ),
+        )
+        .where(
+            jobs.c.finished_at >= begins_at,
+            jobs.c.finished_at < begins_at + step,
+            within.condition(),
+        )
+        .group_by(jobs.c.status, jobs.c.error_code)
+        .lateral()
+    )
+    return select(begins_at, *ended.c).select_from(steps.join(ended, true()))
+
+
+def _bucket(begins_at: datetime, rows: Sequence[Any]) -> Bucket:
+    delivered = [row for row in rows if row.status in _DELIVERED]
+    failed = [row for row in rows if row.status == _FAILED]
+    timed = sum(row.timed for row in (*delivered, *failed))
+    ran = sum(row.seconds or 0.0 for row in (*delivered, *failed))
+    return Bucket(
+        begins_at,
+        completed=sum(row.ended for row in delivered),
+        failed=sum(row.ended for row in failed),
+        rows=int(sum(row.rows for row in delivered)),
+        seconds=ran / timed if timed else None,
+    )

@@ -17,9 +17,11 @@ from waybill.api.responses import AppServices
 from waybill.audit.audit import AuditAction, AuditFilter, AuditOutcome
 from waybill.clock import instant_text
 from waybill.jobs.dead_letters import DeadLetterFilter
+from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import NotificationFilter
 from waybill.requests.access import Deed
-from waybill.requests.overview import Bucket
+from waybill.requests.overview import Bucket, at_once
+from waybill.upkeep.monitor import MonitorFigures
 from waybill.web.forms import SentForm
 from waybill.web.rendering import PageRoute, render, see_other
 
@@ -57,13 +59,15 @@ async def operate_page(
 ) -> Response:
     """Show it all, in a constant number of statements."""
     within = services.access.reach(principal, Deed.ADMINISTER)
-    figures = await services.monitor.figures(within)
-    overview = await services.operations.look(within, window)
-    letters = await services.administration.list_dead_letters(
-        principal,
-        DeadLetterFilter(code=code or None, failed_before=_aware(failed_before)),
-        limit=_LETTERS + 1,
-    )
+    wanted = DeadLetterFilter(code=code or None, failed_before=_aware(failed_before))
+
+    async def queue() -> tuple[MonitorFigures, Sequence[ExportJob]]:
+        return (
+            await services.monitor.figures(within),
+            await services.administration.list_dead_letters(principal, wanted, limit=_LETTERS + 1),
+        )
+
+    overview, (figures, letters) = await at_once(services.operations.look(within, window), queue())
     page = letters[:_LETTERS]
     following = None
     if len(letters) > _LETTERS and page[-1].finished_at is not None:
@@ -92,14 +96,15 @@ async def replay_many_from_page(
     request: Request, principal: CurrentPrincipal, services: AppServices, form: SentForm
 ) -> Response:
     """Queue again what failed: one, or all that failed with one code, a thousand at most."""
-    services.operations.forget()
     one = form.get("export")
     if one:
         job = await services.administration.replay(principal, _uuid(one))
+        services.operations.forget()
         return see_other(request, f"/exports/{job.id}")
     await services.administration.replay_many(
         principal, DeadLetterFilter(code=form.get("code") or None), limit=_MAX_REPLAYED
     )
+    services.operations.forget()
     return see_other(request, "/operate")
 
 

@@ -62,9 +62,9 @@ def moment(value: datetime | str | None) -> Markup:
     if value is None:
         return Markup("–")
     at = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), f"{at:%Y-%m-%d %H:%M} UTC"
-    )
+    instant = at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    # Digits alone: nothing to escape, which a page with a hundred of them would wait for.
+    return Markup(f'<time datetime="{instant}">{instant[:10]} {instant[11:16]} UTC</time>')  # noqa: S704
 
 
 def visible(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from sqlalchemy import event
 
 from waybill.bootstrap.everything import Services
 from waybill.jobs.reach import EVERYTHING, Reach
-from waybill.requests.overview import HISTORY_SECONDS, Bucket, OperationsView
+from waybill.requests.overview import HISTORY_SECONDS, Bucket, OperationsView, at_once
 from waybill.web.operate import bars_of
 
 from .conftest import ADMIN, USER, Browser
@@ -212,6 +213,17 @@ async def test_history_counts_what_ended_and_is_kept_for_seconds(
     now[0] += HISTORY_SECONDS
     assert (await view.look(acme, "hour")).history.files == 0
     assert (await view.look(EVERYTHING, "week")).history.files == 0
+    # Nor is kept what was being read while something changed.
+    execute(ENDED, "1 minute")
+    now[0] += HISTORY_SECONDS
+    change = [view.forget]
+    event.listen(
+        services.engine.sync_engine, "before_cursor_execute", lambda *_: change and change.pop()()
+    )
+    assert (await view.look(acme, "hour")).history.files == 1
+    assert change == []
+    execute("DELETE FROM export_jobs")
+    assert (await view.look(acme, "hour")).history.files == 0
     # Who replays sees at once what has become of it.
     boss = await sign_in("ops", scopes=ADMIN)
     await add_job()
@@ -241,12 +253,13 @@ async def test_history_is_read_from_indexes_alone(
     ) as connection:
         connection.execute("SET search_path = waybill")
         plans = [
-            "\n".join(line for (line,) in connection.execute(f"EXPLAIN {text}".encode(), values))
-            for text, values in seen
-            if "generate_series" in text or "object_bytes" in text
+            (index, "\n".join(each for (each,) in connection.execute(b"EXPLAIN " + text, values)))
+            for text, values in ((text.encode(), values) for text, values in seen)
+            for index, mark in (("files", b"object_bytes"), ("ended", b"generate_series"))
+            if mark in text
         ]
-    assert len(plans) == 4
-    for plan, index in zip(plans, ["files", "ended"] * 2, strict=True):
+    assert sorted(index for index, _ in plans) == ["ended", "ended", "files", "files"]
+    for index, plan in plans:
         assert f"Index Only Scan using ix_export_jobs_{index} " in plan, plan
 
 
@@ -303,3 +316,22 @@ def test_bars_fill_the_chart_and_stand_on_each_other() -> None:
     assert bars[0].failed_y == 0
     assert bars[0].done_y == bars[0].failed_y + bars[0].failed_height
     assert (bars[1].done_height, bars[1].failed_height) == (0, 0)
+
+
+async def test_what_is_asked_at_once_has_all_ended_when_one_of_it_fails() -> None:
+    refused, ended = asyncio.Event(), []
+
+    async def refuse() -> None:
+        refused.set()
+        raise LookupError("no such table")
+
+    async def go_on() -> str:
+        await refused.wait()
+        await asyncio.sleep(0)
+        ended.append("other")
+        return "other"
+
+    with pytest.raises(LookupError, match="no such table"):
+        await at_once(refuse(), go_on())
+    assert ended == ["other"]
+    assert await at_once(go_on(), go_on()) == ("other", "other")
