@@ -8,7 +8,8 @@ its choice (``search_path`` of its export type).
 
 Everything is set by ``SET LOCAL``, inside of a read-only transaction that is never committed: a
 pooler that lends a server's connection per transaction gives the same bytes, and the next client
-finds it as it was. ``BEGIN``, ``SET`` and ``LOCK`` look up no function and take no snapshot.
+finds it as it was. What an earlier one left there (``SET ROLE``, ``SET app.tenant``) does not count
+meanwhile. ``BEGIN``, ``SET``, ``RESET`` and ``LOCK`` look up no function and take no snapshot.
 """
 
 from __future__ import annotations
@@ -56,8 +57,15 @@ _LATER_SETTINGS: Final = (
 OLDEST_VERSION: Final = 120_000
 NEWEST_VERSION: Final = 189_999
 
-# What another client may have left on a pooler's connection, and what role or database decide.
-_THEIRS: Final = ("lc_monetary", "lc_numeric", "lc_time", "row_security", "xmloption")
+THEIRS: Final = ("lc_monetary", "lc_numeric", "lc_time", "xmloption")
+"""What a value's text depends on and role or database decide: by themselves, connections of one
+file may have it otherwise, as one that a pooler keeps goes by what they said when it was made."""
+
+# What another client of a pooler left on its connection (``SET``, ``SET ROLE``): row security may
+# go by it. Rolled back with the transaction, like all that is set in it.
+_AS_IT_WAS_MADE: Final = sql.SQL(
+    "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT; RESET ALL"
+)
 
 
 def opening(
@@ -87,12 +95,12 @@ def opening(
     return sql.SQL("; ").join(
         [
             begin,
+            _AS_IT_WAS_MADE,
             set_path(()),
             *(
                 sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
                 for name, value in values.items()
             ),
-            *(sql.SQL("SET LOCAL {} TO DEFAULT").format(sql.Identifier(n)) for n in _THEIRS),
         ]
     )
 
@@ -101,6 +109,14 @@ def set_path(schemas: Sequence[str]) -> sql.Composed:
     """Return the statement that has these schemas searched, behind ``pg_catalog``."""
     path = [OWN_PATH[0], *schemas, *OWN_PATH[1:]]
     return sql.SQL("SET LOCAL search_path = {}").format(sql.SQL(", ").join(map(sql.Literal, path)))
+
+
+def set_theirs(values: Sequence[str]) -> list[sql.Composed]:
+    """Return the statements that give ``THEIRS`` these values, as another connection has them."""
+    return [
+        sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
+        for name, value in zip(THEIRS, values, strict=True)
+    ]
 
 
 def expected_settings() -> dict[str, str]:

@@ -66,8 +66,8 @@ class KeyOrder:
     """What the order of a table's key depends on.
 
     ``identity`` differs as soon as anything does that can change it or what a key's text means: the
-    table, types, labels of enums, collations and their versions, and, where the order is to be
-    proven, the files of its indexes.
+    database (its copy has tables of the same OIDs), the table, types, labels of enums, collations
+    and their versions, and, where the order is to be proven, the files of its indexes.
     """
 
     trust: OrderTrust
@@ -225,6 +225,8 @@ _QUERY = sql.SQL("""
     )
     SELECT pg_catalog.json_build_object(
         'relation', (SELECT oid FROM relation),
+        'database', (SELECT d.oid FROM pg_catalog.pg_database AS d
+            WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
         'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
             attnum, atttypid, attcollation) ORDER BY n) FROM columns),
         'enums', (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -78,7 +79,7 @@ def find_resumption(
         StorageUnavailable, StorageRejected: the upload could not be looked at.
         SourceUnavailable, SourceRejected: by the source.
     """
-    fingerprint = _fingerprint(plan, order)
+    fingerprint = _fingerprint(plan, order, snapshot.place.theirs)
     stated = _stated(snapshot)
     anew = Resumption(plan, fingerprint, stated)
     if order.trust is OrderTrust.TO_PROVE:
@@ -109,8 +110,9 @@ def find_resumption(
     return anew
 
 
-def _fingerprint(plan: ExportPlan, order: KeyOrder) -> str:
-    """Return a digest of everything that decides the file's bytes, but for the data."""
+def _fingerprint(plan: ExportPlan, order: KeyOrder, theirs: Sequence[str]) -> str:
+    """Return a digest of everything that decides the file's bytes, but for the data; ``theirs``: as
+    of ``source.opening.Place``."""
     facts = {
         "version": __version__,
         # Two of them may be databases of one server, and read alike.
@@ -120,6 +122,7 @@ def _fingerprint(plan: ExportPlan, order: KeyOrder) -> str:
         "columns": [[c.name, c.header, c.type_name] for c in plan.columns],
         "key": plan.export_type.key,
         "order": order.identity,
+        "theirs": list(theirs),
         "statement": plan.encoder.open(plan).statement.as_string(None),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -35,6 +35,13 @@ _UNLOCKABLE: Final = frozenset({"42501", "42809", "42P01", "3F000"})
 """What LOCK refuses: without the right to the whole table, of that kind, or because it is missing,
 which whoever reads it says better."""
 _TRIES: Final = 3
+_NO_SUCH_SNAPSHOT: Final = frozenset({"0A000", "22023", "42704"})
+"""What SET TRANSACTION SNAPSHOT says of one that is not there, or of another database."""
+_ELSEWHERE: Final = (
+    "A connection that was to share the export's snapshot came to a server that does not have it: "
+    "the first one has ended, or the source's address leads to several servers. Give it the "
+    "address of one: behind one that is shared by replicas each connection may reach another."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,15 @@ class SnapshotFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a snapshot was taken: ``started`` is when the server was, which no two have in common;
+    ``theirs`` what role and database decide there of values' text (``foreign.THEIRS``)."""
+
+    started: str
+    theirs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SharedSnapshot:
     """A snapshot that other connections can take part in while it is open."""
 
@@ -71,6 +87,7 @@ class SharedSnapshot:
     facts: SnapshotFacts
     reads: Reads | None
     locked: frozenset[str]
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,7 @@ class Opened:
 
     facts: SnapshotFacts
     locked: frozenset[str]
+    place: Place
     standing: str | None = None
 
 
@@ -94,8 +112,8 @@ class _Start:
     version: str
     version_number: int
     is_standby: bool
-    started: str
-    """When the server was: a pooler could lend the connection of another one next time."""
+    place: Place
+    """A pooler could lend the connection of another one next time."""
     relation_kind: str | None
     has_row_security: bool
 
@@ -165,13 +183,13 @@ class Opening:
                 self._session.script(_ROLLBACK)
                 again, held = self._begin(holding)
                 # What was replayed before the snapshot was taken, by the same server.
-                floor = floor if again.started == start.started else None
+                floor = floor if again.place.started == start.place.started else None
                 start = again
             facts, standing = self._facts(start, floor)
             self._look_where_they_say()
             if self._reads is not None and self._table is None:
                 self._lock_too(self._reads)
-        return Opened(facts, held, standing)
+        return Opened(facts, held, start.place, standing)
 
     def _lock_too(self, reads: Reads) -> None:
         """Take this session's own locks, while the holder has them."""
@@ -199,34 +217,46 @@ class Opening:
                 # A view's lock passes over its materialized views; a policy may read more.
             self._table = None
             self._session.script(_ROLLBACK)
-        held = frozenset[str]()
+        held, held_where = frozenset[str](), None
         if self._reads is not None:
-            held = holding.enter_context(self._hold(self._reads))
+            held, held_where = holding.enter_context(self._hold(self._reads))
         self._session.script(self._opening(self._begin_with))
-        return self._start(), held
+        start = self._start()
+        # Locks on another replica hold nobody up here: the witness then looks at all that is read.
+        return start, held if held_where == start.place.started else frozenset()
 
     @contextlib.contextmanager
-    def _hold(self, reads: Reads) -> Iterator[frozenset[str]]:
+    def _hold(self, reads: Reads) -> Iterator[tuple[frozenset[str], str | None]]:
         with self._connect("waybill locks") as holder:
-            holder.script(self._opening(_BEGIN_HOLDER))
+            ((started,),) = holder.script(self._opening(_BEGIN_HOLDER, STARTED))
             holder.script(foreign.set_path(reads.export_type.search_path))
             holder.attempt(reads.planned(), is_ours=False)
-            yield self._locked(holder)
+            yield self._locked(holder), started
 
     def _take_part(self, shared: SharedSnapshot) -> Opened:
-        take_part = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(shared.name))
         try:
-            locks = [lock(self._table)] if self._table else []
-            self._session.script(self._opening(self._begin_with, *locks, take_part))
+            self._join(shared, [lock(self._table)] if self._table else [])
         except SourceRejected as exc:
             if exc.sqlstate not in _UNLOCKABLE or self._table is None:
                 raise
             # The other session's locks cover what this one cannot lock.
             self._session.script(_ROLLBACK)
-            self._session.script(self._opening(self._begin_with, take_part))
-        self._start()
+            self._join(shared, [])
+        if self._start().place != shared.place:
+            # Another server's snapshot may have the same name.
+            raise SourceUnavailable(_ELSEWHERE)
         self._look_where_they_say()
-        return Opened(shared.facts, shared.locked)
+        return Opened(shared.facts, shared.locked, shared.place)
+
+    def _join(self, shared: SharedSnapshot, locks: list[sql.Composed]) -> None:
+        take_part = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(shared.name))
+        theirs = foreign.set_theirs(shared.place.theirs)
+        try:
+            self._session.script(self._opening(self._begin_with, *theirs, *locks, take_part))
+        except SourceRejected as exc:
+            if exc.sqlstate not in _NO_SUCH_SNAPSHOT:
+                raise
+            raise SourceUnavailable(_ELSEWHERE) from exc
 
     def _opening(self, begin: sql.SQL, *more: sql.Composable) -> sql.Composed:
         opening = foreign.opening(
@@ -249,7 +279,8 @@ class Opening:
         table = self._table or TableSource("", "")
         expected = foreign.expected_settings()
         names = sql.SQL(", ").join(
-            sql.SQL("pg_catalog.current_setting({})").format(sql.Literal(name)) for name in expected
+            sql.SQL("pg_catalog.current_setting({})").format(sql.Literal(name))
+            for name in (*expected, *foreign.THEIRS)
         )
         row = self._session.script(
             _START.format(
@@ -261,7 +292,8 @@ class Opening:
             raise SourceRejected(
                 f"The source is PostgreSQL {version}; waybill exports from 12 and later."
             )
-        for (name, value), actual in zip(expected.items(), found, strict=True):
+        ours, theirs = found[: len(expected)], found[len(expected) :]
+        for (name, value), actual in zip(expected.items(), ours, strict=True):
             if actual != value:
                 raise SourceRejected(
                     f"The source's session keeps {name} = {actual!r} where {value!r} was set: "
@@ -273,7 +305,7 @@ class Opening:
             version=version or "",
             version_number=int(number or 0),
             is_standby=is_standby == "t",
-            started=started or "",
+            place=Place(started or "", tuple(each or "" for each in theirs)),
             relation_kind=kind,
             has_row_security=has_row_security == "t",
         )
@@ -333,6 +365,9 @@ _PG_CURRENT_SNAPSHOT: Final = 130_000
 _LONG_AGO: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 """When a standby was that says of nothing when it happened: who wants what changed since then wants
 all."""
+
+STARTED: Final = sql.SQL("SELECT pg_catalog.pg_postmaster_start_time()::pg_catalog.text")
+"""Answers when the server was started, as ``Place`` has it."""
 
 _START: Final = sql.SQL("""
     SELECT pg_catalog.statement_timestamp()::pg_catalog.text,

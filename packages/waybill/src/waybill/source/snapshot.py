@@ -82,10 +82,12 @@ class PostgresSnapshot:
             opened.locked,
             connect,
             is_strict=reads is not None,
+            started=opened.place.started,
             table=reads.table if reads else None,
         )
         self._types: dict[ExportType, dict[str, int]] = {}
         self.facts = opened.facts
+        self.place = opened.place
 
     @property
     def copied_rows(self) -> int | None:
@@ -281,7 +283,7 @@ class PostgresSnapshot:
     def export(self) -> SharedSnapshot:
         """Return what other connections need to share this snapshot while it is open."""
         name = self._session.fetch(sql.SQL("SELECT pg_catalog.pg_export_snapshot()"))[0][0] or ""
-        return SharedSnapshot(name, self.facts, self._reads, self._witness.locked)
+        return SharedSnapshot(name, self.facts, self._reads, self._witness.locked, self.place)
 
     def fetch(self, query: sql.Composable) -> list[tuple[str | None, ...]]:
         """Run a query of this snapshot and return its rows as PostgreSQL's text."""

@@ -18,6 +18,7 @@ from waybill.catalog import foreign
 from waybill.catalog.model import TableSource
 from waybill.errors import IncompleteExport, SourceRejected, SourceUnavailable
 from waybill.source.libpq import Session
+from waybill.source.opening import STARTED
 from waybill.source.reads import (
     LOCKED_WITH_ROWS,
     RelationState,
@@ -29,6 +30,8 @@ from waybill.source.reads import (
 
 _BEGIN: Final = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
 _TIMEOUT_SECONDS: Final = 5.0
+_TRIES: Final = 10
+"""Connections to look by, where each may reach another server."""
 
 
 class Witness:
@@ -40,6 +43,8 @@ class Witness:
         connect: makes another connection, which sees what is.
         is_strict: whether what cannot be looked at is to fail; else, where nothing was locked
             beforehand, this session's own caches will do.
+        started: when the session's server was (``opening.STARTED``): another one has not seen what
+            happened there.
         table: what alone is read, if it is a table: where the role may not see locks, it and all
             below it are compared instead.
     """
@@ -51,11 +56,13 @@ class Witness:
         connect: Callable[[str], AbstractContextManager[Session]],
         *,
         is_strict: bool,
+        started: str,
         table: TableSource | None = None,
     ) -> None:
         self._session = session
         self._connect = connect
         self._is_strict = is_strict
+        self._started = started
         self._table = table
         self.locked = locked
 
@@ -97,16 +104,21 @@ class Witness:
 
     def _look(self, query: sql.Composable) -> dict[str, RelationState]:
         """Return states as they are now."""
-        with self._connect("waybill witness") as other:
-            other.script(
-                foreign.opening(
+        for _ in range(_TRIES):
+            with self._connect("waybill witness") as other:
+                begin = foreign.opening(
                     _BEGIN,
                     server_version=other.server_version,
                     lock_timeout_seconds=_TIMEOUT_SECONDS,
                     statement_timeout_seconds=_TIMEOUT_SECONDS,
                 )
-            )
-            return read_states(other.fetch(query))
+                if other.script(sql.SQL("; ").join([begin, STARTED])) == [(self._started,)]:
+                    return read_states(other.fetch(query))
+        raise SourceUnavailable(
+            "Whether all rows came from what was locked could not be looked at: the source's "
+            "address leads to several servers, and connections to others than the export's own. "
+            "Give it the address of one."
+        )
 
     def _check_family(self) -> None:
         query = None if self._table is None else family_query(self._table)

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 from sqlalchemy import func, update
 
@@ -159,6 +161,28 @@ async def test_server_restored_from_a_copy_with_the_same_identifier_is_another(
     rows, manifest = await _resumed(services, add, break_off, restore)
     assert manifest.segments == ()
     assert {row[1] for row in rows} == {"4"}
+    assert len(rows) == ROWS
+
+
+async def test_database_that_took_the_name_of_the_one_it_was_copied_from_is_another(
+    services: Services, add: Add, break_off: Any, sources: Sources
+) -> None:
+    def swap() -> None:
+        with psycopg.connect(
+            make_conninfo(sources.primary.dsn(), dbname="template1"), autocommit=True
+        ) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = 'postgres'"
+            )
+            other.execute("CREATE DATABASE copy TEMPLATE postgres")
+            other.execute("ALTER DATABASE postgres RENAME TO retired")
+            other.execute("ALTER DATABASE copy RENAME TO postgres")
+        sources.primary.execute("UPDATE numbers SET version = 1")
+
+    rows, manifest = await _resumed(services, add, break_off, swap)
+    assert manifest.segments == ()
+    assert {row[1] for row in rows} == {"1"}
     assert len(rows) == ROWS
 
 

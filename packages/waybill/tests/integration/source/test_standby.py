@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -30,8 +32,10 @@ from waybill.formats.statement import copy_csv
 from waybill.jobs.attempts import Cause, cause_of
 from waybill.local.faults.poolers import pgbouncer
 from waybill.local.faults.servers import Programs, Server
+from waybill.pipeline.many_readers import ManyReaders
+from waybill.pipeline.ranges import Parallel
 from waybill.source.named import with_wish
-from waybill.source.source import PostgresSource, Reads, SnapshotFacts
+from waybill.source.source import PostgresSnapshot, PostgresSource, Reads, SnapshotFacts
 
 THINGS = ExportType("things", TableSource("public", "things"), key=("id",), since="at")
 
@@ -53,17 +57,18 @@ def primary(server_directory: Path) -> Iterator[Server]:
     server.stop(signal.SIGQUIT)
 
 
+def plan_of(
+    snapshot: PostgresSnapshot, kind: ExportType, where: sql.Composable | None = None
+) -> ExportPlan:
+    options = read_options("csv", {})
+    return ExportPlan(kind, snapshot.resolve(kind), get_encoder("csv"), options, where=where)
+
+
 def rows_of(dsn: str, since: datetime | None = None) -> tuple[SnapshotFacts, list[str]]:
     source = PostgresSource(dsn)
     with source.open_snapshot(lambda: None, reads=Reads(THINGS)) as snapshot:
         where = where_clause(since=("at", since) if since else None)
-        plan = ExportPlan(
-            THINGS,
-            snapshot.resolve(THINGS),
-            get_encoder("csv"),
-            read_options("csv", {}),
-            where=where,
-        )
+        plan = plan_of(snapshot, THINGS, where)
         chunks = snapshot.copy(copy_csv(plan, delimiter=",", null_text=""))
         return snapshot.facts, b"".join(chunk.data for chunk in chunks).decode().splitlines()
 
@@ -169,6 +174,107 @@ def test_pooler_by_transaction_gives_the_same_bytes_and_keeps_nothing(
             for name, value in theirs.items():
                 found: Any = connection.execute(f"SHOW {name}".encode()).fetchone()
                 assert found == (value.strip("'"),)
+
+
+def test_what_another_client_left_on_a_poolers_connection_chooses_no_rows_and_prints_none(
+    primary: Server, pooler: str, server_directory: Path
+) -> None:
+    primary.execute(
+        "CREATE ROLE one LOGIN",
+        "CREATE ROLE tenant",
+        "GRANT tenant TO one",
+        "GRANT SELECT ON things TO one, tenant",
+        "ALTER TABLE things ENABLE ROW LEVEL SECURITY",
+        # Who exports has all; who says which tenant it is, or becomes one, has that one's.
+        "CREATE POLICY by_setting ON things FOR SELECT TO one"
+        " USING (coalesce(nullif(current_setting('app.id', true), ''), id::text) = id::text)",
+        "CREATE POLICY by_role ON things FOR SELECT TO tenant USING (id = 7)",
+    )
+    for left in ("SET ROLE tenant", "SET app.id = 7"):
+        with (
+            pgbouncer(make_conninfo(primary.dsn(), user="one"), server_directory) as dsn,
+            psycopg.connect(dsn, prepare_threshold=None) as client,
+            psycopg.connect(dsn, prepare_threshold=None) as other,
+        ):
+            for each in (client, other):  # at once, so on both connections that there are
+                each.execute(left.encode())
+                assert each.execute("SELECT count(*) FROM things").fetchone() == (1,)
+            for each in (client, other):
+                each.commit()
+            _, rows = rows_of(dsn)
+        assert len(rows) == 9
+
+    # A connection that was made before the database said so, and one that was made after.
+    with psycopg.connect(pooler, prepare_threshold=None) as client:
+        client.execute("SELECT 1")
+    primary.execute(
+        "ALTER DATABASE postgres SET lc_monetary = 'POSIX'",
+        "ALTER TABLE things DISABLE ROW LEVEL SECURITY",
+    )
+    source = PostgresSource(pooler)
+    asked = sql.SQL("SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('lc_monetary')")
+    with (
+        source.open_snapshot(lambda: None, reads=Reads(THINGS)) as snapshot,
+        source.open_snapshot(lambda: None, exported=snapshot.export()) as reader,
+    ):
+        ((one, its_own),), ((other, shared),) = snapshot.fetch(asked), reader.fetch(asked)
+    assert one != other
+    assert its_own == shared == "C"
+
+
+class Replicas(PostgresSource):
+    """An address that leads to one server after the other."""
+
+    def __init__(self, *dsns: str) -> None:
+        super().__init__(dsns[0])
+        self._next = itertools.cycle(dsns)
+
+    def _connect(self, application_name: str) -> psycopg.Connection[tuple[object, ...]]:
+        self._dsn = next(self._next)
+        return super()._connect(application_name)
+
+
+def test_connection_that_comes_to_another_replica_takes_no_part_and_proves_nothing(
+    primary: Server, server_directory: Path
+) -> None:
+    query = ExportType("q", QuerySource("SELECT * FROM public.things"), key=("id",))
+    with Server(Programs.of_the_wheel(), server_directory / "standby") as standby:
+        standby.copy_of(primary)
+        standby.start()
+        here, there = primary.dsn(), standby.dsn()
+        elsewhere = PostgresSource(there)
+        with (
+            PostgresSource(here).open_snapshot(lambda: None, reads=Reads(THINGS)) as snapshot,
+            elsewhere.open_snapshot(lambda: None, reads=Reads(THINGS)) as another,
+        ):
+            shared = snapshot.export()
+            # A name that the other server gave too, to another moment.
+            same_name = replace(shared, name=another.export().name)
+            for each in (shared, same_name):
+                with (
+                    pytest.raises(SourceUnavailable, match="several servers"),
+                    elsewhere.open_snapshot(lambda: None, exported=each),
+                ):
+                    raise AssertionError("it took part")
+
+            plan = plan_of(snapshot, THINGS)
+            encoding = plan.encoder.open(plan)
+            readers = ManyReaders(plan, snapshot, encoding, lambda: None, Parallel(elsewhere, 2))
+            with readers:
+                data = b"".join(readers.pieces())
+            assert (data.count(b"\n"), readers.copied_rows) == (9, 9)
+
+        # What holds the locks is elsewhere, and so is the first who looks whether they mattered.
+        for dsns, is_seen in (((here, there, there, here), True), ((here, *[there] * 99), False)):
+            with Replicas(*dsns).open_snapshot(lambda: None, reads=Reads(query)) as snapshot:
+                copied = snapshot.copy(copy_csv(plan_of(snapshot, query), delimiter=",",
+                                                null_text=""))  # fmt: skip
+                with (
+                    contextlib.nullcontext()
+                    if is_seen
+                    else pytest.raises(SourceUnavailable, match="several servers")
+                ):
+                    assert sum(chunk.rows for chunk in copied) == 9
 
 
 def test_check_through_a_pooler_prepares_nothing_on_its_connections(
