@@ -139,7 +139,9 @@ def _filter_type(field: Any) -> FilterType | None:
         field = field.target_field
     kind = field.get_internal_type()
     if kind == "DateTimeField":
-        return "timestamptz" if settings.USE_TZ else "timestamp"
+        # Whatever USE_TZ says; tables that Django did not make may be otherwise.
+        is_theirs = not settings.USE_TZ and not field.model._meta.managed
+        return "timestamp" if is_theirs else "timestamptz"
     return _FILTER_TYPES.get(kind) if is_own_type(field) else None
 
 

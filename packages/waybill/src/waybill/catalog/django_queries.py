@@ -10,12 +10,16 @@ is found nowhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db.models import QuerySet
+from django.db.models import Aggregate, Lookup, QuerySet
 from django.db.models.expressions import Col, RawSQL
+from django.db.models.functions.datetime import TimezoneMixin
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere, NothingNode
 
@@ -24,6 +28,9 @@ from waybill.catalog.model import Catalog, ExportType, TableSource
 from waybill.catalog.names import DEFAULT_SCHEMA
 from waybill.catalog.orm import Compared, refused, rights_of
 from waybill.catalog.selection import Selection, split_placeholders
+
+_WHOLE: Final = frozenset({"exact", "gt", "gte", "lt", "lte", "in", "range", "isnull"})
+"""The lookups that compare a moment as a whole."""
 
 
 def select_rows(
@@ -149,10 +156,18 @@ class _Reading:
             self.query(node)
         elif isinstance(node, Col):
             self._column(node.target)
+        elif isinstance(node, TimezoneMixin) and _is_local():
+            raise refused("zone", what="a time")
         elif isinstance(node, (RawSQL, ExtraWhere)):
             raise refused("text")
         elif node is not None and not isinstance(node, NothingNode):
+            is_whole = isinstance(node, Lookup) and node.lookup_name in _WHOLE
             for each in _parts(node):
+                is_moment = isinstance(each, Col) and (
+                    each.target.get_internal_type() == "DateTimeField"
+                )
+                if is_moment and not (is_whole or isinstance(node, Aggregate)) and _is_local():
+                    raise refused("zone", what=each.target)
                 self._node(each)
 
     def _column(self, field: Any) -> None:
@@ -173,7 +188,25 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _is_local() -> bool:
+    """Whether Django's connection is in another time zone than ours: it has no zone in its times,
+    and its columns are ``timestamptz`` all the same."""
+    return not settings.USE_TZ and settings.TIME_ZONE not in {"UTC", "Etc/UTC"}
+
+
 def _value(value: Any) -> Any:
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, datetime) and value.tzinfo is None and _is_local():
+        return _with_zone(value)
     return tuple(map(_value, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _with_zone(moment: datetime) -> str:
+    """Return a local time as a text that a ``timestamptz`` and a ``timestamp`` both read as
+    Django's connection would (the latter passes over the offset): of an hour that comes twice the
+    second, of one that is left out what it would have been before, as PostgreSQL has it."""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    comes_twice = first.timestamp() < second.timestamp()
+    return (second if comes_twice else first).isoformat(" ")

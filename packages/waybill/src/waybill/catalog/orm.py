@@ -217,6 +217,11 @@ REFUSED: Final = {
     "alias": "it is of the database {alias!r}, and exports read {expected!r}; use it, or a waybill "
     "of its own",
     "unknown": "it holds {what}, which cannot be kept exactly; declare a query in the catalog",
+    "zone": "it takes {what} apart, which gives another day or hour in another time zone; exports "
+    "are in UTC, and with USE_TZ = False Django is in TIME_ZONE. Compare it with times as it is, "
+    "or set USE_TZ = True",
+    "local": "it compares {what} with a time without a zone, which is another moment in another "
+    "time zone; give the time its tzinfo",
     "type": "it compares {what}, whose type is not PostgreSQL's own and compares as its extension "
     "says; name the extension's schema in search_path of {name!r}",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -240,7 +241,19 @@ def _check(export_type: ExportType, statement: Any, schema: str) -> Table:
             raise refused("text")
         if isinstance(element, BindParameter) and element.callable is not None:
             raise refused("unknown", what="a value that is computed later")
+        if isinstance(element, BindParameter) and _is_local(element):
+            raise refused("local", what="a column of times with a zone")
     return cast(Table, table._deannotate())
+
+
+def _is_local(parameter: BindParameter[Any]) -> bool:
+    """Whether a value without a zone stands for a moment: which one, the application's connection
+    would decide, and not ours."""
+    value = parameter.value
+    return bool(getattr(parameter.type, "timezone", False)) and any(
+        isinstance(each, datetime) and each.tzinfo is None
+        for each in (value if isinstance(value, (list, tuple)) else (value,))
+    )
 
 
 def _defers(option: Any) -> bool:

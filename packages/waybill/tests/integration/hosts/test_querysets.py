@@ -23,9 +23,10 @@ from .conftest import ORDERS, point_at  # noqa: F401 - sets Django up before its
 # isort: split
 from django.contrib.auth.models import User
 from django.db import connection, connections, models
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum, Value
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum, Value
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Lower, Upper
+from django.db.models.functions import ExtractHour, Lower, Now, TruncDay, Upper
+from django.test import override_settings
 from psycopg import sql
 from shop.exports import catalog
 from shop.models import Company, Customer, Order, Product
@@ -141,6 +142,56 @@ def test_what_cannot_be_kept_exactly_is_refused_with_its_remedy(shop: str) -> No
         except InvalidOption as exc:
             said[what] = str(exc)
     assert {what for what, (_, says) in REFUSED.items() if says not in said[what]} == set()
+
+
+def test_times_without_a_zone_are_of_the_projects_zone_as_they_are_for_django(shop: str) -> None:
+    noon = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001
+    chosen: list[Callable[[], Any]] = [
+        lambda: O.filter(created_at__gte=noon),
+        lambda: O.filter(created_at__range=(noon, noon + dt.timedelta(hours=3))),
+        lambda: O.filter(created_at__in=[noon, noon + dt.timedelta(hours=1)]),
+        lambda: O.exclude(created_at__lt=noon).filter(customer__orders__created_at__gt=noon),
+        lambda: O.alias(last=Max("created_at")).filter(last__gt=noon),
+    ]
+    apart: list[Callable[[], Any]] = [
+        lambda: O.filter(created_at__date=noon.date()),
+        lambda: O.filter(created_at__year=2026),
+        lambda: O.filter(created_at__contains="12:00"),
+        lambda: O.alias(day=TruncDay("created_at")).filter(day=noon),
+        lambda: O.filter(created_at__lt=F("customer__orders__created_at") - dt.timedelta(days=1)),
+        lambda: O.filter(total=ExtractHour(Now())),
+    ]
+    # An hour that is left out, one that comes twice, and one of before there were zones.
+    odd = [(2026, 3, 8, 2, 30), (2026, 11, 1, 1, 30), (1850, 1, 1, 0, 0)]
+    with override_settings(USE_TZ=False, TIME_ZONE="America/Chicago"):
+        company = Company.objects.order_by("pk")[0]
+        theirs = set(O.filter(customer__company=company).values_list("pk", flat=True))
+        for queryset in chosen:
+            request = stored(catalog.select_rows("orders", queryset()))
+            shown = set(queryset().values_list("pk", flat=True)) & theirs
+            assert shown < theirs
+            assert keys(shop, request, str(company.pk)) == shown, request.selection
+        for queryset in apart:
+            with pytest.raises(InvalidOption, match="USE_TZ"):
+                catalog.select_rows("orders", queryset())
+        for each in odd:
+            moment = dt.datetime(*each)  # noqa: DTZ001
+            selection = catalog.select_rows("orders", O.filter(created_at=moment))
+            assert selection is not None
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT %s::timestamptz = %s::timestamptz, %s::timestamp = %s",
+                    [moment.isoformat(), *[selection.values[0]] * 2, moment],
+                )
+                assert cursor.fetchone() == (True, True)
+        (kind,) = Catalog.from_django(Order, tenant="customer__company").values()
+        # Whatever Django says of zones, the column is a timestamptz.
+        assert {each.type for each in kind.filters if each.name == "created_at"} == {"timestamptz"}
+    with override_settings(USE_TZ=False, TIME_ZONE="UTC"):
+        for queryset in (*chosen, *apart[:4]):
+            request = stored(catalog.select_rows("orders", queryset()))
+            shown = set(queryset().values_list("pk", flat=True)) & theirs
+            assert keys(shop, request, str(company.pk)) == shown, request.selection
 
 
 def test_values_are_apart_from_the_text_and_bounded(shop: str) -> None:

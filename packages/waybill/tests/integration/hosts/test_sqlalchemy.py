@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     Column,
+    DateTime,
     Enum,
     ForeignKey,
     Integer,
@@ -82,6 +83,13 @@ class Nickname(Base):
     name: Mapped[str] = mapped_column(CITEXT, primary_key=True)
 
 
+class Shipment(Base):
+    __tablename__ = "shipment"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+
+
+NOON = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001
 TABLE: Table = Order.__table__  # type: ignore[assignment]
 catalog = Catalog.from_sqlalchemy(
     Export(Customer, name="customers", tenant="company_id"),
@@ -169,6 +177,12 @@ def test_what_cannot_be_kept_exactly_is_refused_with_its_remedy() -> None:
     nicknames = Catalog.from_sqlalchemy(Nickname)
     with pytest.raises(InvalidOption, match="compares as its extension"):
         nicknames.select_rows("nickname", select(Nickname).where(Nickname.name == "Ann"))
+    shipments = Catalog.from_sqlalchemy(Shipment)
+    for local in (Shipment.at > NOON, Shipment.at.in_([NOON]), Shipment.at.between(NOON, NOON)):
+        with pytest.raises(InvalidOption, match="give the time its tzinfo"):
+            shipments.select_rows("shipment", select(Shipment).where(local))
+    zoned = select(Shipment).where(Shipment.at.in_([NOON.replace(tzinfo=dt.UTC)]))
+    assert shipments.select_rows("shipment", zoned) is not None
     loading = select(Order).options(selectinload(Order.customer)).where(Order.id == 1)
     assert catalog.select_rows("orders", loading) is not None
 
