@@ -41,6 +41,8 @@ SHOWN: Final = (
     "ready-1280-light",
     "operate-1280-dark",
     "element-320-light",
+    "failed-1280-light",
+    "history-320-light",
 )
 
 CATALOG = """

@@ -162,8 +162,9 @@ TEXTS_DE: Final = {
     ),
     "watch.what": "Was in der Datei ist",
     "watch.what.asked": "Was angefordert wurde",
-    "watch.what.not": "Was nicht",
+    "watch.what.not": "Was fehlt",
     "watch.columns": "{n} Spalten",
+    "watch.all_columns": "Alle Spalten.",
     "watch.column": "Spalte",
     "watch.header": "Überschrift in der Datei",
     "watch.type": "Typ",
@@ -190,6 +191,7 @@ TEXTS_DE: Final = {
     "watch.rows.since": "Nur Zeilen, die sich seit {since} geändert haben.",
     "watch.left_out": "Nicht gewählte Spalten: {names}.",
     "watch.hidden": "{n} weitere Spalten, die Sie nicht sehen dürfen.",
+    "watch.rows.others": "Zeilen, nach denen nicht gefragt war.",
     "watch.nothing_left_out": "Es fehlt nichts.",
     "watch.guard": (
         "Zellen, die wie eine Formel beginnen, tragen davor ein Hochkomma, damit keine "

@@ -140,8 +140,9 @@ TEXTS_EN: Final = {
     ),
     "watch.what": "What is in the file",
     "watch.what.asked": "What was asked for",
-    "watch.what.not": "What is not",
+    "watch.what.not": "What is left out",
     "watch.columns": "{n} columns",
+    "watch.all_columns": "All columns.",
     "watch.column": "Column",
     "watch.header": "Header in the file",
     "watch.type": "Type",
@@ -165,6 +166,7 @@ TEXTS_EN: Final = {
     "watch.rows.since": "Only rows changed since {since}.",
     "watch.left_out": "Columns that were not chosen: {names}.",
     "watch.hidden": "{n} more columns that you may not see.",
+    "watch.rows.others": "Rows that were not asked for.",
     "watch.nothing_left_out": "Nothing was left out.",
     "watch.guard": (
         "Cells that begin like a formula carry an apostrophe before them, so that no spreadsheet "

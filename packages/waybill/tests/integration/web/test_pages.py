@@ -187,6 +187,8 @@ async def test_columns_that_one_may_not_see_are_counted_and_not_named(
     assert "1 more columns that you may not see." in page.text
     assert "E-mail" not in page.text
     assert f"country = {EVIL}" in page.text
+    assert "Rows that were not asked for." in page.text
+    assert "Nothing was left out." not in page.text
     personal = await sign_in(scopes=[*ADMIN])
     assert "E-mail" in (await personal.get(f"/exports/{job.id}")).text
 

@@ -123,7 +123,8 @@ class Watch {
     }
     const progress = job.progress;
     this.field("rows").textContent = shown(progress.rows);
-    this.field("rate").textContent = shown(progress.rows_per_second);
+    const rate = progress.rows_per_second;
+    this.field("rate").textContent = shown(rate >= 10 ? Math.round(rate) : rate);
     this.field("left").textContent = duration(progress.eta_seconds);
     this.field("bytes").textContent = size(progress.bytes);
     if (progress.rows_expected !== null) {
