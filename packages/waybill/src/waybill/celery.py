@@ -20,6 +20,7 @@ from waybill.bootstrap.parts import parts_factory
 from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
 from waybill.bootstrap.worker import WorkerParts
 from waybill.catalog import Catalog, load
+from waybill.catalog.computed import load_functions
 from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError
 from waybill.formats import missing
@@ -122,7 +123,7 @@ def install(
     _register_upkeep(
         app, upkeep, given, queue=f"{queue}.upkeep", options=options, channels=channels
     )
-    _connect(app, shutdown, (runtime, upkeep), longest=longest, queue=queue)
+    _connect(app, shutdown, (runtime, upkeep), catalog=known, longest=longest, queue=queue)
 
 
 def check(app: Celery, *, longest_seconds: float, pool: str | None = None) -> list[str]:
@@ -272,6 +273,7 @@ def _connect(
     shutdown: ShutdownFlag,
     runtimes: tuple[ProcessRuntime[Any], ...],
     *,
+    catalog: Catalog,
     longest: float,
     queue: str,
 ) -> None:
@@ -281,6 +283,8 @@ def _connect(
         pool = instance.pool_cls if isinstance(instance.pool_cls, str) else None
         pool = pool or f"{instance.pool_cls.__module__}"
         try:
+            for export_type in catalog.values():
+                load_functions(export_type)
             for sentence in check(app, longest_seconds=longest, pool=pool):
                 log.warning("celery.advice", advice=sentence)
         except Exception as exc:

@@ -11,6 +11,7 @@ from celery import Celery
 from waybill.bootstrap import shared
 from waybill.bootstrap.parts import ProcessParts
 from waybill.catalog import Catalog
+from waybill.catalog.computed import load_functions
 from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.notify.delivery import NotificationChannel
@@ -27,7 +28,11 @@ _HOOK_OF = {Outcome.COMPLETED: "on_completed", Outcome.FAILED: "on_failed"}
 
 
 class WorkerParts(ProcessParts):
-    """One attempt at a time. ``shutdown`` is the order to stop, made before the fork."""
+    """One attempt at a time. ``shutdown`` is the order to stop, made before the fork.
+
+    Raises:
+        ConfigurationError: as ``ProcessParts``, or the function of a computed column is not there.
+    """
 
     role = "worker"
     is_audited = False
@@ -57,6 +62,8 @@ class WorkerParts(ProcessParts):
             channels=channels,
         )
         self._shutdown = shutdown
+        for export_type in self.catalog.values():
+            load_functions(export_type)
 
     @cached_property
     def source(self) -> NamedSources:

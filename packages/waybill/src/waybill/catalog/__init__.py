@@ -1,5 +1,6 @@
 """What can be exported: declared in ``waybill.toml`` or with the Python registry, never coded."""
 
+from waybill.catalog.computed import Computed
 from waybill.catalog.filters import Condition, Filter
 from waybill.catalog.importing import load
 from waybill.catalog.model import Catalog, Column, ExportType, QuerySource, TableSource
@@ -14,6 +15,7 @@ __all__ = [
     "Catalog",
     "CatalogFileError",
     "Column",
+    "Computed",
     "Condition",
     "Export",
     "ExportType",

@@ -179,7 +179,7 @@ class _TypeCheck:
 
     def _missing_columns(self, existing: Sequence[str], where: str) -> Iterator[Finding]:
         for what, names in (
-            ("column", [column.name for column in self._type.columns]),
+            ("column", [name for column in self._type.columns for name in column.reads]),
             ("key column", list(self._type.key)),
         ):
             for name in names:
@@ -205,7 +205,8 @@ class _TypeCheck:
             )  # fmt: skip
         if relation.may_select:
             return
-        needed = {column.name for column in self._type.columns} | set(self._type.key)
+        needed = {name for column in self._type.columns for name in column.reads}
+        needed |= set(self._type.key)
         denied = [
             column.name
             for column in relation.columns

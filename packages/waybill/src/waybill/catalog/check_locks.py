@@ -40,7 +40,8 @@ def check_locks(connection: Connection, export_type: ExportType) -> Iterator[Fin
     """Yield what of a readable type no lock of ours covers, by PostgreSQL's own plan for it."""
     where = where_clause(scope=export_type.scope, principal={})
     # What an export reads alone: the role may have no right to the other columns.
-    columns = [sql.Identifier(column.name) for column in export_type.columns]
+    names = dict.fromkeys(name for column in export_type.columns for name in column.reads)
+    columns = [sql.Identifier(name) for name in names]
     question = sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE, COSTS OFF) SELECT {} {}").format(
         sql.SQL(", ").join(columns) if columns else sql.SQL("*"),
         from_source(export_type.source, where),

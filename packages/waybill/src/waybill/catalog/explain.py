@@ -70,12 +70,14 @@ _ACCEPTED = {
     "key": 'a column name ("id") or an array of them (["id"])',
     "columns": 'an array of names and tables: ["id", { name = "email", label = "E-mail" }]',
     "filters": 'an array of names and tables: ["country", { name = "age", type = "integer" }]',
+    "reads": 'an array of column names (["first_name", "last_name"])',
     "requires": 'a scope ("exports:users") or an array of them',
     "exports": "tables such as [exports.users]",
     "sources": "tables such as [sources.reporting]",
 }
 _ITEMS = {
     "key": "a column name in quotes",
+    "reads": "a column name in quotes",
     "columns": 'a name in quotes or a table like { name = "email", label = "E-mail" }',
     "filters": 'a name in quotes or a table like { name = "age", type = "integer" }',
 }

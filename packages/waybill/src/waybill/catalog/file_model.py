@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from waybill.catalog.computed import ComputedType
 from waybill.catalog.model import PERSONAL_DATA_SCOPE, Consistency, Order, Quota
 from waybill.catalog.sources import DEFAULT_SOURCE, Standby
 from waybill.catalog.urgency import Urgency
@@ -90,10 +91,30 @@ class ColumnTable(_Model):
 
     name: _Name = Field(description="The column's name, exactly as PostgreSQL stores it.")
     label: _Text | None = Field(None, description="The header in the file; the name by default.")
-    pii: _Pii = Field(
-        "",
-        description="Personal data: true asks for the scope exports:pii, a text for that scope.",
+    pii: _Pii | None = Field(
+        None,
+        description="Personal data: true asks for the scope exports:pii, a text for that scope. Of "
+        "a computed column, what the columns that it reads need when left out.",
     )
+    compute: _Text | None = Field(
+        None,
+        description="Makes it of other columns, row by row and slowly: package.module:function, "
+        "which takes a dict.",
+    )
+    reads: list[_Name] = Field(
+        default=[], description="The source's columns that compute is given, by name."
+    )
+    type: ComputedType = Field(
+        "text", description=f"What compute returns: {', '.join(get_args(ComputedType))}."
+    )
+
+    @model_validator(mode="after")
+    def _check_computed(self) -> Self:
+        if self.compute is None and self.model_fields_set & {"reads", "type"}:
+            raise ValueError("reads and type belong to a column with compute")
+        if self.compute is not None and not self.reads:
+            raise ValueError("a computed column names in reads the columns that it is given")
+        return self
 
 
 class FilterTable(_Model):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from waybill.catalog.computed import Computed, settle
 from waybill.catalog.filters import Filter
 from waybill.catalog.politeness import NOT_LIMITED, Politeness
 from waybill.catalog.query import normalise_query
@@ -65,16 +66,23 @@ class Column:
 
     ``name`` is the source column exactly as PostgreSQL spells it; ``label`` is what the file's
     header (or JSON key) says, ``name`` by default. ``pii`` is the scope that reading it needs
-    because it holds personal data; empty when it does not.
+    because it holds personal data; empty when it does not. A ``computed`` column is none of the
+    source's: Python makes it of others.
     """
 
     name: str
     label: str = ""
     pii: str = ""
+    computed: Computed | None = None
 
     @property
     def header(self) -> str:
         return self.label or self.name
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The source's columns that are read for it."""
+        return (self.name,) if self.computed is None else self.computed.reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +185,8 @@ class ExportType:
                 f"Export type {self.name!r}: quota must be at least 1, or 'unlimited'. To let "
                 "nobody export it, take it out of the catalog."
             )
+        if any(column.computed is not None for column in self.columns):
+            object.__setattr__(self, "columns", settle(self, PERSONAL_DATA_SCOPE))
 
     def select(self, wanted: Iterable[str | Column]) -> tuple[Column, ...]:
         """Return the declared columns that are ``wanted``, in that order, relabelled where a

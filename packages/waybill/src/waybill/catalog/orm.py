@@ -6,10 +6,11 @@ is said beside it, with an ``Export``: who may have it, what is personal, whose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from waybill.catalog.computed import Computed, one_scope
 from waybill.catalog.filters import Filter
 from waybill.catalog.model import (
     PERSONAL_DATA_SCOPE,
@@ -43,6 +44,8 @@ class Export:
             (``customer__tenant_id``); instead of the catalog's. ``""``: the rows are everybody's.
         scope: a row scope as SQL, instead of ``tenant``.
         options: anything else that an ``ExportType`` takes (``requires``, ``quota``, …).
+        computed: columns that Python makes of others, by name, behind those of the model; what
+            they read goes by the model's names.
     """
 
     model: Any
@@ -53,6 +56,7 @@ class Export:
     tenant: str | None = None
     scope: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Computed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def _export_type(export: Export, model: Model, name: str) -> ExportType:
         ("exclude", export.exclude), ("labels", export.labels), ("pii", export.pii)
     ):  # fmt: skip
         for field_name in fields:
-            if field_name not in known:
+            if field_name not in known and (what == "exclude" or field_name not in export.computed):
                 raise ConfigurationError(
                     f"{model.label} has no column {field_name!r}, which {what} names. It has: "
                     f"{', '.join(known)}."
@@ -121,7 +125,7 @@ def _export_type(export: Export, model: Model, name: str) -> ExportType:
     columns = tuple(
         Column(each.name, labels[each.field], _scope(export.pii.get(each.field, each.pii)))
         for each in exported
-    )
+    ) + tuple(_computed(export, model, name))
     filters = tuple(
         Filter(each.name, each.filter_type, values=each.values)
         for each in exported
@@ -138,6 +142,34 @@ def _export_type(export: Export, model: Model, name: str) -> ExportType:
         scope=RowScope(scope) if scope else None,
         **options,
     )
+
+
+def _computed(export: Export, model: Model, export_type: str) -> Iterator[Column]:
+    """Yield the computed columns; what they read by the source's names, and with the scopes of
+    columns that are excluded too."""
+    known = {each.field: each for each in model.columns}
+    for name, computed in export.computed.items():
+        needed: set[str] = set()
+        for read in computed.reads:
+            if read not in known:
+                raise ConfigurationError(
+                    f"{model.label} has no column {read!r}, which the computed column {name!r} "
+                    f"reads. It has: {', '.join(known)}."
+                )
+            scope = _scope(export.pii.get(read, known[read].pii))
+            needed.add(scope or (PERSONAL_DATA_SCOPE if read in export.exclude else ""))
+        if name in export.pii:
+            pii = _scope(export.pii[name])
+        elif computed.pii is not None:
+            pii = computed.pii
+        else:
+            pii = one_scope(export_type, name, needed)
+        reads = tuple(known[read].name for read in computed.reads)
+        yield Column(
+            name,
+            export.labels.get(name, ""),
+            computed=replace(computed, reads=reads, pii=pii),
+        )
 
 
 def _labels(export: Export, columns: Iterable[ModelColumn]) -> dict[str, str]:

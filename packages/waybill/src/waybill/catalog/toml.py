@@ -13,9 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from waybill.catalog.computed import Computed
 from waybill.catalog.explain import explain, syntax_problem
 from waybill.catalog.file_model import (
     CatalogFile,
+    ColumnTable,
     ExportTable,
     PoliteTable,
     SourceTable,
@@ -155,8 +157,15 @@ def _unused(
 def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[KeyPath, str]]:
     """Add the export type to ``catalog``; yield what stands in the way instead."""
     at: KeyPath = ("exports", name)
-    columns = tuple(Column(entry.name, entry.label or "", entry.pii) for entry in table.columns)
+    columns: list[Column] = []
+    misspelt: list[tuple[KeyPath, str]] = []
+    for index, column in enumerate(table.columns):
+        try:
+            columns.append(_column(column))
+        except ConfigurationError as exc:
+            misspelt.append(((*at, "columns", index), str(exc)))
     problems = [
+        *misspelt,
         *(
             list(_duplicates([c.name for c in columns], (*at, "columns"), "column"))
             or _duplicates([c.header for c in columns], (*at, "columns"), "column label")
@@ -205,7 +214,7 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
             name,
             source or TableSource("", ""),
             key=() if problems else tuple(table.key),
-            columns=() if problems else columns,
+            columns=() if problems else tuple(columns),
             title=table.title,
             order=table.order,
             deadline_seconds=table.deadline_seconds,
@@ -230,6 +239,14 @@ def _build(catalog: Catalog, name: str, table: ExportTable) -> Iterator[tuple[Ke
         yield from problems
     else:
         catalog.add(export_type)
+
+
+def _column(entry: ColumnTable) -> Column:
+    label = entry.label or ""
+    if entry.compute is None:
+        return Column(entry.name, label, entry.pii or "")
+    computed = Computed(entry.compute, tuple(entry.reads), entry.type, entry.pii)
+    return Column(entry.name, label, computed=computed)
 
 
 def _politeness(said: PoliteTable | None) -> Politeness:

@@ -54,6 +54,7 @@ from waybill.errors.requests import (
 )
 from waybill.errors.runs import (
     Cancelled,
+    ComputedColumnFailed,
     DeadlineExceeded,
     FileTooLarge,
     HeldBack,
@@ -90,6 +91,7 @@ __all__ = [
     "AmbiguousBody",
     "AuthenticationRequired",
     "Cancelled",
+    "ComputedColumnFailed",
     "ConfigurationError",
     "DeadlineExceeded",
     "DownloadLimitReached",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from waybill.errors.requests import InvalidOption
 from waybill.errors.tree import PermanentError, RetryableError, RunError
 
 
@@ -58,6 +59,28 @@ class ValueNotRepresentable(PermanentError):
     def __init__(self, column: str, what: str, remedy: str) -> None:
         self.column = column
         super().__init__(f"Column {column!r} holds {what}. {remedy}.")
+
+
+class ComputedColumnFailed(PermanentError):
+    """The function of a computed column did not give its value. ``what`` is never of the row."""
+
+    code = "computed_column_failed"
+
+    def __init__(self, column: str, export_type: str, function: str, what: str) -> None:
+        self.column = column
+        self.export_type = export_type
+        super().__init__(
+            f"Column {column!r} of export type {export_type!r} is computed by {function!r}, which "
+            f"{what}. Mend the function, or leave the column out."
+        )
+
+    def for_who_asked(self) -> InvalidOption:
+        """Return what is said to whoever waits for the rows: without the function's name."""
+        return InvalidOption(
+            "columns",
+            f"column {self.column!r} is computed for each row, which failed; leave it out, or tell "
+            "your administrator",
+        )
 
 
 class FileTooLarge(PermanentError):

@@ -16,8 +16,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from waybill.catalog.comparisons import FIRST_OF_THEIRS
-from waybill.catalog.relation_sql import source_column
 from waybill.catalog.resolved import ResolvedColumn
+from waybill.formats.statement import column_value
 
 TEXT: Final = pa.string()
 JSON: Final = pa.json_(pa.string())
@@ -94,7 +94,7 @@ class ArrowColumn:
 
 def arrow_column(column: ResolvedColumn, text_columns: Collection[str] = ()) -> ArrowColumn:
     """Return how a column is carried; as PostgreSQL's text if it is in ``text_columns``."""
-    value: sql.Composable = source_column(column.name)
+    value = column_value(column)
     element, is_list = TEXT, False
     if column.name in text_columns:
         # COPY prints t and f, which are text to every reader but PostgreSQL.

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from waybill.clock import instant_text
 from waybill.errors import InvalidOption
+from waybill.formats.computed import RowForm
 from waybill.formats.formula_guard import needs_guard
 from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.source.copy_chunk import CopyChunk
@@ -131,6 +132,11 @@ class Encoder(Protocol):
         return
 
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> Encoding: ...
+
+    def row_form(self, options: FormatOptions) -> RowForm:
+        """Return how a row lies in what ``open``'s statement sends: computed columns are put in
+        there (``formats.computed``)."""
+        ...
 
     def row_counter(self, options: FormatOptions) -> RowCounter | None:
         """Return a counter, or ``None`` where only the whole file tells: then ``count_rows``."""

@@ -24,6 +24,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from waybill.errors import IncompleteExport
 from waybill.formats.base import Encoder, FileFacts, check_labels, join_header
+from waybill.formats.computed import RecordForm
 from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.formats.statement import copy_csv
 from waybill.source.copy_chunk import CopyChunk
@@ -134,6 +135,12 @@ class CsvEncoder(Encoder):
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> CsvEncoding:
         self.check_columns(plan.headers, plan.options)
         return CsvEncoding(plan, CsvOptions.model_validate(plan.options, from_attributes=True))
+
+    def row_form(self, options: FormatOptions) -> RecordForm:
+        read = CsvOptions.model_validate(options, from_attributes=True)
+        return RecordForm(
+            delimiter=read.delimiter, null_text=read.null_text, formula_guard=read.formula_guard
+        )
 
     def row_counter(self, options: FormatOptions) -> CsvRowCounter:
         return CsvRowCounter(CsvOptions.model_validate(options, from_attributes=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from waybill.formats.base import Encoder, FileFacts
+from waybill.formats.computed import ObjectForm
 from waybill.formats.json_lines import to_lines
 from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.formats.statement import copy_json
@@ -55,6 +56,9 @@ class NdjsonEncoder(Encoder):
 
     def open(self, plan: ExportPlan, facts: FileFacts | None = None) -> NdjsonEncoding:
         return NdjsonEncoding(plan)
+
+    def row_form(self, options: FormatOptions) -> ObjectForm:
+        return ObjectForm()
 
     def row_counter(self, options: FormatOptions) -> NdjsonRowCounter:
         return NdjsonRowCounter()

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from waybill.errors import InvalidOption
 from waybill.formats.base import Encoder, FileFacts
+from waybill.formats.computed import RecordForm
 from waybill.formats.plan import ExportPlan, FormatOptions
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class ParquetEncoder(Encoder):
         self.check_columns(plan.headers, plan.options)
         options = ParquetOptions.model_validate(plan.options, from_attributes=True)
         return ParquetEncoding(plan, options.codec, options.text_columns, facts)
+
+    def row_form(self, options: FormatOptions) -> RecordForm:
+        from waybill.formats.arrow_text import DELIMITER, QUOTE
+
+        return RecordForm(delimiter=DELIMITER, quote=QUOTE, is_iso=False)
 
     def count_rows(self, file: BinaryIO, options: FormatOptions) -> int:
         from waybill.formats.parquet_file import count_rows

@@ -46,6 +46,16 @@ class ExportPlan:
         return {column.name: column.header for column in self.columns}
 
     @property
+    def computed(self) -> tuple[ResolvedColumn, ...]:
+        """The columns that Python makes (``formats.computed``)."""
+        return tuple(column for column in self.columns if column.computed is not None)
+
+    @property
+    def reads(self) -> tuple[ResolvedColumn, ...]:
+        """The source's columns that those are made of, each once."""
+        return tuple({read.name: read for each in self.computed for read in each.reads}.values())
+
+    @property
     def order_by(self) -> tuple[str, ...]:
         """The source columns the file is ordered by; empty when the order is PostgreSQL's."""
         return self.export_type.key if self.export_type.order == "key" else ()

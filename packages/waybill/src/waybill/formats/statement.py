@@ -11,6 +11,7 @@ from psycopg import sql
 
 from waybill.catalog.relation_sql import from_source, source_column
 from waybill.catalog.resolved import ResolvedColumn
+from waybill.formats.computed import runs
 from waybill.formats.formula_guard import guard_expression, is_guarded_column
 from waybill.formats.plan import ExportPlan
 
@@ -41,6 +42,13 @@ def _rows_of(plan: ExportPlan) -> tuple[sql.Composable, sql.Composable]:
     return from_source(plan.export_type.source, plan.where), order
 
 
+def column_value(column: ResolvedColumn) -> sql.Composable:
+    """Return the source's column; NULL for one that is computed afterwards."""
+    if column.computed is not None:
+        return sql.SQL("NULL::pg_catalog.text")
+    return source_column(column.name)
+
+
 def csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
     """Return the column as CSV should print it: ISO 8601 with ``T`` and ``+00:00``, booleans as
     ``true`` and ``false`` (COPY's own ``t`` and ``f`` are text to every other reader).
@@ -49,7 +57,9 @@ def csv_value(column: ResolvedColumn, *, formula_guard: bool) -> sql.Composable:
     cast and ``replace`` do. So it is left the values that the cheap expression gets wrong:
     infinity and years BC. Under the session's ``TimeZone=UTC`` the cast always ends in ``+00``.
     """
-    value = source_column(column.name)
+    value = column_value(column)
+    if column.computed is not None:
+        return value
     if column.base_type_oid == BOOL_OID:
         return sql.SQL("{}::pg_catalog.text").format(value)
     if formula_guard and is_guarded_column(column):
@@ -92,8 +102,10 @@ def copy_values(
     quote: str = '"',
     null_text: str = "",
 ) -> sql.Composed:
-    """Return a COPY of ``values``, SQL expressions over the plan's source, in ``FORMAT csv``."""
+    """Return a COPY of ``values``, SQL expressions over the plan's source, in ``FORMAT csv``;
+    behind them, what computed columns read."""
     source, order = _rows_of(plan)
+    values = [*values, *map(column_value, plan.reads)]
     return sql.SQL(
         "COPY (SELECT {values} {source}{order}) TO STDOUT "
         "(FORMAT csv, DELIMITER {delimiter}, QUOTE {quote}, NULL {null}, ENCODING 'UTF8')"
@@ -115,19 +127,45 @@ def copy_json(plan: ExportPlan) -> sql.Composed:
     ``to_json`` of each value instead. In ``FORMAT binary`` a text passes as it is, which
     ``FORMAT csv`` looks through, even with a quote and a delimiter that JSON cannot hold.
     """
+    if plan.computed:
+        return _copy_json_pieces(plan)
     source, order = _rows_of(plan)
-    if any(len(column.header.encode()) > _NAME_BYTES for column in plan.columns):
+    if _has_long_header(plan.columns):
         select = sql.SQL("SELECT {} {}{}").format(_json_object(plan.columns), source, order)
     else:
-        values = sql.SQL(", ").join(
-            sql.SQL("{} AS {}").format(source_column(c.name), sql.Identifier(c.header))
-            for c in plan.columns
-        )
+        values = _as_headers(plan.columns)
         # ``waybill_row.*``, since a bare ``waybill_row`` would mean a column of that name.
         select = sql.SQL(
             "SELECT pg_catalog.row_to_json({row}.*) FROM (SELECT {values} {source}{order}) AS {row}"
         ).format(row=_ROW, values=values, source=source, order=order)
     return sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(select)
+
+
+def _copy_json_pieces(plan: ExportPlan) -> sql.Composed:
+    """Return a COPY that sends an object for each run of columns between computed ones."""
+    pieces: list[sql.Composable] = []
+    for run in runs(plan.columns):
+        if not isinstance(run, list):
+            continue
+        if _has_long_header(run):
+            pieces.append(_json_object(run))
+        else:
+            pieces.append(
+                sql.SQL("(SELECT pg_catalog.row_to_json({row}.*) FROM (SELECT {values}) AS {row})")
+                .format(row=_ROW, values=_as_headers(run))
+            )  # fmt: skip
+    return copy_values(plan, pieces, delimiter="\x02", quote="\x01")
+
+
+def _has_long_header(columns: Iterable[ResolvedColumn]) -> bool:
+    return any(len(column.header.encode()) > _NAME_BYTES for column in columns)
+
+
+def _as_headers(columns: Iterable[ResolvedColumn]) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("{} AS {}").format(source_column(column.name), sql.Identifier(column.header))
+        for column in columns
+    )
 
 
 def _json_object(columns: Iterable[ResolvedColumn]) -> sql.Composable:

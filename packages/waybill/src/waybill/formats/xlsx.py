@@ -13,6 +13,7 @@ from pydantic import Field
 
 from waybill.errors import FileTooLarge, InvalidOption
 from waybill.formats.base import Encoder, FileFacts, check_labels
+from waybill.formats.computed import RecordForm
 from waybill.formats.plan import ExportPlan, FormatOptions
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class XlsxEncoder(Encoder):
             sheet_rows=options.sheet_rows,
             facts=facts,
         )
+
+    def row_form(self, options: FormatOptions) -> RecordForm:
+        read = XlsxOptions.model_validate(options, from_attributes=True)
+        return RecordForm(delimiter=",", formula_guard=read.formula_guard, truths=("0", "1"))
 
     def check_rows(self, rows: int, options: FormatOptions) -> None:
         read = XlsxOptions.model_validate(options, from_attributes=True)

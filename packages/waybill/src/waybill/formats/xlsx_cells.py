@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from waybill.catalog.relation_sql import source_column
 from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import ValueNotRepresentable
 from waybill.formats.arrow_text import (
@@ -32,7 +31,7 @@ from waybill.formats.arrow_text import (
     microseconds,
     number,
 )
-from waybill.formats.statement import csv_value
+from waybill.formats.statement import column_value, csv_value
 from waybill.formats.xlsx import MAX_CELL_CHARACTERS
 
 _EPOCH_DAYS: Final = 25_569  # 1970-01-01 in days since 1899-12-30, Excel's day 0
@@ -154,7 +153,7 @@ def cell_column(column: ResolvedColumn, index: int, *, formula_guard: bool) -> C
     if oid in (700, 701):
         return CellColumn(column.name, value, letters, _floats)
     if oid == 16:
-        as_number = sql.SQL("{}::pg_catalog.int4").format(source_column(column.name))
+        as_number = sql.SQL("{}::pg_catalog.int4").format(column_value(column))
         return CellColumn(column.name, as_number, letters, _all, cell_type=' t="b"')
     if oid in _TEMPORAL:
         kind, number_format, width = _TEMPORAL[oid]

@@ -37,6 +37,10 @@ EXPLANATIONS: dict[str, str] = {
         "A column holds a value that this file format cannot hold. "
         "Request CSV or NDJSON, which hold every value, or leave the column out."
     ),
+    "computed_column_failed": (
+        "A column that is computed for each row could not be computed. "
+        "Request the export without it, or tell your administrator."
+    ),
     "file_too_large": (
         "The file would be larger than its format allows. "
         "Request fewer rows or columns, more rows in a sheet of XLSX (sheet_rows), or CSV, NDJSON "

@@ -127,7 +127,7 @@ class ManyReaders:
             )
 
     def _read_alone(self) -> Iterator[bytes | bytearray]:
-        alone = OneReader(self._snapshot, self._encoding)
+        alone = OneReader(self._plan, self._snapshot, self._encoding, self._check)
         for piece in alone.pieces():
             self._rows = alone.rows
             yield piece

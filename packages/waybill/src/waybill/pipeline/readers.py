@@ -75,6 +75,8 @@ def open_reader(
         or expected_rows is None
         or expected_rows < parallel.smallest_rows
         or plan.limit is not None
+        # A function is called by one thread, in the order of the rows.
+        or plan.computed
         or plan.export_type.polite.limits_rate
         or not plan.order_by
         or _depends_on_the_moment(plan)
@@ -82,7 +84,7 @@ def open_reader(
         or not _is_order_reliable(plan, snapshot)
     ):
         is_large = expected_rows is None or expected_rows >= _LARGE_ROWS
-        return OneReader(snapshot, encoding, is_large=is_large)
+        return OneReader(plan, snapshot, encoding, check, is_large=is_large)
     return ManyReaders(plan, snapshot, encoding, check, parallel)
 
 

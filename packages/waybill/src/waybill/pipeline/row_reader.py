@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
 from waybill.formats import Encoding
+from waybill.formats.computed import with_computed
+from waybill.formats.plan import ExportPlan
 from waybill.source.source import PostgresSnapshot
 
 
@@ -39,13 +41,29 @@ class RowReader(Protocol):
 
 
 class OneReader:
-    """Reads on the snapshot's own connection."""
+    """Reads on the snapshot's own connection.
+
+    Args:
+        plan: what is read.
+        snapshot: of the source.
+        encoding: of the plan.
+        check: called before each row for which Python computes something; stops by raising.
+        is_large: whether many rows are expected (``Session.copy``).
+    """
 
     def __init__(
-        self, snapshot: PostgresSnapshot, encoding: Encoding, *, is_large: bool = True
+        self,
+        plan: ExportPlan,
+        snapshot: PostgresSnapshot,
+        encoding: Encoding,
+        check: Callable[[], None],
+        *,
+        is_large: bool = True,
     ) -> None:
+        self._plan = plan
         self._snapshot = snapshot
         self._encoding = encoding
+        self._check = check
         self._is_large = is_large
 
     @property
@@ -63,5 +81,6 @@ class OneReader:
         pass
 
     def pieces(self) -> Iterator[bytes | bytearray]:
-        for chunk in self._snapshot.copy(self._encoding.statement, is_large=self._is_large):
+        chunks = self._snapshot.copy(self._encoding.statement, is_large=self._is_large)
+        for chunk in with_computed(self._plan, chunks, self._check):
             yield self._encoding.encode(chunk)

@@ -13,10 +13,12 @@ from typing import Final
 
 from waybill.catalog import Catalog, ExportType
 from waybill.catalog.check import DATA_CHECK_SECONDS, check_catalog
+from waybill.catalog.computed import load_functions
 from waybill.catalog.findings import Finding, Severity
 from waybill.catalog.sources import DEFAULT_SOURCE
-from waybill.errors import DeadlineExceeded, RequestError, RunError
+from waybill.errors import ConfigurationError, DeadlineExceeded, RequestError, RunError
 from waybill.formats import get_encoder, installed
+from waybill.formats.computed import with_computed
 from waybill.formats.plan import ExportPlan
 from waybill.requests.plan import Requester, open_plan
 from waybill.requests.request import ExportRequest
@@ -81,6 +83,11 @@ def check_formats(
         if time.monotonic() >= ends_at:
             raise DeadlineExceeded(seconds)
 
+    try:
+        load_functions(export_type)
+    except ConfigurationError as exc:
+        yield Finding("error", export_type.name, "function_missing", str(exc))
+        return
     request = ExportRequest(export_type.name, "json")
     try:
         with open_plan(
@@ -131,8 +138,8 @@ def _formats(snapshot: PostgresSnapshot, plan: ExportPlan) -> Iterator[Finding]:
         encoder = get_encoder(name)
         options = encoder.parse_options({})
         try:
-            encoding = encoder.open(replace(plan, encoder=encoder, options=options, limit=0))
-            for _ in snapshot.copy(encoding.statement):
+            empty = replace(plan, encoder=encoder, options=options, limit=0)
+            for _ in with_computed(empty, snapshot.copy(encoder.open(empty).statement)):
                 pass
         except RequestError as exc:
             refusals.setdefault(getattr(exc, "reason", str(exc)), []).append(name)

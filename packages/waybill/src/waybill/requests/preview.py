@@ -12,7 +12,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -24,6 +24,7 @@ from waybill.catalog import ExportType
 from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import (
     Cancelled,
+    ComputedColumnFailed,
     DeadlineExceeded,
     FileTooLarge,
     InvalidOption,
@@ -31,6 +32,7 @@ from waybill.errors import (
     SourceUnreadable,
     ValueNotRepresentable,
 )
+from waybill.formats.computed import with_computed
 from waybill.formats.ndjson import NdjsonEncoder
 from waybill.formats.plan import ExportPlan, FormatOptions
 from waybill.jobs.job import ExportStatus
@@ -94,7 +96,7 @@ class ExportPreviewer:
         Raises:
             SourceUnreadable: the source refuses, or takes too long.
             InvalidOption: the format cannot hold so many rows, or one of the values, with these
-                options.
+                options, or a column could not be computed.
         """
         rate = await self._rows_per_second(principal, request)
         is_left = threading.Event()
@@ -113,6 +115,8 @@ class ExportPreviewer:
             raise InvalidOption("sheet_rows", str(exc)) from exc
         except ValueNotRepresentable as exc:
             raise InvalidOption("format", str(exc)) from exc
+        except ComputedColumnFailed as exc:
+            raise exc.for_who_asked() from exc
         except RunError as exc:
             log.warning("preview.failed", type=export_type.name, error=exc.code)
             raise SourceUnreadable(exc.code) from exc
@@ -185,9 +189,10 @@ class ExportPreviewer:
                 # In the order of the key it could mean sorting everything first.
                 replace(plan, export_type=unordered, limit=SAMPLE_ROWS),
                 snapshot,
+                check,
             )
             sample_seconds = max(time.monotonic() - began_at, 0.001)
-            first_rows = _first_rows(plan, snapshot)
+            first_rows = _first_rows(plan, snapshot, check)
             if sample_rows < SAMPLE_ROWS:
                 rows = RowCount(sample_rows, is_exact=True)
             elif rows is None:
@@ -218,24 +223,30 @@ def _own_rows(
         return RowCount(SAMPLE_ROWS, is_exact=False, is_least=True)
 
 
-def _measure(plan: ExportPlan, snapshot: PostgresSnapshot) -> tuple[int, int, int]:
+def _measure(
+    plan: ExportPlan, snapshot: PostgresSnapshot, check: Callable[[], None]
+) -> tuple[int, int, int]:
     """Write the plan's rows to nowhere. Returns rows, their bytes, and those of head and foot."""
     nothing = plan.encoder.open(plan)
     frame = len(nothing.header()) + len(nothing.footer())
     encoding = plan.encoder.open(plan)
     size = len(encoding.header())
-    size += sum(len(encoding.encode(chunk)) for chunk in snapshot.copy(encoding.statement))
+    chunks = with_computed(plan, snapshot.copy(encoding.statement), check)
+    size += sum(len(encoding.encode(chunk)) for chunk in chunks)
     # Some formats write their rows only with the footer.
     size += len(encoding.footer())
     return encoding.rows, max(0, size - frame), frame
 
 
-def _first_rows(plan: ExportPlan, snapshot: PostgresSnapshot) -> list[dict[str, Any]] | None:
+def _first_rows(
+    plan: ExportPlan, snapshot: PostgresSnapshot, check: Callable[[], None]
+) -> list[dict[str, Any]] | None:
     """Return the rows that the file would begin with; ``None`` when sorting takes too long."""
     plan = replace(plan, encoder=NdjsonEncoder(), options=FormatOptions(), limit=FIRST_ROWS)
     encoding = plan.encoder.open(plan)
     try:
-        lines = b"".join(encoding.encode(chunk) for chunk in snapshot.copy(encoding.statement))
+        chunks = with_computed(plan, snapshot.copy(encoding.statement), check)
+        lines = b"".join(encoding.encode(chunk) for chunk in chunks)
     except RunError as exc:
         log.info("preview.without_rows", type=plan.export_type.name, error=exc.code)
         return None

@@ -26,6 +26,7 @@ from waybill.errors import (
     StorageCorrupted,
 )
 from waybill.formats.base import ResumableEncoding
+from waybill.formats.computed import with_computed
 from waybill.formats.plan import ExportPlan
 from waybill.jobs.checkpoints import Checkpoint, CheckpointLog, CheckpointPart, ResumePoint
 from waybill.log import get_logger
@@ -106,7 +107,8 @@ def run_resumable(
                     writer.write(encoding.header())
                 elif isinstance(encoding, ResumableEncoding):
                     encoding.resume_after(point.rows)
-                for chunk in _regrouped(snapshot.copy(encoding.statement, is_large=True)):
+                chunks = snapshot.copy(encoding.statement, is_large=True)
+                for chunk in _regrouped(with_computed(plan, chunks, control.check)):
                     writer.write(encoding.encode(chunk))
                     if writer.room < _ROOM_BYTES:
                         recorder.cut(writer.cut(), encoding.rows)

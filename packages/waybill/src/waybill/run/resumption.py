@@ -120,6 +120,11 @@ def _fingerprint(plan: ExportPlan, order: KeyOrder, theirs: Sequence[str]) -> st
         "format": plan.encoder.name,
         "options": plan.options.model_dump(mode="json"),
         "columns": [[c.name, c.header, c.type_name] for c in plan.columns],
+        **(
+            {"computed": [c.computed and c.computed.spelt for c in plan.columns]}
+            if plan.computed
+            else {}
+        ),
         "key": plan.export_type.key,
         "order": order.identity,
         "theirs": list(theirs),

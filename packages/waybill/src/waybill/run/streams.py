@@ -26,6 +26,7 @@ from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.errors import (
     Cancelled,
+    ComputedColumnFailed,
     DeadlineExceeded,
     IncompleteExport,
     InvalidOption,
@@ -36,6 +37,7 @@ from waybill.errors import (
     TooManyStreams,
 )
 from waybill.formats import FileFacts
+from waybill.formats.computed import with_computed
 from waybill.formats.plan import ExportPlan
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import ExportJob, Lease
@@ -123,7 +125,8 @@ class ExportStreams:
         """Return a stream whose first bytes are there. The caller closes it.
 
         Raises:
-            TooManyStreams, OutsideHours, StreamTooLarge, SourceUnreadable, QuotaExceeded, and what
+            TooManyStreams, OutsideHours, StreamTooLarge, SourceUnreadable, QuotaExceeded,
+            InvalidOption (a column could not be computed), and what
             ``ExportService.check`` raises: then no quota was spent.
         """
         checked, export_type = await self._exports.check(principal, request)
@@ -167,6 +170,8 @@ class ExportStreams:
             if not may_pass(exc):
                 # The source was asked, for nothing: that is a dry run by another name.
                 await asyncio.shield(self._dry_runs.charge(principal))
+            if isinstance(exc, ComputedColumnFailed):
+                raise exc.for_who_asked() from exc
             if isinstance(exc, RunError):
                 log.warning("stream.failed", type=export_type.name, error=exc.code)
                 raise SourceUnreadable(exc.code) from exc
@@ -409,7 +414,8 @@ class _Reader:
                     piece, waiting = waiting, bytearray()
                     self._put(piece)
 
-            for chunk in snapshot.copy(encoding.statement):
+            chunks = snapshot.copy(encoding.statement)
+            for chunk in with_computed(plan, chunks, self.control.check):
                 send(encoding.encode(chunk))
                 self.control.progress(encoding.rows, size)
                 self.control.check()

@@ -47,7 +47,7 @@ class Reads:
         """
         kind = self.export_type
         columns = self.columns or kind.columns
-        names = dict.fromkeys([*(column.name for column in columns), *kind.key])
+        names = dict.fromkeys([*(name for column in columns for name in column.reads), *kind.key])
         wanted: list[sql.Composable] = [source_column(name) for name in names]
         if not columns:
             wanted = [sql.SQL("*")]

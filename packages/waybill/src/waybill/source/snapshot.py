@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -21,7 +21,7 @@ from waybill.catalog.comparisons import (
 from waybill.catalog.key_order import KeyOrder, key_order_query, read_key_order
 from waybill.catalog.model import Column, ExportType, TableSource
 from waybill.catalog.relation_sql import from_source, source_column
-from waybill.catalog.resolved import ResolvedColumn
+from waybill.catalog.resolved import ResolvedColumn, computed_column
 from waybill.errors import (
     KeyNotUnique,
     SourceRejected,
@@ -112,7 +112,13 @@ class PostgresSnapshot:
         wanted = tuple(columns) or export_type.columns or tuple(Column(c.name) for c in found)
         by_name = {column.name: column for column in found}
         names = [column.name for column in found]
-        for name in (*(column.name for column in wanted), *export_type.key):
+        for column in wanted:
+            if column.computed is not None and column.name in by_name:
+                raise SourceRejected(
+                    f"The source of {export_type.name!r} has a column {column.name!r} of its own. "
+                    "Call the computed one otherwise."
+                )
+        for name in (*(name for column in wanted for name in column.reads), *export_type.key):
             if name not in by_name:
                 raise SourceRejected(
                     f"The source of {export_type.name!r} has no column {name!r}. It has: "
@@ -126,14 +132,13 @@ class PostgresSnapshot:
         if not wanted:
             raise SourceRejected(f"The source of {export_type.name!r} has no columns.")
         return tuple(
-            ResolvedColumn(
-                name=column.name,
-                header=column.header,
-                type_name=by_name[column.name].type_name,
-                type_oid=by_name[column.name].type_oid,
-                base_type_oid=by_name[column.name].base_type_oid,
-                nullable=by_name[column.name].nullable,
-                base_type_name=by_name[column.name].base_type_name,
+            replace(by_name[column.name], header=column.header)
+            if column.computed is None
+            else computed_column(
+                column.name,
+                column.header,
+                column.computed,
+                tuple(by_name[name] for name in column.reads),
             )
             for column in wanted
         )

@@ -404,6 +404,10 @@ EXPLANATIONS_DE: Final = {
         "Eine Spalte enthält einen Wert, den dieses Dateiformat nicht fassen kann. Fordern Sie "
         "CSV oder NDJSON an, die jeden Wert fassen, oder lassen Sie die Spalte weg."
     ),
+    "computed_column_failed": (
+        "Eine Spalte, die für jede Zeile berechnet wird, ließ sich nicht berechnen. Fordern Sie "
+        "den Export ohne sie an, oder sagen Sie es Ihrer Administration."
+    ),
     "file_too_large": (
         "Die Datei würde größer, als ihr Format erlaubt. Fordern Sie weniger Zeilen oder Spalten "
         "an, mehr Zeilen je Blatt in XLSX (sheet_rows), oder CSV, NDJSON oder Parquet."

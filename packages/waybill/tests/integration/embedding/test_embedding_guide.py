@@ -15,9 +15,11 @@ from celery import Celery
 from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from sqlalchemy import MetaData, create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import waybill.celery
 import waybill.testing
+from waybill.catalog import Column
 from waybill.config import Settings
 from waybill.local.service_stack import settings_of
 from waybill.local.stack import LocalStack
@@ -110,6 +112,36 @@ def test_celery_of_the_guide_has_our_tasks_and_hooks() -> None:
     names = run("Hooks", app=Celery("other", set_as_current=False), crm=crm, ExportJob=ExportJob)
     names["tell_crm"](SimpleNamespace(requested_by="ann", rows_done=3, export_type="users"))
     assert notes == [("ann", "took 3 rows of users")]
+
+
+def test_column_of_the_guide_is_computed(local_stack: LocalStack, tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Customer(Base):
+        __tablename__ = "customer"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        first_name: Mapped[str] = mapped_column(info={"pii": True})
+        last_name: Mapped[str] = mapped_column(info={"pii": True})
+
+    names = run("Columns that Python computes", Any=Any, Customer=Customer)
+    (computed,) = [column for column in names["catalog"]["customers"].columns if column.computed]
+    assert (computed.header, computed.pii) == ("full_name", "exports:pii")
+    with temporary_database(local_stack) as url:
+        with psycopg.connect(url, autocommit=True) as owner:
+            owner.execute(
+                "CREATE TABLE customer (id int PRIMARY KEY, first_name text, last_name text)"
+            )
+            owner.execute("INSERT INTO customer VALUES (1, 'Ada', 'Lovelace'), (2, 'Cher', '')")
+        settings = waybill.testing.settings(url, tmp_path, catalog="unused.toml")
+        export = waybill.testing.run_export(
+            settings,
+            "customers",
+            waybill.Principal("2", scopes={"exports:request", "exports:read", "exports:pii"}),
+            catalog=names["catalog"],
+            columns=(Column("full_name"),),
+        )
+    assert export.data == b"full_name\r\nAda Lovelace\r\nCher\r\n"
 
 
 @pytest.mark.usefixtures("environment")

@@ -40,7 +40,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
-from waybill.catalog import Catalog, Export
+from waybill.catalog import Catalog, Computed, Export
 from waybill.errors import ConfigurationError, InvalidOption
 from waybill.requests.request import ExportRequest
 
@@ -232,3 +232,27 @@ def test_models_that_do_not_fit_are_told_at_start() -> None:
             Catalog.from_sqlalchemy(*wrong)
     with pytest.raises(ConfigurationError, match="says whose a row is"):
         Catalog.from_sqlalchemy(Order, tenant="company_id")
+
+
+def test_computed_columns_stand_behind_the_model_s_and_are_as_personal() -> None:
+    def scopes(*reads: str, **said: Any) -> list[tuple[str, str, str]]:
+        made = Computed(repr, reads)
+        export = Export(Customer, tenant="company_id", computed={"made": made}, **said)
+        (kind,) = Catalog.from_sqlalchemy(export, pii={"shop_customer.name": "names:read"}).values()
+        column = kind.columns[-1]
+        assert column.computed is not None
+        assert column.reads == reads
+        return [(column.name, column.header, column.pii)]
+
+    assert scopes("country") == [("made", "made", "")]
+    assert scopes("country", "email") == [("made", "made", "exports:pii")]
+    assert scopes("name", labels={"made": "All"}) == [("made", "All", "names:read")]
+    assert scopes("name", exclude=("name",)) == [("made", "made", "names:read")]
+    assert scopes("country", exclude=("country",)) == [("made", "made", "exports:pii")]
+    assert scopes("name", "email", pii={"made": False}) == [("made", "made", "")]
+    assert scopes("name", "email", pii={"made": "both:read"}) == [("made", "made", "both:read")]
+    for reads, said in (("name", "email"), "several scopes"), (("nick",), "no column 'nick'"):
+        with pytest.raises(ConfigurationError, match=said):
+            scopes(*reads)
+    with pytest.raises(ConfigurationError, match="'made', which exclude names"):
+        scopes("country", exclude=("made",))

@@ -23,7 +23,7 @@ from psycopg import sql
 from pydantic import HttpUrl
 
 from waybill.bootstrap.everything import Services
-from waybill.catalog import Catalog, Column, ExportType, TableSource
+from waybill.catalog import Catalog, Column, Computed, ExportType, TableSource
 from waybill.config import Settings
 from waybill.jobs.checkpoints import CheckpointLog
 from waybill.jobs.job import ExportJob, ExportStatus, Lease
@@ -40,6 +40,17 @@ Execute = Callable[..., list[tuple[Any, ...]]]
 ROWS = 20_000
 EVENTS = ExportType(
     "events", TableSource("public", "events"), key=("kind", "id"), consistency="resumable"
+)
+TOLD = dataclasses.replace(
+    EVENTS,
+    name="told",
+    columns=(
+        Column("id"),
+        Column(
+            "made", computed=Computed(lambda row: f"{row['id']}, {row['kind']}", ("id", "kind"))
+        ),
+        Column("note"),
+    ),
 )
 # 900 bytes a row: 18 MB, of which a part of 5.5 MiB holds about 6,400 rows.
 CREATE = """
@@ -70,7 +81,7 @@ def settings(settings: Settings, stored_in: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def catalog() -> Catalog:
-    return Catalog([EVENTS])
+    return Catalog([EVENTS, TOLD])
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +174,17 @@ async def test_resumed_file_of_an_unchanged_table_is_the_undisturbed_one(
     assert data == await undisturbed(services, add, tmp_path, format=format_name)
     assert execute("SELECT count(*) FROM export_checkpoints") == [(0,)]
     assert open_uploads(services) == []
+
+
+async def test_computed_columns_are_resumed_to_the_same_file(
+    services: Services, add: Add, broken: Any, tmp_path: Any
+) -> None:
+    job = await broken(export_type="told", format="json")
+    assert await services.runner.run(job.id) is Outcome.COMPLETED
+    data, manifest = await finished(services, job, tmp_path)
+    assert len(manifest.segments) == 2
+    assert data == await undisturbed(services, add, tmp_path, export_type="told", format="json")
+    assert data.count(b", B'x") + data.count(b", b") == manifest.rows == ROWS
 
 
 async def test_three_attempts_make_three_segments(

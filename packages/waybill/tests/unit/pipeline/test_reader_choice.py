@@ -56,6 +56,7 @@ LARGE: Any = {
     "connections": 2,
     "rows": 5_000,
     "limit": None,
+    "computed": (),
     "order_by": ("id",),
     "limits_rate": False,
     "scope": None,
@@ -77,7 +78,12 @@ def choice(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[str, Any]:
     order = SimpleNamespace(is_reliable=case.is_reliable, reason=lambda: "x")
     connections: Any = case.connections
     found: Any = readers.open_reader(
-        SimpleNamespace(limit=case.limit, order_by=case.order_by, export_type=export_type),  # type: ignore[arg-type]
+        SimpleNamespace(  # type: ignore[arg-type]
+            limit=case.limit,
+            computed=case.computed,
+            order_by=case.order_by,
+            export_type=export_type,
+        ),
         SimpleNamespace(has_key_index=lambda _: case.is_indexed, key_order=lambda _: order),  # type: ignore[arg-type]
         case.encoding,
         lambda: None,
@@ -99,6 +105,7 @@ def choice(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[str, Any]:
         ({"rows": 4_999}, ("one", "small")),
         ({"rows": None}, ("one", "large")),
         ({"limit": 10}, ("one", "small")),
+        ({"computed": ("full_name",)}, ("one", "small")),
         ({"order_by": ()}, ("one", "small")),
         ({"limits_rate": True}, ("one", "small")),
         ({"is_indexed": False}, ("one", "small")),

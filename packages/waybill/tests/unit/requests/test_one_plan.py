@@ -39,3 +39,23 @@ def test_plan_and_its_locks_are_made_in_one_module() -> None:
 
 def test_encoder_and_codec_are_chosen_once() -> None:
     assert calls("get_encoder", "get_codec") <= CHOOSERS
+
+
+def test_whoever_reads_rows_fills_computed_columns_in() -> None:
+    reading = {
+        path.relative_to(ROOT).as_posix(): text
+        for path in ROOT.rglob("*.py")
+        if "snapshot.copy(" in (text := path.read_text(encoding="utf-8"))
+    }
+    assert set(reading) == {
+        "pipeline/ranges.py",  # of which plans with computed columns are kept (open_reader)
+        "pipeline/row_reader.py",
+        "requests/check_formats.py",
+        "requests/preview.py",
+        "run/resumable.py",
+        "run/streams.py",
+    }
+    for name, text in reading.items():
+        assert text.count("snapshot.copy(") == text.count("with_computed(") or name in {
+            "pipeline/ranges.py"
+        }
