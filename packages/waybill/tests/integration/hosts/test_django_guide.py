@@ -39,7 +39,8 @@ def test_every_refusal_is_on_the_page() -> None:
         "other": "QuerySet", "sliced": "slices", "union": "unions", "distinct": 'distinct("field")',
         "grouped": "groups", "annotated": "annotate()", "deferred": "defer", "unknown": "refused",
         "locking": "select_for_update", "text": "RawSQL", "alias": "another database",
-        "type": "types of extensions",
+        "type": "types of extensions", "zone": "what takes a time apart",
+        "local": "times without `tzinfo`",
     }  # fmt: skip
     assert set(words) == set(REFUSED)
     assert [word for word in words.values() if word not in PAGE] == []
