@@ -282,3 +282,8 @@ def test_record_of_five_megabytes_is_read(tmp_path: Path) -> None:
     document = Document.read(path)
     assert len(document.sections) == 5_000_000 // len(body) + 1
     assert len(document.links) == 5_000_000 // len(body)
+
+
+def test_ticks_are_closed_by_as_many() -> None:
+    assert plain("`a` ``b ` c`` ```d``") == "a b ` c ```d``"
+    assert plain("`" * 20_000) == "`" * 20_000  # it took minutes

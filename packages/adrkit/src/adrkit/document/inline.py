@@ -237,7 +237,8 @@ def scan_inline(text: str, span: Span, references: Mapping[str, str]) -> InlineS
 _EMPHASIS = re.compile(r"(\*\*|__|~~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\*)")
 _LINK_TEXT = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
 _MARKED = re.compile(r"[*_~`\[\\\x00]")
-_CODE = re.compile(r"(`+)(.+?)\1")
+# A run of ticks is closed by one of its length: each run is tried once, however long.
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 
 
 def plain(markdown: str) -> str:
