@@ -34,12 +34,20 @@ _NUMBER = re.compile(
 )
 #: One record, as a list of successors names it; "12" and "#12" only there.
 _LINK = r"!?\[(?:[^\[\]]|\[[^\[\]]*\])*\](?:\((?:<[^<>]*>|[^()\s]*)(?:\s+[^()]*)?\)|\[[^\[\]]*\])?"
+_HTML_LINK = r"<a\s[^<>\n]*?href=[\"']?(?P<href>[^\"'\s<>]+)[^<>\n]*>[^<>\n]*</a>"
+#: What people write before a number or link: "ADR [12](0012-x.md)", "ADRs 12", "decision no. 12".
+_KIND_OF = (
+    r"(?:(?:the|adrs?|rfcs?|decisions?|records?|number|no\.|nr\.?)[ \t]*:?[ \t]+)"
+    r"{1,4}(?=[*_`]*(?:\[|#?\d|<a\s|adr[-_ #]?\d))"
+)
 _REFERENCE = re.compile(
-    rf"(?P<link>{_LINK})"
+    rf"(?:{_KIND_OF})?[*_]*`?(?:(?P<wiki>\[\[(?P<page>[^\[\]|\n]+)(?:\|[^\[\]\n]*)?\]\])"
+    rf"|(?P<html>{_HTML_LINK})"
+    rf"|(?P<link>{_LINK})"
     r"|(?P<named>(?:ADR|RFC)[-_ ]?#?(?P<number>\d{1,6})"
     r"(?P<more>(?:\s*/\s*\d{1,6}\b(?!-))*)(?![\w/]*\.\w))"
     r"|(?P<file>(?:[\w.-]+/)*[\w-]+\.(?:md|markdown)\b)"
-    r"|(?P<bare>#?(?P<digits>\d{1,6})(?=[*_]*\s*(?:$|[;,.)/&\n\]]|and\b|or\b|[–—(-])))",
+    r"|(?P<bare>#?(?P<digits>\d{1,6})(?=[*_`]*\s*(?:$|[;,.)/&\n\]]|and\b|or\b|[–—(-]))))`?",
     re.IGNORECASE,
 )
 _JOINED = re.compile(
@@ -64,8 +72,16 @@ def _listed(text: str, start: int) -> tuple[tuple[int, ...], tuple[str, ...], in
     targets: dict[str, None] = {}
     position = end = start
     while match := _REFERENCE.match(text, position):
-        own = match.group()
-        if match["digits"]:
+        own = next(
+            match[kind] for kind in ("wiki", "html", "link", "named", "file", "bare") if match[kind]
+        )
+        lead = match["page"] or match["href"]
+        if lead:
+            within = record_numbers(f"{lead.strip()}.md" if match["page"] else lead)
+            numbers |= dict.fromkeys(within)
+            if not within:
+                targets[lead.strip()] = None
+        elif match["digits"]:
             numbers[int(match["digits"])] = None
         elif match["number"]:
             for digits in re.findall(r"\d+", own):
@@ -110,9 +126,19 @@ _SHORTCODE = re.compile(r":[a-z0-9_+-]{2,}:")
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()]*\)")
 # Word processors write other dashes, and those that never break a line.
 _DASHES = "‐‑‒–—−"
-_DAY = rf"\d{{4}}[-/.{_DASHES}]\d{{1,2}}[-/.{_DASHES}]\d{{1,2}}(?:T[\d:.]+Z?)?"
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_DAY = (
+    rf"(?:\d{{4}}[-/.{_DASHES}]\d{{1,2}}[-/.{_DASHES}]\d{{1,2}}(?:T[\d:.]+Z?)?"
+    r"|\d{1,2}\.\d{1,2}\.\d{4}"
+    rf"|\d{{1,2}}(?:st|nd|rd|th|\.)?\s+{_MONTH},?\s+\d{{4}}"
+    rf"|{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}})"
+)
 # What may stand before the word: marks, a checked box, the day, the label itself.
 _LEAD = re.compile(rf"(?:\[[xX]\]|{_DAY}[\s:,–—-]*|status\s*:|[^\w\[]|_|\[(?![xX ]\]))*", re.I)
+_DAY_BEFORE = re.compile(rf"[^\w\[]*({_DAY})", re.I)
+_DAY_BEHIND = re.compile(
+    rf"[*_\s]*(?:[(\[,:–—-]\s*)?(?:(?:on|at|as of|since|in)\s+)?({_DAY})", re.I
+)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _SECOND = re.compile(
     r"[*_\s\])}]*(?:\([^()]*\)\s*)?(?P<mark>/|\||·|•|\bor\b)[*_\s\[({]*(?=[^\W\d_])", re.I
@@ -124,11 +150,13 @@ _WHOLE = (
 )
 _RELATION = re.compile(
     rf"(?P<lead>{_CLAUSE})(?P<before>[\s*_\"'✅❌🔴🟡🟢⚫⚠\ufe0f]*){_WHOLE}[*_]*\[?"
-    r"(?:(?P<by>super[cs]e+(?:d|ed|ded)e?d[*_]*\s+by|replaced\s+by|obsoleted\s+by)"
+    r"(?:(?P<by>super[cs]e+(?:d|ed|ded)e?d[*_]*(?:\s+|\s*[(–—-]\s*)by\b"
+    r"|replaced\s+by|obsoleted\s+by)"
     r"|(?P<of>super[cs]e+(?:d|ed)?es\b|replaces\b|obsoletes\b)"
     r"|(?P<amended>amended\s+by)|(?P<amends>amends\b))[*_]*\s*:?[*_\s]*",
     re.IGNORECASE,
 )
+_BEHIND_KEY = re.compile(r"[*_]*\s*:?[*_\s]*")
 _KINDS = {
     "by": RelationKind.SUPERSEDED_BY, "of": RelationKind.SUPERSEDES,
     "amended": RelationKind.AMENDED_BY, "amends": RelationKind.AMENDS,
@@ -140,6 +168,18 @@ _AFTER = re.compile(
 #: What stands further behind is prose, however long.
 _LONGEST_STATUS = 2000
 _MOVES_ON = (Status.PROPOSED, Status.ACCEPTED, Status.DEPRECATED)
+
+
+def status_word(text: str, reading: Reading = DEFAULT_READING) -> tuple[Span, int]:
+    """Where the word stands in a status as written, and where the day behind it ends, or itself."""
+    text = _quiet(text[:_LONGEST_STATUS])
+    lead = _LEAD.match(text)
+    low = lead.end() if lead else 0
+    _, _, high = _word_at(text, low, reading)
+    day = _DAY_BEHIND.match(text, high)
+    end = day.end() if day else high
+    closing = re.compile(r"[)\]*_]*").match(text, end)
+    return Span(low, high), closing.end() if day and closing else end
 
 
 def status_kind(word: str, reading: Reading = DEFAULT_READING) -> Status | None:
@@ -171,7 +211,8 @@ def read_status(raw: str, span: Span, line: int, reading: Reading = DEFAULT_READ
         position = max(end, following.end())
     if undecided:  # "Rejected/Accepted", "Proposed | Accepted": nobody has decided which
         kind = None
-    relations = tuple(_declared(raw, text, low))
+    # What leads to the word, as the day of an entry does, is no clause of its own.
+    relations = tuple(_declared(raw, " " * low + text[low:], low))
     if (
         kind is None
         and not others
@@ -188,9 +229,7 @@ def read_status(raw: str, span: Span, line: int, reading: Reading = DEFAULT_READ
     elif successors and kind is None and not others and relations[0].start <= low:
         kind = Status.SUPERSEDED  # "Supersedes ADR-0001; superseded by ADR-0009"
     note = text[high:].strip(" \t*_.,;:—–-\"'") if word else ""
-    day = re.match(rf"[^\w\[]*({_DAY})", text) or re.match(
-        rf"[*_\s]*(?:[(\[,:–—-]\s*)?(?:(?:on|at|as of|since|in)\s+)?({_DAY})", text[high:]
-    )
+    day = _DAY_BEFORE.match(text) or _DAY_BEHIND.match(text, high)
     return StatusField(
         kind, word, raw_text, note,
         tuple(dict.fromkeys(n for r in successors for n in r.numbers)),
@@ -226,7 +265,10 @@ def _declared(raw: str, text: str, low: int) -> Iterator[DeclaredRelation]:
     position = 0
     while match := _RELATION.search(text, position):
         name = next(key for key in _KINDS if match[key])
-        numbers, targets, end = _listed(raw, match.end())
+        # As written first: a link in HTML is blank in what a reader reads.
+        numbers, targets, end = _listed(raw, _after_key(raw, match.end(name)))
+        if not (numbers or targets):
+            numbers, targets, end = _listed(raw, match.end())
         # The clause's own "[" belongs to "[Superseded by ADR-5](0005-x.md)".
         if (
             not numbers
@@ -245,6 +287,11 @@ def _declared(raw: str, text: str, low: int) -> Iterator[DeclaredRelation]:
         )
         if first or own_line or _AFTER.match(raw, end):
             yield DeclaredRelation(_KINDS[name], numbers, targets, match.start(name), end)
+
+
+def _after_key(raw: str, position: int) -> int:
+    following = _BEHIND_KEY.match(raw, position)
+    return following.end() if following else position
 
 
 def relation_values(values: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -281,14 +328,15 @@ _DENIED = re.compile(
 
 # --- headings ---------------------------------------------------------------------------------
 
+_UNREAD_OF_HEADING = re.compile(r"<!--.*?-->|</?[A-Za-z][^<>]*>|\s\{[#.:][^{}]*\}\s*$")
 _BEFORE = re.compile(r"[\W_]*(?:\d{1,2}(?:\.\d{1,2})*[.)]?\s[\W_]*)?")
 _BEHIND = re.compile(r"[^\w)]+$")
 
 
 def heading_words(text: str) -> str:
-    """The words of a heading without comments, a number and symbols around them: "Status" of
-    "2. 🟢 Status:"."""
-    words = plain(re.sub(r"<!--.*?-->", "", text))
+    """The words of a heading without comments, tags, an anchor, a number and symbols around them:
+    "Status" of "2. 🟢 Status: {#status}"."""
+    words = plain(_UNREAD_OF_HEADING.sub("", text))
     lead = _BEFORE.match(words)
     words = words[lead.end() :] if lead else words
     return _BEHIND.sub("", words)

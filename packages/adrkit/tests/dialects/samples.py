@@ -271,6 +271,86 @@ ODD = Group(
     "Written by people who knew none of the forms above, or copied out of a wiki.",
     [
         Sample(
+            "successor in a word and a link, as dotnet-adr has it",
+            "# T\n\n## Status\n\nSuperseded by ADR [20](./0020-x.md)\n",
+            "Superseded",
+            relations=by(20),
+        ),
+        Sample(
+            "successors by word",
+            "# T\n\n**Status:** Superseded by ADRs 20 and 21\n",
+            "Superseded",
+            relations=by(20, 21),
+        ),
+        Sample(
+            'successor by "no."',
+            "# T\n\n**Status:** Superseded by decision no. 20\n",
+            "Superseded",
+            relations=by(20),
+        ),
+        Sample(
+            "successor in brackets",
+            "# T\n\n**Status:** Superseded (by ADR-0020)\n",
+            "Superseded",
+            relations=by(20),
+        ),
+        Sample(
+            "successor in code",
+            "# T\n\n**Status:** Superseded by `0020-x.md`\n",
+            "Superseded",
+            relations=by(20),
+        ),
+        Sample(
+            "successor as a wiki's link",
+            "# T\n\n## Status\n\nSuperseded by [[0020-x|the new one]]\n",
+            "Superseded",
+            relations=by(20),
+        ),
+        Sample(
+            "successor as a link in HTML",
+            '# T\n\n## Status\n\nSuperseded by <a href="0020-x.md">20</a>\n',
+            "Superseded",
+            relations=by(20),
+        ),
+        Sample(
+            "day before the successor",
+            "# T\n\n## Status\n\n- 2023-06-01: Superseded by [20. X](0020-x.md)\n- 2023-05-01: Accepted\n",
+            "Superseded",
+            "2023-06-01",
+            relations=by(20),
+        ),
+        Sample(
+            "day in words",
+            "# T\n\n## Status\n\nAccepted on January 2, 2024\n",
+            "Accepted",
+            "2024-01-02",
+        ),
+        Sample(
+            "break in HTML",
+            "# T\n\n**Status:** Accepted<br>**Date:** 2023-05-01\n",
+            "Accepted",
+            "2023-05-01",
+        ),
+        Sample(
+            "wide colon",
+            "# T\n\n**Status：** Accepted\nDate：2023-05-01\n",
+            "Accepted",
+            "2023-05-01",
+        ),
+        Sample("anchor of a heading", "# T\n\n## Status {#status}\n\nAccepted\n", "Accepted"),
+        Sample("anchor in HTML", '# T\n\n## <a name="s"></a>Status\n\nAccepted\n', "Accepted"),
+        Sample(
+            "sections of the title's level",
+            "# T\n\n# Status\n\nAccepted\n\n# Context\n",
+            "Accepted",
+            title="T",
+        ),
+        Sample(
+            "what the successor of others is",
+            "# T\n\n**Status:** Accepted, not superseded by the ADR 20\n",
+            "Accepted",
+        ),
+        Sample(
             "day in brackets", "# T\n\nStatus: Accepted (2021-03-04)\n", "Accepted", "2021-03-04"
         ),
         Sample(

@@ -269,3 +269,83 @@ def test_record_without_a_place_for_the_status_is_refused(tmp_path: Path) -> Non
     record = Record.from_text("# ADR-0001: A\n", tmp_path / "0001-a.md")
     with pytest.raises(EditNotPossible, match="status"):
         record.dialect.status_edits(record.document, Status.ACCEPTED, None, None)
+
+
+DAY = "2023-05-01"
+
+
+@pytest.mark.parametrize(
+    ("head", "deprecated", "superseded"),
+    [
+        (
+            "**Status:** Accepted — **amended**: the core\nholds (see [ADR-0003](0003-c.md)).\n",
+            "**Status:** Deprecated — **amended**: the core\nholds (see [ADR-0003](0003-c.md)).\n",
+            "**Status:** Superseded by ADR-0002 — **amended**: the core\nholds (see "
+            "[ADR-0003](0003-c.md)).\n",
+        ),
+        (
+            "**Status:** Accepted; supersedes ADR-0003\n",
+            "**Status:** Deprecated; supersedes ADR-0003\n",
+            "**Status:** Superseded by ADR-0002; supersedes ADR-0003\n",
+        ),
+        (
+            f"**Status:** Accepted ({DAY})\n",
+            f"**Status:** Deprecated ({DAY})\n",
+            f"**Status:** Accepted ({DAY}); superseded by ADR-0002\n",
+        ),
+        (
+            "**Status:** ~~Proposed~~ ✅ Accepted (by all)\n",
+            "**Status:** ~~Proposed~~ ✅ Deprecated (by all)\n",
+            "**Status:** ~~Proposed~~ ✅ Superseded by ADR-0002 (by all)\n",
+        ),
+        (
+            "**Status:** Accepted / Implemented\n",  # what would be two of them is written anew
+            "**Status:** Deprecated\n",
+            "**Status:** Superseded by ADR-0002\n",
+        ),
+        (
+            f"## Status\n\n- {DAY}: Accepted\n- 2023-04-01: Proposed\n",
+            f"## Status\n\n- {DAY}: Deprecated\n- 2023-04-01: Proposed\n",
+            f"## Status\n\n- {DAY}: Accepted; superseded by [2. Use Queues](0002-b.md)\n"
+            "- 2023-04-01: Proposed\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("reason", [None, "tried out"])
+def test_what_is_said_beside_the_status_stays(
+    write_record: Write, head: str, deprecated: str, superseded: str, reason: str | None
+) -> None:
+    """A move changes what it is asked to change: notes, relations and days are its author's."""
+    text = f"# ADR-0001: A\n\n{head}\n## Related\n\n- x\n"
+    old = write_record("0001-a.md", text)
+    write_record("0002-b.md", house(2))
+    before = Record.read(old)
+    for wanted, kind in ((deprecated, Status.DEPRECATED), (superseded, Status.SUPERSEDED)):
+        old.write_text(text)
+        repository = RecordRepository(old.parent)
+        if kind is Status.DEPRECATED:
+            lifecycle.deprecate(repository, repository.get(1), reason=reason)
+        else:
+            lifecycle.supersede(repository, repository.get(1), repository.get(2), reason=reason)
+        assert wanted.strip() in old.read_text()
+        after = Record.read(old)
+        assert after.status_kind is kind
+        assert after.superseded_by == ((2,) if kind is Status.SUPERSEDED else ())
+        assert (after.date_value, after.supersedes) == (before.date_value, before.supersedes)
+
+
+def test_status_that_is_an_alias_is_written_where_it_stands(write_record: Write) -> None:
+    text = "---\nstage: &a accepted\nstatus: *a # yes\n---\n" + _MADR_BODY
+    path = write_record("0001-a.md", text)
+    repository = RecordRepository(path.parent)
+    lifecycle.deprecate(repository, repository.get(1))
+    assert path.read_text() == text.replace("*a", "deprecated")
+
+
+def test_reason_stands_below_a_heading_that_is_the_status(write_record: Write) -> None:
+    path = write_record("0001-a.md", "# T\n\nStatus: Accepted\n----\n\n## Context\n")
+    repository = RecordRepository(path.parent)
+    lifecycle.deprecate(repository, repository.get(1), reason="slow")
+    assert path.read_text() == (
+        "# T\n\nStatus: Deprecated\n----\n\nReason: Deprecated - slow\n\n## Context\n"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from adrkit.dialects.base import Header, Successor
@@ -12,6 +13,7 @@ from adrkit.document import Document, Edit, FrontMatter, Span
 from adrkit.errors import EditNotPossible
 from adrkit.model import FieldPlace, Status, StatusField
 from adrkit.reading import Reading
+from adrkit.vocabulary import read_status, status_word
 
 
 def one_line(text: str) -> str:
@@ -45,28 +47,55 @@ def stated(document: Document, header: Header) -> StatusField:
     return header.status
 
 
-def status_edit(document: Document, header: Header, text: str) -> Edit:
-    """Write ``text`` where the status stands; a day beside it that is the record's only date stays.
+def status_edit(document: Document, header: Header, text: str, reading: Reading) -> Edit:
+    """Write ``text`` where the status stands. What its author said beside the word stays, relations
+    and days as well, as long as the status then reads as it should.
 
     Raises EditNotPossible.
     """
     status = stated(document, header)
     place, span = header.status_place, status.span
-    if place is FieldPlace.FRONT_MATTER:
-        return _front_matter_value(document, span, text)
-    if (
-        status.day
-        and status.word
-        and header.date
-        and header.date.span in document.source.line_span(status.line)
-    ):
-        low = document.text.find(status.word, span.start, span.end)
-        if low >= 0 and "status" not in status.raw.casefold():
-            return Edit(Span(low, low + len(status.word)), text)
     if place is FieldPlace.TABLE:
         text = text.replace("|", "\\|")
+    wanted = read_status(text, Span(0, len(text)), 1, reading)
+    written = document.slice(span)
+    for at, new in _within(written, status, wanted, reading):
+        after = f"{written[: at.start]}{new}{written[at.end :]}"
+        if _says(after, status, wanted, reading):
+            return Edit(Span(span.start + at.start, span.start + at.end), new)
+    if place is FieldPlace.FRONT_MATTER:
+        return _front_matter_value(document, span, text)
     before = document.text[span.start - 1 : span.start]
     return Edit(span, text if len(span) or before in " \t" else f" {text}")
+
+
+def _within(
+    written: str, status: StatusField, wanted: StatusField, reading: Reading
+) -> Iterator[tuple[Span, str]]:
+    """Ways to keep what is said beside the word, as a part of ``written`` and what it becomes;
+    none when nothing is said."""
+    word, end = status_word(written, reading)
+    alone = written.strip("\"'{}*_ \t") == status.word
+    if alone or not status.word or written[word.start : word.end] != status.word:
+        return
+    if wanted.kind is Status.SUPERSEDED and status.day:
+        # The day is that of the decision, not of its end: "Accepted (2026-01-31); superseded by".
+        kept = written[word.start : end]
+        yield Span(word.start, end), f"{kept}; {wanted.raw[:1].lower()}{wanted.raw[1:]}"
+    yield word, wanted.raw
+
+
+def _says(after: str, before: StatusField, wanted: StatusField, reading: Reading) -> bool:
+    """Whether a status means what is wanted, and tells of all records that the old one did."""
+    read = read_status(after.strip("\"'"), Span(0, len(after)), 1, reading)
+    told = {(item.kind, number) for item in read.relations for number in item.numbers}
+    due = {
+        (item.kind, number)
+        for status in (before, wanted)
+        for item in status.relations
+        for number in item.numbers
+    }
+    return read.kind is wanted.kind and told == due
 
 
 def _front_matter_value(document: Document, span: Span, text: str) -> Edit:
@@ -105,6 +134,10 @@ def reason_edit(document: Document, header: Header, reason: str, reading: Readin
         ends = [item.span.end for item in inside] + [item.span.end for item in tables]
         last = max(ends, default=status.span.end)
         return document.insert_after_line(document.line_of(last - 1), "", f"Reason: {reason}")
+    for heading in document.headings:
+        if status.span in heading.span:
+            last = document.line_of(max(heading.span.end - 1, heading.span.start))
+            return document.insert_after_line(last, "", f"Reason: {reason}")
     text = document.source.line_text(status.line)
     bullet = re.match(r"[ \t]*[-*+][ \t]+", text)
     # A header line that ends in two spaces is a hard break; the new line follows the habit.

@@ -45,7 +45,7 @@ class HouseDialect(ReadsMetadata):
         if reason:
             text_of = reason_text(status, reason)
             edits.append(reason_edit(document, header, text_of, self.reading))
-        edits.append(status_edit(document, header, text))
+        edits.append(status_edit(document, header, text, self.reading))
         return edits
 
     def relation_edits(

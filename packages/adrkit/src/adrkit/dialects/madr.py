@@ -92,7 +92,7 @@ class MadrDialect(ReadsMetadata):
                 lines.append(f"reason{sign} {quoted(reason_text(status, reason))}")
             return [document.insert_after_line(document.line_of(front.span.start), *lines)]
         stated(document, header)
-        edits.append(status_edit(document, header, text))
+        edits.append(status_edit(document, header, text, self.reading))
         if reason:
             text_of = reason_text(status, reason)
             edits.append(reason_edit(document, header, text_of, self.reading))

@@ -173,8 +173,8 @@ def _cell(key: str, key_span: Span, value: str, span: Span, line: int) -> Field:
 _FIELD = re.compile(
     r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+|\d+\.[ \t]+)?(?:"
     r"(?P<mark>\*{1,3}|_{1,3})(?P<bold>[^*_:\r\n][^*:\r\n]*?)"
-    r"(?:::?[ \t]*(?P=mark)|(?P=mark)[ \t]*::?)"
-    r"|(?P<bare>[^\W\d_][\w /-]{0,30}?)[ \t]*(?P<sign>::?|=)(?=[ \t]|$))"
+    r"(?:(?:::?|：)[ \t]*(?P=mark)|(?P=mark)[ \t]*(?:::?|：))"
+    r"|(?P<bare>[^\W\d_][\w /-]{0,30}?)[ \t]*(?:(?P<sign>::?|=)(?=[ \t]|$)|：))"
     r"[ \t]*(?P<value>.*)"
 )
 # A key in bold on a line of its own, as a heading would be: its value is what comes next.
@@ -183,7 +183,8 @@ _LONGEST_BELOW = 80
 _DEFINED = re.compile(r"[ \t]*(?::[ \t]+)?")
 # Further keys on the line: "**Status:** Accepted | **Date:** 2026-01-31".
 _NEXT = re.compile(
-    r"(?:[ \t]*[|·•;,][ \t]*|[ \t]+)(?P<mark>\*{1,3}|_{1,3}|)(?P<key>[^\W\d_][\w -]{1,24}?)"
+    r"(?:[ \t]*(?:[|·•;,]|<br[ \t]*/?>)[ \t]*|[ \t]+)"
+    r"(?P<mark>\*{1,3}|_{1,3}|)(?P<key>[^\W\d_][\w -]{1,24}?)"
     r"(?:::?(?P=mark)|(?P=mark)[ \t]*::?)[ \t]+"
 )
 
@@ -309,7 +310,7 @@ def _line_field(key: str, text: str, start: int, line: int, low: int, end: int, 
 
 # --- sections ---------------------------------------------------------------------------------
 
-_INLINE_HEADING = re.compile(r"(?P<key>[^:]{2,24}):[ \t]*(?P<value>\S.*)")
+_INLINE_HEADING = re.compile(r"(?P<key>[^:：]{2,24})[:：][ \t]*(?P<value>\S.*)")
 
 
 def _sections(document: Document, found: Metadata) -> Iterator[Field]:

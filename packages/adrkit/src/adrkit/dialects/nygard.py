@@ -61,7 +61,7 @@ class NygardDialect(ReadsMetadata):
             text = "Superseded by " + link_to(
                 successor, own, f"{successor.number}. {successor.title}"
             )
-        edits = [status_edit(document, header, text)]
+        edits = [status_edit(document, header, text, self.reading)]
         if reason:
             text_of = reason_text(status, reason)
             edits.append(reason_edit(document, header, text_of, self.reading))

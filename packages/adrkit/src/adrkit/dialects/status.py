@@ -43,9 +43,10 @@ def status_section(document: Document, reading: Reading) -> Section | None:
 
 
 def _status_section(document: Document, reading: Reading) -> Section | None:
-    for section in document.sections:
+    for at, section in enumerate(document.sections):
         heading = section.heading
-        if heading.level < 2 or len(heading.text) > _LONGEST_HEADING:
+        # Some give all their sections the level of the title, which comes first.
+        if (heading.level < 2 and at == 0) or len(heading.text) > _LONGEST_HEADING:
             continue
         text = heading_words(heading.text).casefold()
         if text == "status" or reading.section_names.get(text) is SectionName.STATUS:

@@ -131,10 +131,13 @@ def _yaml(body: str, start: int) -> tuple[dict[str, Any], tuple[Entry, ...]]:
         key = _text(key_node)
         value = _value(value_node, budget, 0)
         data[key] = value
-        entries.append(
-            Entry(key, tuple(_texts(value)), _span(value_node, body, start), Span(
-                start + key_node.start_mark.index, start + key_node.end_mark.index))
-        )  # fmt: skip
+        key_span = Span(start + key_node.start_mark.index, start + key_node.end_mark.index)
+        span = _span(value_node, body, start)
+        if span.start < key_span.end and (
+            alias := re.compile(r"[ \t]*:\s*(\*[^\s,\]}]+)").match(body, key_node.end_mark.index)
+        ):  # what it stands for is written elsewhere, for another key
+            span = Span(start + alias.start(1), start + alias.end(1))
+        entries.append(Entry(key, tuple(_texts(value)), span, key_span))
     return data, tuple(entries)
 
 
