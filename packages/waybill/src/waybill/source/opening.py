@@ -37,11 +37,6 @@ which whoever reads it says better."""
 _TRIES: Final = 3
 _NO_SUCH_SNAPSHOT: Final = frozenset({"0A000", "22023", "42704"})
 """What SET TRANSACTION SNAPSHOT says of one that is not there, or of another database."""
-_ELSEWHERE: Final = (
-    "A connection that was to share the export's snapshot came to a server that does not have it: "
-    "the first one has ended, or the source's address leads to several servers. Give it the "
-    "address of one: behind one that is shared by replicas each connection may reach another."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +113,10 @@ class _Start:
     has_row_security: bool
 
 
+class Elsewhere(Exception):
+    """A connection came to a server that does not have the snapshot it was to share."""
+
+
 class _Crossed(Exception):
     """Two connections wait for each other, by way of a third session."""
 
@@ -165,6 +164,7 @@ class Opening:
             SourceUnavailable: somebody else's lock outlasted ``lock_timeout_seconds``, or the
                 connection broke.
             SourceRejected: the server does not keep to the settings.
+            Elsewhere: the snapshot to share is not there.
         """
         if self._shared is not None:
             return self._take_part(self._shared)
@@ -243,8 +243,7 @@ class Opening:
             self._session.script(_ROLLBACK)
             self._join(shared, [])
         if self._start().place != shared.place:
-            # Another server's snapshot may have the same name.
-            raise SourceUnavailable(_ELSEWHERE)
+            raise Elsewhere  # whose snapshot has the same name
         self._look_where_they_say()
         return Opened(shared.facts, shared.locked, shared.place)
 
@@ -256,7 +255,7 @@ class Opening:
         except SourceRejected as exc:
             if exc.sqlstate not in _NO_SUCH_SNAPSHOT:
                 raise
-            raise SourceUnavailable(_ELSEWHERE) from exc
+            raise Elsewhere from exc
 
     def _opening(self, begin: sql.SQL, *more: sql.Composable) -> sql.Composed:
         opening = foreign.opening(

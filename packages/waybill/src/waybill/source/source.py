@@ -21,6 +21,7 @@ from waybill.log import get_logger
 from waybill.source.kept import ConnectionKeeper, KeptConnection, limit_silence
 from waybill.source.libpq import LOCK_NOT_AVAILABLE, Session, error_from_sqlstate
 from waybill.source.opening import (
+    Elsewhere,
     Opened,
     Opening,
     SharedSnapshot,
@@ -45,6 +46,8 @@ __all__ = [
 
 log = get_logger(__name__)
 
+_PLACES = 8
+"""Connections that look for the server which has a snapshot, where each may reach another."""
 _BEGIN = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -137,8 +140,7 @@ class PostgresSource:
             if opened is None:
                 kept = None
                 name = application_name if keeper is None else "waybill export"
-                session = sessions.enter_context(connect(name))
-                opened = open_on(session)
+                session, opened = _open_where_it_is(lambda: connect(name), open_on, sessions)
             pace = Pace(polite, check, gauge)
             yield PostgresSnapshot(session, opened, reads, connect, pace)
             if keeper is not None and opened.standing is not None:
@@ -193,6 +195,31 @@ def _reopened(
         return None
     limit_silence(kept.connection, SILENCE_SECONDS * 1000)
     return opened
+
+
+def _open_where_it_is(
+    connect: Callable[[], closing[Session]],
+    open_on: Callable[[Session], Opened],
+    sessions: ExitStack,
+) -> tuple[Session, Opened]:
+    """Open a snapshot on a new connection, which ``sessions`` closes. One that is to be shared is
+    looked for: behind an address of several replicas each connection may reach another.
+
+    Raises:
+        SourceUnavailable: what is to be shared is not found; else as ``open_on`` and ``connect``.
+    """
+    for _ in range(_PLACES):
+        session = sessions.enter_context(connect())
+        try:
+            return session, open_on(session)
+        except Elsewhere:
+            session.close()
+    raise SourceUnavailable(
+        "A connection that was to share the export's snapshot came to a server that does not have "
+        "it: the first one has ended, or the source's address leads to several servers. Give it "
+        "the address of one: behind one that is shared by replicas each connection may reach "
+        "another."
+    )
 
 
 def _address(dsn: str) -> str:

@@ -257,6 +257,12 @@ def test_connection_that_comes_to_another_replica_takes_no_part_and_proves_nothi
                 ):
                     raise AssertionError("it took part")
 
+            # Where there are few replicas, the right one is found.
+            with Replicas(there, there, here).open_snapshot(
+                lambda: None, exported=shared
+            ) as joined:
+                assert joined.place == snapshot.place
+
             plan = plan_of(snapshot, THINGS)
             encoding = plan.encoder.open(plan)
             readers = ManyReaders(plan, snapshot, encoding, lambda: None, Parallel(elsewhere, 2))
