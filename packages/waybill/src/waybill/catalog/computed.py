@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from waybill.errors import ConfigurationError
@@ -50,7 +50,8 @@ class Computed:
         ConfigurationError: it names no function, reads nothing, or has no such type.
     """
 
-    function: str | Function
+    # Whatever can be called will do, and not all of it can be hashed, as types are.
+    function: str | Function = field(hash=False)
     reads: tuple[str, ...]
     type: ComputedType = "text"
     pii: str | None = None

@@ -145,6 +145,18 @@ def test_function_is_found_or_named_in_one_sentence(
     assert Computed(full_name, ("city",)).spelt == f"{__name__}:full_name"
 
 
+def test_whatever_can_be_called_computes() -> None:
+    class Greeting(dict[str, str]):
+        """Has no hash, as dicts have none."""
+
+        def __call__(self, row: dict[str, Any]) -> str:
+            return self["hello"]
+
+    kind = users(Computed(Greeting(hello="Hello"), ("city",)))
+    load_functions(kind)
+    assert hash(kind) == hash(users(Computed(full_name, ("city",))))
+
+
 def test_catalog_with_functions_that_are_not_there_is_a_catalog() -> None:
     # The API tells what there is to export; it need not have what workers have.
     assert Catalog([users(Computed("no_such_shop:n", ("city",)))])
