@@ -9,12 +9,14 @@ What remains is reported, not guessed.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os.path
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from adrkit.config import Config
 from adrkit.document import Document, Edit, Source, Span, SpanSweep
@@ -28,12 +30,14 @@ from adrkit.errors import (
 )
 from adrkit.git import Git
 from adrkit.ledger import NumberLedger
+from adrkit.names import same_name
 from adrkit.record import Record
 from adrkit.repository import RecordRepository
 from adrkit.transaction import FileChange, apply_changes, is_left_over
 
 _SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"}
 _MAX_FILE_BYTES = 2_000_000  # larger files are data, not code or documents that cite
+_PLAIN = "/!$&'()*+,;=:@~"  # what a path in a URL may hold as it is
 _FILE_PREFIX = re.compile(r"((?:adr[-_]?)?)(\d{1,6})([a-z]?)(?=[-_. ]|$)", re.IGNORECASE)
 
 
@@ -101,7 +105,7 @@ def plan_renumber(
         except OSError:
             continue
         own = path == old_path.resolve()
-        if not own and not _may_cite(data, old, old_path.name):
+        if not own and not _may_cite(data, old, old_path):
             continue
         try:
             source = Source.from_bytes(data, path)
@@ -193,8 +197,9 @@ def _is_rival_link(source: Source, span: Span) -> bool:
     )
 
 
-def _may_cite(data: bytes, number: int | None, name: str) -> bool:
-    if name.encode() in data:
+def _may_cite(data: bytes, number: int | None, record: Path) -> bool:
+    names = (*_spellings(record.name), *(f"[[{stem}" for stem in _spellings(record.stem)))
+    if any(name.encode() in data for name in names):
         return True
     if number is None:
         return False
@@ -206,32 +211,31 @@ def _link_edits(source: Source, path: Path, old: Path, new: Path) -> Iterator[Ed
 
     In Markdown only what resolves to the record counts; elsewhere its file name does.
     """
-    markdown = path.suffix.lower() in (".md", ".markdown")
-    if not markdown:
-        for match in re.finditer(rf"(?<![\w-]){re.escape(old.name)}(?![\w-])", source.text):
-            yield Edit(Span(match.start(), match.end()), new.name)
+    named = re.compile(
+        rf"(?<![\w-])(?:{_any_of(old.name)})(?![\w-])|(?<=\[\[)(?:{_any_of(old.stem)})(?=[]|#])"
+    )
+    if path.suffix.lower() not in (".md", ".markdown"):
+        for match in named.finditer(source.text):
+            yield _renamed_at(match.start(), old, new)
         return
     document = Document(source, path)
     record = old.resolve()
     inside: list[Span] = []
     for link in document.links:
         target = unquote(link.target.split("#")[0].split("?")[0])
-        resolves = Path(os.path.normpath(path.parent / target)) == record
+        resolves = same_name(os.path.normpath(path.parent / target), str(record))
         hosted = ":" in target and target.endswith("/" + old.name)  # a permanent link on a forge
         if not (resolves or hosted):
             continue
         inside.append(link.span)
         if link.target_span is not None:
             written = source.text[link.target_span.start : link.target_span.end]
-            at = written.rfind(old.name)
-            if at >= 0:
-                start = link.target_span.start + at
-                yield Edit(Span(start, start + len(old.name)), new.name)
+            for match in [*re.finditer(_any_of(old.name), written)][-1:]:
+                yield _renamed_at(link.target_span.start + match.start(), old, new)
         text = Span(link.span.start, link.target_span.start) if link.target_span else link.span
-        named = _FILE_PREFIX.match(old.stem)
-        fresh = _FILE_PREFIX.match(new.stem)
-        if named and fresh:
-            number, other = int(named.group(2)), int(fresh.group(2))
+        before, fresh = _FILE_PREFIX.match(old.stem), _FILE_PREFIX.match(new.stem)
+        if before and fresh:
+            number, other = int(before.group(2)), int(fresh.group(2))
             shown = source.text[text.start : text.end]
             pattern = rf"(?:\bADR[-_ ]?0*{number}(?!\d)|(?<=\[)0*{number}(?=\.\s))"
             for match in re.finditer(pattern, shown, re.IGNORECASE):
@@ -239,10 +243,40 @@ def _link_edits(source: Source, path: Path, old: Path, new: Path) -> Iterator[Ed
                 yield Edit(Span(start, text.start + match.end()), _renumbered(match.group(), other))
     linked = SpanSweep(inside)
     # Names in code spans and reference definitions, which are no links themselves.
-    for match in re.finditer(rf"(?<![\w-]){re.escape(old.name)}(?![\w-])", source.text):
-        name = Span(match.start(), match.end())
-        if not linked.holds(name):
-            yield Edit(name, new.name)
+    for match in named.finditer(source.text):
+        if not linked.holds(Span(match.start(), match.end())):
+            yield _renamed_at(match.start(), old, new)
+
+
+@functools.lru_cache(maxsize=8)
+def _spellings(name: str) -> tuple[str, ...]:
+    """A file's name as links write it: as it is, or percent-encoded in part; in both normal forms
+    of Unicode. They begin alike, with what has the number."""
+    forms = dict.fromkeys(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    ways = dict.fromkeys(
+        way
+        for form in (name, *forms)
+        for way in (
+            form, form.replace(" ", "%20"), quote(form, safe=_PLAIN), quote(form),
+            quote(form, safe=_PLAIN).replace("%20", " "),
+        )
+    )  # fmt: skip
+    return tuple(ways)
+
+
+@functools.lru_cache(maxsize=8)
+def _any_of(name: str) -> str:
+    """A pattern of the spellings, the longest first; hexadecimal digits may be small."""
+    found = sorted(_spellings(name), key=len, reverse=True)
+    escaped = (re.sub(r"%[0-9A-F]{2}", r"(?i:\g<0>)", re.escape(way)) for way in found)
+    return "|".join(escaped)
+
+
+def _renamed_at(start: int, old: Path, new: Path) -> Edit:
+    """The number alone is written: what follows stays as it is spelled there."""
+    before = _FILE_PREFIX.match(old.stem)
+    low = before.end() if before else 0
+    return Edit(Span(start, start + low), new.stem[: len(new.stem) - len(old.stem) + low])
 
 
 def citing_files(config: Config, git: Git | None) -> Iterable[Path]:

@@ -144,3 +144,31 @@ def test_project_without_git_is_mended_from_its_files(tmp_path: Path) -> None:
     apply_plan(config, repository, made)
     assert (tmp_path / "app.py").read_text() == "# ADR-0002\n"
     assert (records / "0002-a.md").read_text() == house(2)
+
+
+def test_every_spelling_of_the_file_s_name_follows(project: GitProject) -> None:
+    """Blanks and letters beyond ASCII are percent-encoded in links, here and there, or in a form
+    of Unicode of their own; wikis leave out the ending."""
+    spelled = [
+        "[a](0002-%C3%BCber%20uns%20(x).md)", "[b](<0002-über uns (x).md>)",
+        "[c](0002-über%20uns%20(x).md#why)", "[d](0002-%c3%bcber%20uns%20%28x%29.md)",
+        "[e](<0002-u\u0308ber uns (x).md>)", "[[0002-über uns (x)]]", "[[0002-über uns (x)|f]]",
+        '<a href="0002-%C3%BCber%20uns%20(x).md">g</a>', "`0002-über uns (x).md`",
+    ]  # fmt: skip
+    others = ["[n](0002-%C3%BCber%20uns.md)", "[[0002-über uns (x) too]]", "10002-über uns (x).md"]
+    project.write("docs/adr/0002-über uns (x).md", house(2))
+    cites = project.write("docs/adr/0003-b.md", house(3) + "\n".join([*spelled, *others]) + "\n")
+    code = project.write("src/a.py", "A = 'docs/adr/0002-%C3%BCber%20uns%20(x).md'\n")
+    project.commit()
+    renumber(project, "2", 7)
+    wanted = [text.replace("0002", "0007") for text in spelled]
+    assert cites.read_text().endswith("\n".join([*wanted, *others]) + "\n")
+    assert code.read_text() == "A = 'docs/adr/0007-%C3%BCber%20uns%20(x).md'\n"
+
+
+def test_links_to_a_record_that_had_no_number_gain_it(project: GitProject) -> None:
+    project.write("docs/adr/über.md", house(1).replace("ADR-0001: ", ""))
+    cites = project.write("docs/adr/0003-b.md", house(3) + "[a](%C3%BCber.md), [[über]]\n")
+    project.commit()
+    renumber(project, "über.md", 7)
+    assert cites.read_text().endswith("[a](0007-%C3%BCber.md), [[0007-über]]\n")
