@@ -27,7 +27,7 @@ READERS = 3
 class Encoding:
     """Writes rows as they come."""
 
-    statement = None
+    statement: Any = None
     rows = 1
 
     def header(self) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import IncompleteExport, StreamTooLarge
 from waybill.principal import Principal
 from waybill.requests.request import ExportRequest
-from waybill.run.streams import Delivered, _Reader
+from waybill.run.streams import _PIECES_AHEAD, Delivered, _Reader
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.opening import SnapshotFacts
 
@@ -63,16 +65,20 @@ class Source:
         self.copied_rows = self._says
 
 
-async def everything(source: Source) -> tuple[list[bytes], Delivered]:
-    """Read to the end; return the pieces and what was delivered."""
+def reader_of(source: Source) -> _Reader:
     settings = SimpleNamespace(stream_seconds=60.0, stream_max_rows=MOST_ROWS)
-    reader = _Reader(
+    return _Reader(
         cast("Any", source),
         Principal("ann"),
         ExportRequest("things", format_options={"formula_guard": False}),
         TYPE,
         cast("Any", settings),
     )
+
+
+async def everything(source: Source) -> tuple[list[bytes], Delivered]:
+    """Read to the end; return the pieces and what was delivered."""
+    reader = reader_of(source)
     with ThreadPoolExecutor(1) as threads:
         try:
             pieces = [bytes(await reader.start(threads) or b"")]
@@ -113,3 +119,58 @@ async def test_table_that_turns_out_larger_than_the_estimate_breaks_the_stream()
 
     with pytest.raises(IncompleteExport, match="more rows than a stream may carry"):
         await everything(Source([*fits, b"1\n"], MOST_ROWS + 1))
+
+
+class Room(threading.Semaphore):
+    """A reader's room: it never waits, and says when there was none any more after a piece had been
+    taken."""
+
+    def __init__(self, pieces: int, is_full: threading.Event) -> None:
+        super().__init__(pieces)
+        self._is_full = is_full
+        self._asking = threading.Lock()
+        self._refused = 0
+        self._is_taken = False
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        with self._asking:
+            has_room = super().acquire(blocking=False)
+            self._refused = 0 if has_room else self._refused + 1
+            if self._is_taken and self._refused > 50:
+                self._is_full.set()
+            return has_room
+
+    def release(self, n: int = 1) -> None:
+        with self._asking:
+            super().release(n)
+            self._refused = 0
+            self._is_taken = True
+
+
+class Narrow(Source):
+    """Sends each row by itself and counts those sent."""
+
+    def __init__(self, rows: list[bytes], says: int) -> None:
+        super().__init__(rows, says)
+        self.sent = 0
+        self.stands_still = threading.Event()
+
+    def copy(self, *_: object, **__: object) -> Iterator[CopyChunk]:
+        for row in self._rows:
+            self.sent += 1
+            yield CopyChunk([row])
+        self.stands_still.set()
+
+
+async def test_reader_waits_while_nobody_takes_and_ends_when_the_stream_is_stopped() -> None:
+    source = Narrow(ROWS, len(ROWS))
+    reader = reader_of(source)
+    reader._room = Room(_PIECES_AHEAD, source.stands_still)
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            await reader.start(threads)  # takes the first
+            assert await asyncio.to_thread(source.stands_still.wait, 60)
+            assert source.sent == 1 + _PIECES_AHEAD + 1  # the last has no room yet
+        finally:
+            await reader.stop()
+    assert source.sent == 1 + _PIECES_AHEAD + 1
