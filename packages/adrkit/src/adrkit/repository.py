@@ -135,10 +135,10 @@ class RecordRepository:
             return True
         if path.suffix.lower() not in _SUFFIXES or path.name.startswith((".", "_")):
             return False
-        if _NOT_RECORDS.fullmatch(path.stem) or any(
-            fnmatch.fnmatch(relative, pattern) for pattern in self.exclude
-        ):
+        if any(fnmatch.fnmatch(relative, pattern) for pattern in self.exclude):
             return False
+        if _NOT_RECORDS.fullmatch(path.stem):
+            return None if self._is_page_of_a_record(path) else False
         if draft_name(path) is not None:
             return True
         try:
@@ -151,6 +151,13 @@ class RecordRepository:
         if _TITLE_WITH_NUMBER.search(text):
             return True
         return Record.from_text(text, path, self.reading).status_kind is not None or None
+
+    def _is_page_of_a_record(self, path: Path) -> bool:
+        """`0006-title/README.md`: some give a record a directory, with its pictures."""
+        if path.parent == self.directory or file_number(path.parent) is None:
+            return False
+        read = self._at(path)
+        return isinstance(read, Record) and read.status_kind is not None
 
     @cached_property
     def _read(self) -> dict[Path, Record | DocumentError]:

@@ -496,7 +496,8 @@ or by an entry of Related. Prose about other records is no link.
 Markdown files of the records directory that are no record for adrkit (neither number nor day in the
 name, no title `# ADR-NNNN`, no status that is known) are named by `adr list`, `adr lint` and
 `adr import`. README, index, changelog, contributing, toc, glossary and templates are left out
-silently, and so is what `exclude` names. Front matter that does not parse is reported by `adr lint`
+silently, and so is what `exclude` names; but one with a status in a numbered directory
+(`0012-title/README.md`) is named. Front matter that does not parse is reported by `adr lint`
 (ADR213), and its plain `key: value` lines are read.
 
 A project's own words stand in its settings. They are a view: files keep their words, and

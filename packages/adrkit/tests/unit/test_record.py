@@ -333,3 +333,9 @@ def test_first_of_two_sections_counts_and_the_second_is_reported() -> None:
     record = Record.from_text("# T\n\n## Decision\n\na\n\n## Decision\n\nb\n")
     assert record.section_text(SectionName.DECISION) == "a"
     assert [section.line for _, section in record.duplicate_sections] == [7]
+
+
+def test_status_of_a_heading_over_two_lines_has_the_line_of_its_value() -> None:
+    status = Record.from_text("# T\n\nStatus\n: Accepted\n---\n").status
+    assert status is not None
+    assert (status.raw, status.line) == ("Accepted", 4)

@@ -101,3 +101,16 @@ def test_empty_and_missing_directories_are_different_errors(tmp_path: Path) -> N
         RecordRepository(tmp_path).require()
     with pytest.raises(RecordsDirectoryMissing):
         RecordRepository(tmp_path / "nowhere").require()
+
+
+def test_record_that_is_the_page_of_a_numbered_directory_is_said_to_be_left_out(
+    write_record: Callable[..., Path],
+) -> None:
+    text = "# T\n\n**Status:** Accepted\n"
+    said = [write_record(f"{name}", text) for name in ("0006-f/README.md", "7/index.md")]
+    write_record("README.md", text)
+    write_record("net/README.md", text)
+    write_record("0008-h/README.md", "# About\n\nPictures.\n")
+    write_record("0009-i/README.md", text)
+    repository = RecordRepository(said[0].parents[1], exclude=("0009-i/*",))
+    assert (repository.paths, repository.passed_over) == ((), tuple(said))

@@ -218,8 +218,8 @@ class Workspace:
             names = ", ".join(self.shown(path) for path in paths[:3])
             more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
             warn(
-                f"no record: {names}{more} (neither number, day nor a known status; give it one, "
-                "or name it under `exclude`)"
+                f"no record: {names}{more} (by its name, or without a number, a day and a known "
+                "status; rename it, give it one, or name it under `exclude`)"
             )
 
 

@@ -333,7 +333,8 @@ def _sections(document: Document, found: Metadata) -> Iterator[Field]:
             start = heading.text_span.start
             yield Field(
                 plain(match["key"]), match["value"],
-                Span(start + match.start("value"), heading.text_span.end), heading.line,
+                Span(start + match.start("value"), heading.text_span.end),
+                document.line_of(start + match.start("value")),
                 Span(start, start + match.end("key")), FieldPlace.SECTION,
             )  # fmt: skip
 
