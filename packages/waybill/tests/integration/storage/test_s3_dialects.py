@@ -360,6 +360,27 @@ def test_store_that_sends_another_range_gives_the_right_bytes_or_none(
             list(storage.read("file", start=7, stop=9))
 
 
+def test_object_is_there_though_a_proxy_takes_away_when_it_was_stored(
+    proxied: S3Storage, proxy: S3Proxy
+) -> None:
+    proxied.put("file", SMALL, content_type="text/csv")
+    proxy.on_response = lambda data: data.replace(b"Last-Modified:", b"X-Had-A-Time:")
+    before = datetime.now(UTC)
+    assert (proxied.modified_at("file") or before) > before
+    assert proxied.modified_at("another") is None
+
+
+def test_what_answers_in_the_place_of_storage_begins_no_upload(
+    proxied: S3Storage, proxy: S3Proxy
+) -> None:
+    proxy.on_response = lambda data: data.replace(b"UploadId>", b"UploadXy>")
+    with (
+        proxied.open_upload("file", content_type="text/csv") as upload,
+        pytest.raises(StorageUnavailable, match="Something else may answer in its place"),
+    ):
+        upload.write_part(1, PART, hashlib.sha256(PART).hexdigest())
+
+
 def test_answers_without_a_length_are_refused_in_a_sentence(
     proxied: S3Storage, proxy: S3Proxy
 ) -> None:

@@ -12,14 +12,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from waybill.errors import ConfigurationError, StorageRejected
+from waybill.errors import ConfigurationError, StorageRejected, StorageUnavailable
 from waybill.references import import_object
 from waybill.storage.base import PartReceipt, StoredObject
 from waybill.storage.s3 import signing
@@ -160,6 +160,11 @@ class S3Client:
                 ContentType=content_type,
                 **self.creation,
             )
+        if "UploadId" not in answer:
+            raise StorageUnavailable(
+                "S3 answered without an upload's id. Something else may answer in its place, such "
+                "as a proxy before it; it is tried again."
+            )
         return str(answer["UploadId"])
 
     def put(
@@ -278,7 +283,8 @@ class S3Client:
                 if code_of(exc) in MISSING_CODES:
                     return None
                 raise
-        found: datetime = answer["LastModified"]
+        # Where a proxy takes it away: the object is there, and past no time of grace.
+        found: datetime = answer.get("LastModified") or datetime.now(UTC)
         return found
 
     def delete(self, key: str) -> None:
