@@ -40,7 +40,8 @@ ReadJobs = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, ExportJob]]]
 
 
 class FeedClosed(Exception):
-    """Control flow: no change will be heard any more, as the process is going down."""
+    """Control flow: no change will be heard any more, as the process is going down or the job's row
+    is gone."""
 
 
 class Watcher:
@@ -56,7 +57,7 @@ class Watcher:
         """Return the job as it is after a change; ``None`` when none came in time.
 
         Raises:
-            FeedClosed: the process is going down.
+            FeedClosed: the process is going down, or the row is gone.
         """
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), timeout_seconds)
@@ -256,3 +257,7 @@ class ExportChanges:
             for export_id, job in found.items():
                 for watcher in self._watchers.get(export_id, ()):
                     watcher.tell(job)
+            # Whoever comes back is told that there is none, and need not wait for a word of it.
+            for export_id in due - found.keys():
+                for watcher in self._watchers.get(export_id, ()):
+                    watcher.close()

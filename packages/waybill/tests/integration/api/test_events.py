@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -38,6 +39,12 @@ class Events:
                 name, _, value = line.partition(":")
                 event[name or "comment"] = value.strip()
         raise EOFError
+
+    async def rest(self) -> AsyncIterator[dict[str, str]]:
+        """What arrives until the server ends the stream."""
+        with contextlib.suppress(EOFError):
+            while True:
+                yield await self.next()
 
     async def next_state(self) -> tuple[str, dict[str, Any]]:
         while True:
@@ -262,6 +269,23 @@ async def test_going_down_ends_the_streams(watch: Any, services: Services, add_j
     services.changes.release()
     with pytest.raises(EOFError):
         await events.next()
+
+
+async def test_stream_of_a_job_whose_row_is_deleted_ends_and_is_not_found_again(
+    watch: Any, server: httpx.AsyncClient, services: Services, add_job: Any, execute: Execute
+) -> None:
+    job, other = await add_job(), await add_job()
+    events, others = await watch(job), await watch(other)
+    for each in (events, others):
+        await each.next_state()
+    execute("DELETE FROM export_jobs WHERE id = %s", job.id)
+    services.changes._resync()
+    async with asyncio.timeout(10):
+        assert [each async for each in events.rest() if "data" in each] == []
+    assert (await server.get(f"/api/exports/{job.id}/events")).status_code == 404
+    # Nobody else's ends with it.
+    await services.repository.cancel(other.id)
+    assert (await others.next_state())[1]["status"] == "cancelled"
 
 
 async def test_watcher_that_leaves_is_forgotten(

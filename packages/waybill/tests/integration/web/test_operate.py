@@ -303,6 +303,7 @@ async def test_windows_filters_and_nonsense(sign_in: SignIn, add_job: AddJob) ->
         page = await browser.get(f"/operate?{query}")
         assert page.status_code == 200
         Parsed(page.text).require_harmless()
+    assert "\u202e" not in Parsed((await browser.get("/operate?code=%E2%80%AEx")).text).text
     assert (await browser.get("/operate?window=century")).status_code == 404
     for query in ("action=signed_in", "outcome=refused", "actor=%3Cb%3E", "export=1", "action='"):
         assert (await browser.get(f"/operate/audit?{query}")).status_code == 200

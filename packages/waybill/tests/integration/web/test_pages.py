@@ -254,6 +254,19 @@ async def test_form_that_does_not_fit_says_so_and_keeps_what_was_typed(
         page.require_harmless()
         for value in form.values():
             assert value in page.text or value in str(page.tags)
+    # Nor does what is said of it turn the words around.
+    turned = "\u202eevil"
+    for form in (
+        {"order": turned, "column": turned},
+        {"order": "id", "column": "id", "label:id": turned},
+        {"operator:country": turned, "value:country": "x"},
+        {"operator:id": "eq", "value:id": turned},
+        {"format": turned},
+        {"since": turned},
+    ):
+        answer = await browser.post("/new/users", {"action": "request", "format": "csv"} | form)
+        assert answer.status_code == 422, form
+        assert "\u202e" not in Parsed(answer.text).text, form
     assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
 
 
