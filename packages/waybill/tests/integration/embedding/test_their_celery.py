@@ -13,7 +13,7 @@ from celery import Celery, signals
 from celery.beat import Service
 
 import waybill.celery
-from waybill.catalog import Catalog
+from waybill.catalog import Catalog, Column, Computed, ExportType, TableSource
 from waybill.celery import check
 from waybill.config import Settings
 from waybill.errors import ConfigurationError, QueueUnavailable
@@ -96,6 +96,24 @@ def test_worker_that_cannot_be_looked_at_does_not_start_without_our_queues(
         signals.celeryd_after_setup.send(sender="worker", instance=worker, conf=app.conf)
     assert ended.value.code == 78
     assert "waybill: no such setting" in capsys.readouterr().err
+
+
+def test_their_worker_says_which_function_of_a_column_is_not_there(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Column("made", computed=Computed("no_such_shop.exports:made", ("id",)))
+    columns = (Column("id"), made)
+    users = ExportType("users", TableSource("public", "users"), key=("id",), columns=columns)
+    app = theirs(worker_pool="prefork")
+    # Web processes install it too, and compute nothing.
+    waybill.celery.install(app, settings, catalog=Catalog([users]))
+    worker = SimpleNamespace(app=app, pool_cls="prefork")
+    with pytest.raises(SystemExit) as ended:
+        signals.celeryd_after_setup.send(sender="worker", instance=worker, conf=app.conf)
+    assert ended.value.code == 78
+    said = capsys.readouterr().err
+    assert "waybill: The function of column 'made' of export type 'users'" in said
+    assert "there is no module 'no_such_shop'" in said
 
 
 @pytest.mark.parametrize("creates", [True, False])
