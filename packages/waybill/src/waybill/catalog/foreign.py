@@ -95,8 +95,9 @@ def opening(
     return sql.SQL("; ").join(
         [
             begin,
-            _AS_IT_WAS_MADE,
             set_path(()),
+            _AS_IT_WAS_MADE,
+            set_path(()),  # which RESET took back
             *(
                 sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value))
                 for name, value in values.items()
