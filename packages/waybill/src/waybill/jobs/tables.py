@@ -120,12 +120,13 @@ Index(
     postgresql_include=["object_bytes", "tenant"],
     postgresql_where=text("status = 'completed'"),
 )
-# How it went, which operators look at: without a visit to the rows, which are wide.
+# How it went, which operators look at: without a visit to the rows, which are wide, and without a
+# comparison of each one's status. What failed is in ``ix_export_jobs_dead_letters``.
 Index(
-    "ix_export_jobs_ended",
+    "ix_export_jobs_delivered",
     export_jobs.c.finished_at,
-    postgresql_include=["status", "tenant", "started_at", "rows_done", "error_code"],
-    postgresql_where=text("finished_at IS NOT NULL"),
+    postgresql_include=["tenant", "started_at", "rows_done"],
+    postgresql_where=text("status IN ('completed', 'expired', 'deleted')"),
 )
 Index(
     "ix_export_jobs_leftovers",
@@ -141,11 +142,12 @@ Index(
         f" AND {HAS_VALUES}"
     ),
 )
-# What a request is coalesced with.
+# What a request is coalesced with, and whose jobs wait and run.
 Index(
     "ix_export_jobs_unfinished",
     export_jobs.c.requested_by,
     export_jobs.c.fingerprint,
+    postgresql_include=["tenant", "status"],
     postgresql_where=text("status IN ('queued', 'running')"),
 )
 # What a claim chooses from; see ``turn_tables``.
@@ -160,10 +162,11 @@ Index(
 )
 Index("ix_export_jobs_requested_by", export_jobs.c.requested_by, export_jobs.c.created_at.desc())
 
-# What the dead-letter list shows, newest first.
+# What the dead-letter list shows, newest first, and how many failed of what, and whose.
 Index(
     "ix_export_jobs_dead_letters",
     export_jobs.c.finished_at,
+    postgresql_include=["tenant", "started_at", "error_code"],
     postgresql_where=text("status = 'failed'"),
 )
 # What is kept beside object storage and is to be moved there.
@@ -211,6 +214,8 @@ export_attempts = Table(
 )
 
 Index("ix_export_attempts_export_id", export_attempts.c.export_id, export_attempts.c.started_at)
+# Which workers were heard of lately.
+Index("ix_export_attempts_ended", export_attempts.c.ended_at)
 # Two live leases on one job are impossible, whatever the code does.
 Index(
     "uq_export_attempts_open",

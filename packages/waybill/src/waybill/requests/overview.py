@@ -2,9 +2,9 @@
 constant number of statements, however many jobs there are.
 
 What runs and what died is read anew each time. How it went and what is kept takes a look at every
-job of the window, if only in indexes that hold all that is asked (``ix_export_jobs_ended``,
-``ix_export_jobs_files``): it is kept for seconds, and says of when it is. Its two halves, and what
-is so now, are asked at once, each on a connection of its own.
+job of the window, if only in indexes that hold all that is asked (``ix_export_jobs_delivered``,
+``…_dead_letters``, ``…_files``, ``…_unfinished``): it is kept for seconds, and says of when it is.
+Its two halves, and what is so now, are asked at once, each on a connection of its own.
 """
 
 from __future__ import annotations
@@ -18,27 +18,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    DateTime,
-    Select,
-    Text,
-    case,
-    cast,
-    column,
-    func,
-    literal,
-    select,
-    true,
-)
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from waybill.jobs.job import ExportStatus
 from waybill.jobs.reach import Reach
-from waybill.jobs.rows import seconds
-from waybill.jobs.tables import export_attempts as attempts
-from waybill.jobs.tables import export_jobs as jobs
-from waybill.notify.tables import notifications
+from waybill.requests import overview_statements as statements
+from waybill.requests.overview_statements import MOST_SHOWN
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -49,13 +34,6 @@ _STEPS: Final[dict[Window, tuple[timedelta, int]]] = {
     "day": (timedelta(hours=1), 24),
     "week": (timedelta(hours=6), 28),
 }
-_DELIVERED: Final = frozenset(
-    {ExportStatus.COMPLETED.value, ExportStatus.EXPIRED.value, ExportStatus.DELETED.value}
-)
-_FAILED: Final = ExportStatus.FAILED.value
-_INSTANT: Final = DateTime(timezone=True)
-MOST_SHOWN: Final = 25
-WORKERS_SEEN_SECONDS: Final = 600
 HISTORY_SECONDS: Final = 15.0
 """How old a history may be that is shown again."""
 _MOST_KEPT: Final = 100
@@ -241,31 +219,10 @@ class OperationsView:
             )
 
     async def _running(self, connection: AsyncConnection, within: Reach) -> list[RunningJob]:
-        silence = func.extract(
-            "epoch", func.now() - (jobs.c.lease_expires_at - seconds(self._lease_seconds))
-        )
-        statement = (
-            select(
-                jobs.c.id,
-                jobs.c.export_type,
-                jobs.c.requested_by,
-                jobs.c.tenant,
-                attempts.c.worker,
-                jobs.c.attempt,
-                jobs.c.rows_done,
-                jobs.c.rows_expected,
-                jobs.c.started_at,
-                func.greatest(silence, 0).label("heartbeat_seconds"),
-            )
-            .join(attempts, attempts.c.lease_token == jobs.c.lease_token, isouter=True)
-            .where(jobs.c.status == ExportStatus.RUNNING.value, within.condition())
-            .order_by(jobs.c.lease_expires_at)
-            .limit(MOST_SHOWN)
-        )
-        rows = (await connection.execute(statement)).mappings()
+        statement = statements.running(within, self._lease_seconds)
         return [
             RunningJob(**{**row, "heartbeat_seconds": float(row["heartbeat_seconds"])})
-            for row in rows
+            for row in (await connection.execute(statement)).mappings()
         ]
 
     async def _ended(
@@ -279,12 +236,13 @@ class OperationsView:
             last = epoch + (now - epoch) // step * step
             first = last - (count - 1) * step
             found: dict[datetime, list[Any]] = {}
-            for row in await connection.execute(_by_step(within, first, last, step)):
+            values = {"first": first, "last": last}
+            for row in await connection.execute(statements.ended(within, step), values):
                 found.setdefault(row.begins_at, []).append(row)
         steps = [first + number * step for number in range(count)]
         causes: Counter[str] = Counter()
-        for row in (row for rows in found.values() for row in rows if row.status == _FAILED):
-            causes[row.error_code or "internal_error"] += row.ended
+        for row in (row for rows in found.values() for row in rows if row.is_failure):
+            causes[row.reason or "internal_error"] += row.ended
         # Equal ones by name, so that they do not change places.
         by_number = sorted(causes.items(), key=lambda cause: (-cause[1], cause[0]))
         return now, [_bucket(at, found.get(at, [])) for at in steps], by_number[:MOST_SHOWN]
@@ -292,119 +250,28 @@ class OperationsView:
     async def _files(
         self, connection: AsyncConnection, within: Reach
     ) -> tuple[int, int, datetime | None, int]:
-        kept = (jobs.c.status == ExportStatus.COMPLETED.value, within.condition())
-        expires_at = jobs.c.expires_at
-        # The first and those of a day lie at the beginning of the index: not asked of every row.
-        statement = select(
-            func.count(),
-            func.coalesce(func.sum(jobs.c.object_bytes), 0),
-            select(func.min(expires_at)).where(*kept).scalar_subquery(),
-            select(func.count())
-            .select_from(jobs)
-            .where(*kept, expires_at < func.now() + timedelta(days=1))
-            .scalar_subquery(),
-        ).where(*kept)
-        files, size, next_expiry, expiring = (await connection.execute(statement)).one()
+        found = await connection.execute(statements.files(within))
+        files, size, next_expiry, expiring = found.one()
         return files, int(size), next_expiry, expiring
 
     async def _workers(self, connection: AsyncConnection, within: Reach) -> list[Worker]:
-        # An attempt that is under way is heard of by its lease, not by when it began.
-        heard = case(
-            (
-                attempts.c.ended_at.is_(None),
-                func.coalesce(
-                    jobs.c.lease_expires_at - seconds(self._lease_seconds), attempts.c.started_at
-                ),
-            ),
-            else_=attempts.c.ended_at,
-        )
-        seen = func.extract("epoch", func.now() - func.max(heard))
-        statement = (
-            select(
-                attempts.c.worker.label("name"),
-                func.count().filter(attempts.c.ended_at.is_(None)).label("running"),
-                func.greatest(seen, 0).label("seen_seconds"),
-            )
-            .join(jobs, jobs.c.id == attempts.c.export_id)
-            .where(
-                within.condition(),
-                (jobs.c.status == ExportStatus.RUNNING.value)
-                | (jobs.c.finished_at > func.now() - seconds(WORKERS_SEEN_SECONDS)),
-                attempts.c.ended_at.is_(None)
-                | (attempts.c.ended_at > func.now() - seconds(WORKERS_SEEN_SECONDS)),
-            )
-            .group_by(attempts.c.worker)
-            .order_by(attempts.c.worker)
-            .limit(4 * MOST_SHOWN)
-        )
         return [
             Worker(row.name, row.running, float(row.seen_seconds))
-            for row in await connection.execute(statement)
+            for row in await connection.execute(statements.workers(within, self._lease_seconds))
         ]
 
     async def _tenants(
         self, connection: AsyncConnection, within: Reach, window: Window
     ) -> list[Tenant]:
         step, count = _STEPS[window]
-        status = jobs.c.status
-        queued, running = ExportStatus.QUEUED.value, ExportStatus.RUNNING.value
-        nobody = literal(0)
-        unfinished = (
-            select(
-                jobs.c.tenant,
-                func.count().filter(status == queued).label("queued"),
-                func.count().filter(status == running).label("running"),
-                nobody.label("failed"),
-            )
-            .where(within.condition(), status.in_([queued, running]))
-            .group_by(jobs.c.tenant)
-        )
-        failed = (
-            select(jobs.c.tenant, nobody, nobody, func.count())
-            .where(
-                within.condition(),
-                jobs.c.status == _FAILED,
-                jobs.c.finished_at > func.now() - step * count,
-            )
-            .group_by(jobs.c.tenant)
-        )
-        # Each by an index of its own: one condition for all three would visit most rows.
-        every = unfinished.union_all(failed).subquery()
-        total = func.sum(every.c.queued + every.c.running + every.c.failed)
-        statement = (
-            select(
-                every.c.tenant,
-                *(
-                    cast(func.sum(each), BigInteger).label(each.name)
-                    for each in (every.c.queued, every.c.running, every.c.failed)
-                ),
-            )
-            .group_by(every.c.tenant)
-            .order_by(total.desc(), cast(every.c.tenant, Text))
-            .limit(MOST_SHOWN)
-        )
-        return [Tenant(**row) for row in (await connection.execute(statement)).mappings()]
+        found = await connection.execute(statements.tenants(within, step * count))
+        return [Tenant(**row) for row in found.mappings()]
 
     async def _notifications(
         self, connection: AsyncConnection, within: Reach
     ) -> tuple[list[DeadNotification], int]:
-        statement = (
-            select(
-                notifications.c.export_id,
-                notifications.c.event,
-                notifications.c.channel,
-                notifications.c.target,
-                notifications.c.attempts,
-                notifications.c.last_error_code.label("code"),
-                notifications.c.settled_at,
-                func.count().over().label("count"),
-            )
-            .join(jobs, jobs.c.id == notifications.c.export_id)
-            .where(notifications.c.status == "dead", within.condition())
-            .order_by(notifications.c.settled_at.desc())
-            .limit(MOST_SHOWN)
-        )
-        rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+        found = await connection.execute(statements.dead_notifications(within))
+        rows = [dict(row) for row in found.mappings()]
         count = int(rows[0]["count"]) if rows else 0
         for row in rows:
             del row["count"]
@@ -421,49 +288,13 @@ async def at_once(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) ->
     return found[0], found[1]
 
 
-def _by_step(within: Reach, first: datetime, last: datetime, step: timedelta) -> Select[Any]:
-    """Ask for what ended in each step, by how it ended and why."""
-    steps = (
-        func.generate_series(literal(first, _INSTANT), literal(last, _INSTANT), step)
-        .table_valued(column("begins_at", _INSTANT))
-        .render_derived()
-    )
-    begins_at = steps.c.begins_at
-    # A range of the index for each step, and by status: to ask of every row which step and which
-    # figure it belongs to costs twice as much. The reason of a failure beside it costs next to
-    # nothing, and saves a second pass.
-    ended = (
-        select(
-            jobs.c.status,
-            jobs.c.error_code,
-            func.count().label("ended"),
-            func.sum(jobs.c.rows_done).label("rows"),
-            func.count(jobs.c.started_at).label("timed"),
-            # A float of each row: ``extract`` would be NUMERIC, ten times as slow.
-            func.sum(func.date_part("epoch", jobs.c.finished_at - jobs.c.started_at)).label(
-                "seconds"
-            ),
-        )
-        .where(
-            jobs.c.finished_at >= begins_at,
-            jobs.c.finished_at < begins_at + step,
-            within.condition(),
-        )
-        .group_by(jobs.c.status, jobs.c.error_code)
-        .lateral()
-    )
-    return select(begins_at, *ended.c).select_from(steps.join(ended, true()))
-
-
 def _bucket(begins_at: datetime, rows: Sequence[Any]) -> Bucket:
-    delivered = [row for row in rows if row.status in _DELIVERED]
-    failed = [row for row in rows if row.status == _FAILED]
-    timed = sum(row.timed for row in (*delivered, *failed))
-    ran = sum(row.seconds or 0.0 for row in (*delivered, *failed))
+    timed = sum(row.timed for row in rows)
+    ran = sum(row.seconds or 0.0 for row in rows)
     return Bucket(
         begins_at,
-        completed=sum(row.ended for row in delivered),
-        failed=sum(row.ended for row in failed),
-        rows=int(sum(row.rows for row in delivered)),
+        completed=sum(row.ended for row in rows if not row.is_failure),
+        failed=sum(row.ended for row in rows if row.is_failure),
+        rows=int(sum(row.rows or 0 for row in rows)),
         seconds=ran / timed if timed else None,
     )

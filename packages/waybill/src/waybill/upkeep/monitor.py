@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Float, cast, func, select, true
+from sqlalchemy import BigInteger, Float, Select, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.job import ExportStatus
@@ -82,73 +83,9 @@ class ExportMonitor:
 
     async def figures(self, within: Reach) -> MonitorFigures:
         """Return the figures of this instant, of the jobs within a reach."""
-        is_within = within.condition()
-        has_leftover = jobs.c.status.in_(
-            [ExportStatus.EXPIRED.value, ExportStatus.DELETED.value]
-        ) & jobs.c.object_key.is_not(None)
-        in_fallback = (jobs.c.status == ExportStatus.COMPLETED.value) & (
-            jobs.c.storage == "database"
-        )
-
-        def age(first: Any) -> Any:
-            elapsed = func.extract("epoch", func.now() - first)
-            return cast(func.greatest(func.coalesce(elapsed, 0), 0), Float)
-
-        # One pass over each partial index, however many figures it gives.
-        waiting = (
-            select(
-                func.count().label("queued"),
-                func.count().filter(jobs.c.next_attempt_at <= func.now()).label("due"),
-                age(func.min(jobs.c.next_attempt_at)).label("oldest_due_seconds"),
-            )
-            .where(jobs.c.status == ExportStatus.QUEUED.value, is_within)
-            .subquery()
-        )
-        silent_since = func.min(jobs.c.lease_expires_at)
-        leased = (
-            select(
-                func.count().label("running"),
-                func.count()
-                .filter(jobs.c.lease_expires_at < func.now())
-                .label("without_heartbeat"),
-                age(silent_since).label("longest_silence_seconds"),
-                age(func.min(jobs.c.started_at)).label("oldest_snapshot_seconds"),
-            )
-            .where(jobs.c.status == ExportStatus.RUNNING.value, is_within)
-            .subquery()
-        )
-        failed = (
-            select(func.count().label("dead_letters"))
-            .where(jobs.c.status == ExportStatus.FAILED.value, is_within)
-            .subquery()
-        )
-        out_of_reach = (
-            select(func.count().label("leftovers")).where(has_leftover, is_within).subquery()
-        )
-        fallback = (
-            select(
-                func.count().label("in_fallback"),
-                cast(func.coalesce(func.sum(jobs.c.object_bytes), 0), BigInteger).label(
-                    "fallback_bytes"
-                ),
-            )
-            .where(in_fallback, is_within)
-            .subquery()
-        )
-        untold = (
-            select(func.count().label("notifications_pending"))
-            .select_from(notifications.join(jobs, jobs.c.id == notifications.c.export_id))
-            .where(notifications.c.status == "pending", is_within)
-            .subquery()
-        )
-        # Each is one row.
-        parts = (waiting, leased, failed, out_of_reach, fallback, untold)
-        every: Any = parts[0]
-        for part in parts[1:]:
-            every = every.join(part, true())
-        statement = select(*(column for part in parts for column in part.c)).select_from(every)
         async with self._engine.connect() as connection:
-            return MonitorFigures(**(await connection.execute(statement)).mappings().one())
+            found = await connection.execute(_statement(within))
+            return MonitorFigures(**found.mappings().one())
 
     async def watch(self) -> tuple[str, ...]:
         """Look once, and log an alert for each bound that is passed. Returns their names."""
@@ -176,6 +113,70 @@ class ExportMonitor:
         if figures.longest_silence_seconds > self._bounds.running_seconds:
             alerts.append("running_without_heartbeat")
         return tuple(alerts)
+
+
+@functools.lru_cache(maxsize=64)
+def _statement(within: Reach) -> Select[Any]:
+    """Ask for all figures at once. Kept, as to build it takes as long as it runs."""
+    is_within = within.condition()
+    has_leftover = jobs.c.status.in_(
+        [ExportStatus.EXPIRED.value, ExportStatus.DELETED.value]
+    ) & jobs.c.object_key.is_not(None)
+    in_fallback = (jobs.c.status == ExportStatus.COMPLETED.value) & (jobs.c.storage == "database")
+
+    def age(first: Any) -> Any:
+        elapsed = func.extract("epoch", func.now() - first)
+        return cast(func.greatest(func.coalesce(elapsed, 0), 0), Float)
+
+    # One pass over each partial index, however many figures it gives.
+    waiting = (
+        select(
+            func.count().label("queued"),
+            func.count().filter(jobs.c.next_attempt_at <= func.now()).label("due"),
+            age(func.min(jobs.c.next_attempt_at)).label("oldest_due_seconds"),
+        )
+        .where(jobs.c.status == ExportStatus.QUEUED.value, is_within)
+        .subquery()
+    )
+    silent_since = func.min(jobs.c.lease_expires_at)
+    leased = (
+        select(
+            func.count().label("running"),
+            func.count().filter(jobs.c.lease_expires_at < func.now()).label("without_heartbeat"),
+            age(silent_since).label("longest_silence_seconds"),
+            age(func.min(jobs.c.started_at)).label("oldest_snapshot_seconds"),
+        )
+        .where(jobs.c.status == ExportStatus.RUNNING.value, is_within)
+        .subquery()
+    )
+    failed = (
+        select(func.count().label("dead_letters"))
+        .where(jobs.c.status == ExportStatus.FAILED.value, is_within)
+        .subquery()
+    )
+    out_of_reach = select(func.count().label("leftovers")).where(has_leftover, is_within).subquery()
+    fallback = (
+        select(
+            func.count().label("in_fallback"),
+            cast(func.coalesce(func.sum(jobs.c.object_bytes), 0), BigInteger).label(
+                "fallback_bytes"
+            ),
+        )
+        .where(in_fallback, is_within)
+        .subquery()
+    )
+    untold = (
+        select(func.count().label("notifications_pending"))
+        .select_from(notifications.join(jobs, jobs.c.id == notifications.c.export_id))
+        .where(notifications.c.status == "pending", is_within)
+        .subquery()
+    )
+    # Each is one row.
+    parts = (waiting, leased, failed, out_of_reach, fallback, untold)
+    every: Any = parts[0]
+    for part in parts[1:]:
+        every = every.join(part, true())
+    return select(*(column for part in parts for column in part.c)).select_from(every)
 
 
 def _record(figures: MonitorFigures) -> None:

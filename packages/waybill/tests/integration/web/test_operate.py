@@ -233,6 +233,22 @@ async def test_history_counts_what_ended_and_is_kept_for_seconds(
     assert "deadline_exceeded" not in (await boss.get("/operate")).text
 
 
+async def test_worker_whose_attempt_failed_is_heard_of_while_the_job_waits_again(
+    services: Services, add_job: AddJob, execute: Execute
+) -> None:
+    job = await add_job(tenant="acme")
+    for name, ago in (("lately", "1 minute"), ("long-ago", "11 minutes")):
+        execute(
+            "INSERT INTO export_attempts (lease_token, export_id, attempt, worker, started_at,"
+            " ended_at, outcome) VALUES (gen_random_uuid(), %s, 1, %s, now() - interval '1 hour',"
+            " now() - %s::interval, 'retried')",
+            job.id, name, ago,
+        )  # fmt: skip
+    view = OperationsView(services.engine, lease_seconds=60)
+    for within, names in ((EVERYTHING, ["lately"]), (Reach((("tenant", "globex"),)), [])):
+        assert [each.name for each in (await view.look(within, "hour")).workers] == names
+
+
 async def test_history_is_read_from_indexes_alone(
     services: Services, execute: Execute, database: str
 ) -> None:
@@ -255,10 +271,16 @@ async def test_history_is_read_from_indexes_alone(
         plans = [
             (index, "\n".join(each for (each,) in connection.execute(b"EXPLAIN " + text, values)))
             for text, values in ((text.encode(), values) for text, values in seen)
-            for index, mark in (("files", b"object_bytes"), ("ended", b"generate_series"))
+            for index, mark in (
+                ("files", b"object_bytes"),
+                ("delivered", b"generate_series"),
+                ("dead_letters", b"generate_series"),
+                ("unfinished", b"queued"),
+                ("dead_letters", b"queued"),
+            )
             if mark in text
         ]
-    assert sorted(index for index, _ in plans) == ["ended", "ended", "files", "files"]
+    assert len(plans) == 2 * 5
     for index, plan in plans:
         assert f"Index Only Scan using ix_export_jobs_{index} " in plan, plan
 
