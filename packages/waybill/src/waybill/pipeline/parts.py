@@ -3,6 +3,10 @@
 Three stages run beside the reader and none holds Python's lock for long: one thread hashes (SHA-256
 releases it), two upload. What is in memory is bounded: the part being filled and at most two on
 their way, in buffers that are used again (with fresh ones per part the process grows).
+
+A small file pays for none of that: it is collected in a small buffer, hashed and handed over by the
+thread that wrote it. (Two buffers of 8 MiB, made and given back, and three threads were 1.2 ms of
+CPU for a file of 1,000 rows.)
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from waybill.storage.base import PartReceipt, Upload
 MIB = 1024 * 1024
 _IN_FLIGHT = 2
 _ALONE_BYTES = 24 * MIB
+_SMALL_BYTES = MIB // 2
 _ABANDON_SECONDS = 2.0
 MOST_PARTS = 10_000
 """Of one upload, by S3."""
@@ -88,7 +93,9 @@ class PartWriter:
         self._check = check
         self._sizes = sizes or PartSizes()
         self._number = self._first_number = first_number
-        self._filling = bytearray(self._sizes.size(first_number))
+        self._size = self._sizes.size(first_number)
+        # As long as the part, but for the first of all: most files end in it.
+        self._filling = bytearray(min(self._size, _SMALL_BYTES))
         self._filled = 0
         self._spare: list[bytearray] = []
         self._written = 0
@@ -100,14 +107,7 @@ class PartWriter:
         self._state = threading.Condition()
         self._to_hash: queue.SimpleQueue[_Part | None] = queue.SimpleQueue()
         self._to_upload: queue.SimpleQueue[_Part | None] = queue.SimpleQueue()
-        # Daemons: an upload that hangs in the network may not keep a stopping worker alive.
-        self._threads = [
-            threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
-            for name, work in (
-                ("waybill-hash", self._hash_parts),
-                *((f"waybill-upload-{n}", self._upload_parts) for n in range(_IN_FLIGHT)),
-            )
-        ]
+        self._threads = list[threading.Thread]()
 
     @property
     def bytes_written(self) -> int:
@@ -117,7 +117,7 @@ class PartWriter:
     @property
     def room(self) -> int:
         """Bytes that still fit the part being filled."""
-        return len(self._filling) - self._filled
+        return self._size - self._filled
 
     def confirmed(self) -> tuple[PartReceipt, ...]:
         """Return the receipts so far of parts that follow each other without a gap."""
@@ -127,8 +127,6 @@ class PartWriter:
         return tuple(r for _, r in takewhile(lambda pair: pair[0] == pair[1].number, gapless))
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(
@@ -155,31 +153,56 @@ class PartWriter:
         """
         self._written += len(data)
         view = memoryview(data)
-        while len(view) > (room := len(self._filling) - self._filled):
-            self._filling[self._filled :] = view[:room]
-            self._filled += room
+        while len(view) > (room := self._size - self._filled):
+            self._fill(view[:room])
             view = view[room:]
             self._dispatch()
-        self._filling[self._filled : self._filled + len(view)] = view
-        self._filled += len(view)
+            self._filling = self._take_buffer(self._size)
+        self._fill(view)
+
+    def _fill(self, view: memoryview) -> None:
+        end = self._filled + len(view)
+        if end > len(self._filling):
+            small = self._filling[: self._filled]
+            self._filling = self._take_buffer(self._size)
+            self._filling[: self._filled] = small
+        self._filling[self._filled : end] = view
+        self._filled = end
 
     def cut(self) -> int:
         """End the part being filled here, however full it is. Returns its number. For S3 it must
         hold 5 MiB, if it is not the last."""
         number = self._number
-        del self._filling[self._filled :]
-        self._dispatch()
+        self._end_part()
+        self._filling = self._take_buffer(self._size)
         return number
 
     def finish(self) -> WrittenParts:
         """Upload what is left and wait for every part; an empty file is one empty part."""
-        if self._filled or self._number == 1:
-            self.cut()
+        if self._number == 1 and self._filled <= _SMALL_BYTES:
+            self._hand_over()
+        elif self._filled:
+            self._end_part()
         self._wait_for_permits(_IN_FLIGHT)
         receipts = tuple(sorted(self._receipts, key=lambda receipt: receipt.number))
         return WrittenParts(receipts, self._written, self._whole.hexdigest())
 
+    def _hand_over(self) -> None:
+        """Give the whole of a small file to the upload, without a thread in between."""
+        del self._filling[self._filled :]
+        self._whole.update(self._filling)
+        receipt = self._upload.write_part(1, self._filling, self._whole.hexdigest())
+        with self._state:
+            self._receipts.append(receipt)
+        self._number, self._filled = 2, 0
+
+    def _end_part(self) -> None:
+        del self._filling[self._filled :]
+        self._dispatch()
+
     def _dispatch(self) -> None:
+        """Send the part that was filled on its way. Leaves it to the caller to take a new buffer:
+        there may be nothing more to write."""
         if self._number > MOST_PARTS:
             raise FileTooLarge(
                 f"The file would have more than the {MOST_PARTS} parts that S3 takes. Raise "
@@ -189,9 +212,12 @@ class PartWriter:
         self._wait_for_permits(permits)
         with self._state:
             self._permits -= permits
+        if not self._threads:
+            self._start_threads()
         self._to_hash.put(_Part(self._number, self._filling, permits))
         self._number += 1
-        self._filling = self._take_buffer(self._sizes.size(self._number))
+        self._size = self._sizes.size(self._number)
+        self._filling = bytearray()
         self._filled = 0
 
     def _take_buffer(self, size: int) -> bytearray:
@@ -211,6 +237,19 @@ class PartWriter:
                 raise self._failure
 
     # -- the threads --------------------------------------------------------------------------
+
+    def _start_threads(self) -> None:
+        works = [
+            ("waybill-hash", self._hash_parts),
+            *((f"waybill-upload-{n}", self._upload_parts) for n in range(_IN_FLIGHT)),
+        ]
+        # Daemons: an upload that hangs in the network may not keep a stopping worker alive.
+        self._threads = [
+            threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
+            for name, work in works
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _guard(self, work: Callable[[], None]) -> None:
         try:

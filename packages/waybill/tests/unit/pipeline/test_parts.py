@@ -180,3 +180,23 @@ def test_part_beyond_those_that_s3_takes_is_refused_with_the_remedy() -> None:
     with pytest.raises(FileTooLarge, match="WAYBILL_PART_BYTES"):
         write(10_001)
     assert 10_001 not in upload.parts
+
+
+@pytest.mark.parametrize(
+    ("size", "by_itself"), [(0, True), (MIB // 2, True), (MIB // 2 + 1, False)]
+)
+def test_small_file_is_handed_over_without_a_thread(size: int, by_itself: bool) -> None:
+    upload = MemoryUpload()
+    data = bytes(n % 251 for n in range(size))
+
+    with PartWriter(upload, go_on) as writer:
+        taken = len(writer._filling)
+        for start in range(0, size, 40_000):
+            writer.write(data[start : start + 40_000])
+        began = list(writer._threads)
+        written = writer.finish()
+
+    assert upload.parts == {1: data}
+    assert written.sha256 == hashlib.sha256(data).hexdigest()
+    assert (taken, began) == (MIB // 2, [])
+    assert (writer._threads == []) is by_itself
