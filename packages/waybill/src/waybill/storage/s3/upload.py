@@ -49,6 +49,7 @@ class S3Upload:
         self._content_type = content_type
         self._lock = threading.Lock()
         self._held: tuple[bytes, str] | None = None
+        self._first: PartReceipt | None = None
         self._has_md5_etags = True
         self._is_unproven = False  # whether storage said nothing of what it received
         self.key = key
@@ -62,20 +63,21 @@ class S3Upload:
             if number == 1 and len(data) < _SMALLEST_PART_BYTES and not self.upload_id:
                 # A copy: the caller fills its buffer again.
                 self._held = (bytes(data), sha256)
-                return PartReceipt(1, len(data), sha256, _md5(data))
+                return PartReceipt(1, len(data), sha256, etag="")  # storage has not seen it
             held, self._held = self._held, None
             if not self.upload_id:
                 self.upload_id = self._client.begin_upload(self.key, self._content_type)
         if held is not None:
-            self._send(1, *held)
+            self._first = self._send(1, *held)
         return self._send(number, data, sha256)
 
     def complete(self, parts: list[PartReceipt]) -> StoredObject:
-        if self._held is None:
-            stored = self._join(parts)
+        if self._held is not None:
+            stored = self._put(*self._held)
+        elif self._first is not None:
+            stored = self._join([self._first, *parts[1:]])
         else:
-            (part,) = parts
-            stored = self._put(*self._held, part.etag)
+            stored = self._join(parts)
         self.is_complete = True
         return stored
 
@@ -88,13 +90,14 @@ class S3Upload:
 
     # -- an object in one request ---------------------------------------------------------------
 
-    def _put(self, data: bytes, sha256: str, md5: str) -> StoredObject:
+    def _put(self, data: bytes, sha256: str) -> StoredObject:
         checksum = as_base64(sha256)
         for sending in range(1, _SENDINGS + 1):
             try:
                 answer = self._client.put(self.key, data, checksum, self._content_type, is_new=True)
                 etag = etag_of(answer)
             except (ClientError, BotoCoreError, StorageUnavailable) as exc:
+                md5 = _md5(data)
                 try:
                     # It may have been done all the same, as with a commit of parts.
                     return self._find_committed(exc, [PartReceipt(1, len(data), sha256, md5)], md5)
@@ -111,7 +114,7 @@ class S3Upload:
             self._client.delete(self.key)
             raise
         self._is_unproven = True
-        return self._find_whole([PartReceipt(1, len(data), sha256, md5)], {etag})
+        return self._find_whole([PartReceipt(1, len(data), sha256, etag)], {etag})
 
     # -- an object in parts ---------------------------------------------------------------------
 
