@@ -25,12 +25,15 @@ SELECT gen_random_uuid(), %s, 'csv', 'p' || mod(n, 1000), %s || mod(n, %s),
     3, now() + n * interval '1 microsecond'
 FROM generate_series(1, %s) AS n
 """
-_CLAIM = "claim_fairest_export(uuid, uuid, text, interval, integer, integer, jsonb)"
+_CLAIM = (
+    "claim_fairest_export(uuid, uuid, text, interval, integer, integer, jsonb, jsonb, text, text)"
+)
 # The claim that there was before: the job that the message names, and no list of who waits.
 _NAMED = """
 CREATE OR REPLACE FUNCTION claim_fairest_export(
     notified uuid, token uuid, holder text, lease interval,
-    per_tenant integer, per_person integer, per_type jsonb
+    per_tenant integer, per_person integer, per_type jsonb, per_source jsonb,
+    waiting_code text, waiting_message text
 ) RETURNS SETOF export_jobs LANGUAGE plpgsql AS $$
 DECLARE
     claimed export_jobs%ROWTYPE;
@@ -111,7 +114,7 @@ def claims(queued: int) -> Callable[[House, int], Measurement]:
                 began = time.perf_counter()
                 database.execute(
                     b"SELECT id FROM claim_fairest_export(gen_random_uuid(), gen_random_uuid(),"
-                    b" 'w/1/f', '1 min', NULL, NULL, '{}')"
+                    b" 'w/1/f', '1 min', NULL, NULL, '{}', '[]', NULL, NULL)"
                 ).fetchone()
                 times.append(time.perf_counter() - began)
             database.rollback()

@@ -26,8 +26,8 @@ PARTS: dict[type[CoreParts], set[str]] = {
     ApiParts: PROCESS
     | KEEPING
     | {"access", "administration", "changes", "dead_letters", "delivery", "exports", "quotas"}
-    | {"notification_states", "operations", "row_estimates", "source", "streams"},
-    WorkerParts: PROCESS | {"adoption", "runner", "source"},
+    | {"notification_states", "operations", "row_estimates", "source", "source_use", "streams"},
+    WorkerParts: PROCESS | {"adoption", "runner", "source", "source_use"},
     SchedulerParts: PROCESS | KEEPING | {"adoption", "mover", "orphans", "sweeper"},
     DeliveryParts: CORE | {"notifications"},
     CommandParts: CORE | {"dead_letters", "notification_states"},

@@ -44,6 +44,7 @@ _SAMPLES: tuple[errors.RequestError, ...] = (
     errors.SourceUnreadable("timed out"),
     errors.TooManyWatchers(),
     errors.OutsideHours("22:00-06:00 UTC", 3_600),
+    errors.SourceFull(2),
     errors.TooManyStreams(4),
     errors.TooManyDryRuns(),
     errors.TooManyOpen(20),

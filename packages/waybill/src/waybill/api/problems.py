@@ -61,6 +61,7 @@ STATUS_OF: dict[type[errors.RequestError], HTTPStatus] = {
     errors.SourceUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyWatchers: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OutsideHours: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.SourceFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyStreams: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyDryRuns: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyOpen: HTTPStatus.TOO_MANY_REQUESTS,

@@ -32,6 +32,7 @@ class ApiParts(ProcessParts):
     is_audited = True
 
     source = cached_property(shared.create_source)
+    source_use = cached_property(shared.create_source_use)
     admission = cached_property(shared.create_admission)
     dry_runs = cached_property(shared.create_dry_runs)
     cleanup = cached_property(shared.create_cleanup)
@@ -91,6 +92,7 @@ class ApiParts(ProcessParts):
             repository=self.repository,
             quotas=self.quotas,
             clock=self.clock,
+            use=self.source_use,
             settings=self.settings,
             family=self.family,
         )

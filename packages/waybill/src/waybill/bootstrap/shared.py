@@ -8,6 +8,7 @@ from functools import partial
 
 from waybill.bootstrap.core import CoreParts
 from waybill.bootstrap.parts import ProcessParts
+from waybill.jobs.source_use import SourceUse
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
 from waybill.results.adoption import ResultAdoption
@@ -89,6 +90,11 @@ def create_monitor(parts: CoreParts) -> ExportMonitor:
             running_seconds=settings.stuck_running_seconds,
         ),
     )
+
+
+def create_source_use(parts: ProcessParts) -> SourceUse:
+    """For the API (streams) and the worker: whoever reads sources."""
+    return SourceUse(parts.engine, parts.catalog)
 
 
 def create_adoption(parts: ProcessParts) -> ResultAdoption:

@@ -39,6 +39,7 @@ class WorkerParts(ProcessParts):
     reads_sources = True
 
     adoption = cached_property(shared.create_adoption)
+    source_use = cached_property(shared.create_source_use)
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class WorkerParts(ProcessParts):
         return ExportRunner(
             leases=self.leases,
             turns=self.turns,
+            use=self.source_use,
             figures=self.figures,
             queue=self.queue,
             catalog=self.catalog,

@@ -16,6 +16,7 @@ from waybill.catalog.file_model import (
     PoliteTable,
     SinceTable,
     SourceTable,
+    TogetherTable,
 )
 from waybill.catalog.locate import Path as KeyPath
 from waybill.catalog.locate import Position
@@ -110,6 +111,8 @@ def explain(error: ErrorDetails, path: KeyPath) -> str:
         return f"{_display(path)} is empty; give a text or leave it out"
     if kind in {"greater_than", "finite_number"}:
         return f"{_display(path)} must be a number greater than 0"
+    if kind == "greater_than_equal":
+        return f"{_display(path)} must be at least {context['ge']}"
     if kind == "value_error":
         return f"{_display(path)}: {context['error']}"
     expected = _ACCEPTED.get(str(last), _EXPECTED.get(kind))
@@ -122,7 +125,8 @@ def explain(error: ErrorDetails, path: KeyPath) -> str:
 
 def _known_keys(path: KeyPath) -> list[str]:
     entry = FilterTable if path[2:3] == ("filters",) else ColumnTable
-    single = PoliteTable if path[2:3] == ("polite",) else SinceTable
+    singles: dict[object, type[BaseModel]] = {"polite": PoliteTable, "together": TogetherTable}
+    single = singles.get(path[2] if len(path) > 2 else "", SinceTable)
     table = SourceTable if path[0] == "sources" else ExportTable
     models: dict[int, type[BaseModel]] = {1: CatalogFile, 3: table, 4: single, 5: entry}
     fields = models[len(path)].model_fields

@@ -186,9 +186,29 @@ class PoliteTable(_Model):
     )
 
 
+class TogetherTable(_Model):
+    """What all exports of a source keep to together."""
+
+    max_running: int | None = Field(
+        None, ge=1, description="How many exports read the source at a time; further ones wait."
+    )
+    rows_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="How fast rows are read at most by all of them, shared out equally.",
+    )
+    mb_per_second: float | None = Field(
+        None, gt=0, description="The same in units of 1,000,000 bytes, as PostgreSQL sends them."
+    )
+
+
 class SourceTable(_Model):
     """One ``[sources.NAME]`` table."""
 
+    together: TogetherTable | None = Field(
+        None,
+        description="What all exports that read it keep to together, whichever workers run them.",
+    )
     polite: PoliteTable | None = Field(
         None,
         description="How this database is spared by all types that are read from it, but for what "

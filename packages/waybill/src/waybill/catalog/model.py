@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from waybill.catalog.computed import Computed, settle
 from waybill.catalog.filters import Filter
-from waybill.catalog.politeness import NOT_LIMITED, Politeness
+from waybill.catalog.politeness import NOT_LIMITED, UNSHARED, Politeness, Together
 from waybill.catalog.query import normalise_query
 from waybill.catalog.scope import RowScope
 from waybill.catalog.sources import DEFAULT_SOURCE, NamedSource, by_name, unknown_source
@@ -105,7 +105,7 @@ class ExportType:
 
     ``urgency`` says what the service is held to (``catalog.urgency``), ``polite`` what it does for
     the database it reads (``catalog.politeness``), ``source_name`` which of the catalog's sources
-    that is (``catalog.sources``).
+    that is (``catalog.sources``). ``together`` is that source's word, which its catalog puts here.
 
     ``search_path`` are the schemas, behind ``pg_catalog``, in which names without a schema are
     looked up: those of the query and the scope, and of the functions that they and views call.
@@ -131,6 +131,7 @@ class ExportType:
     max_running: int | None = None
     polite: Politeness = NOT_LIMITED
     source_name: str = DEFAULT_SOURCE
+    together: Together = UNSHARED
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -187,6 +188,17 @@ class ExportType:
             )
         if any(column.computed is not None for column in self.columns):
             object.__setattr__(self, "columns", settle(self, PERSONAL_DATA_SCOPE))
+
+    @property
+    def limits_rate(self) -> bool:
+        """Whether rows are read no faster than a given rate, alone or together with others."""
+        return self.polite.limits_rate or self.together.rate.limits_rate
+
+    def seconds_for(self, *, rows: int, bytes: int = 0, sharers: int = 1) -> float:
+        """Return how long that much takes an export that shares the source with so many, itself
+        among them."""
+        alone = self.polite.seconds_for(rows=rows, bytes=bytes)
+        return max(alone, self.together.rate.seconds_for(rows=rows, bytes=bytes) * sharers)
 
     def select(self, wanted: Iterable[str | Column]) -> tuple[Column, ...]:
         """Return the declared columns that are ``wanted``, in that order, relabelled where a
@@ -376,6 +388,8 @@ class Catalog(Mapping[str, ExportType]):
             raise ConfigurationError(f"Export type {export_type.name!r}: {said}")
         if source.polite != NOT_LIMITED:
             export_type = replace(export_type, polite=export_type.polite.over(source.polite))
+        if source.together != export_type.together:
+            export_type = replace(export_type, together=source.together)
         self._types[export_type.name] = export_type
         return export_type
 
@@ -390,6 +404,10 @@ class Catalog(Mapping[str, ExportType]):
         """Return the names of the sources that types are read from."""
         named = {each.source_name for each in self._types.values()}
         return tuple(name for name in self.sources if name in named)
+
+    def shared_by(self, name: str) -> tuple[str, ...]:
+        """Return the names of the types that are read from one source."""
+        return tuple(each.name for each in self._types.values() if each.source_name == name)
 
     def of_source(self, name: str) -> Catalog:
         """Return the types that are read from one source.

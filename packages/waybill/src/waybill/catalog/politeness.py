@@ -127,6 +127,30 @@ class Politeness:
         return max(by_rows, by_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What all exports of a source keep to together, whichever workers run them. Nothing is limited
+    by default.
+
+    ``max_running`` is how many of them run at a time; ``rows_per_second`` and ``mb_per_second`` are
+    shared out equally among those that do, each of which keeps to its own ``polite`` as well.
+    """
+
+    max_running: int | None = None
+    rows_per_second: float | None = None
+    mb_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_running is not None and self.max_running < 1:
+            raise ConfigurationError("max_running must be at least 1.")
+        _ = self.rate
+
+    @property
+    def rate(self) -> Politeness:
+        """What one export keeps to that has the source to itself."""
+        return Politeness(self.rows_per_second, self.mb_per_second)
+
+
 def outside_hours(politeness: Politeness, now: datetime) -> OutsideHours | None:
     """Return what there is to say where exports do not begin at this hour."""
     if politeness.hours is None or (opens_at := politeness.hours.opens_at(now)) is None:
@@ -135,3 +159,4 @@ def outside_hours(politeness: Politeness, now: datetime) -> OutsideHours | None:
 
 
 NOT_LIMITED: Final = Politeness()
+UNSHARED: Final = Together()

@@ -11,6 +11,7 @@ from waybill.catalog.file_model import (
     PoliteTable,
     SinceTable,
     SourceTable,
+    TogetherTable,
 )
 from waybill.catalog.inspect import InspectedTable, Inspection
 from waybill.catalog.model import Column, ExportType, TableSource
@@ -70,6 +71,7 @@ def header() -> str:
         ("since is a column's name, or a table with these keys:", SinceTable),
         ("polite is a table with these keys:", PoliteTable),
         ("Keys of a [sources.NAME] table, a database to export from:", SourceTable),
+        ("together is a table with these keys:", TogetherTable),
     )
     lines: list[str] = []
     for title, model in sections:

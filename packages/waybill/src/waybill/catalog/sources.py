@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from waybill.catalog.politeness import NOT_LIMITED, Politeness
+from waybill.catalog.politeness import NOT_LIMITED, UNSHARED, Politeness, Together
 from waybill.errors import ConfigurationError
 
 DEFAULT_SOURCE: Final = "default"
@@ -31,8 +31,9 @@ _ADDRESS: Final = re.compile(r"://|\b(host|user|password|dbname|service)\s*=")
 class NamedSource:
     """A database to export from.
 
-    ``polite`` is what its types keep to, but for what they say themselves; ``standby`` which of its
-    servers is read; ``dsn_file`` the file that holds its address, instead of ``variable``.
+    ``polite`` is what each export of its types keeps to, but for what they say themselves, and
+    ``together`` what all of them do; ``standby`` which of its servers is read; ``dsn_file`` the
+    file that holds its address, instead of ``variable``.
 
     Raises:
         ConfigurationError: the name cannot be part of a variable's, the default one has a file, or
@@ -43,6 +44,7 @@ class NamedSource:
     polite: Politeness = NOT_LIMITED
     standby: Standby | None = None
     dsn_file: str = ""
+    together: Together = UNSHARED
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -28,7 +28,7 @@ from waybill.catalog.locate import Path as KeyPath
 from waybill.catalog.locate import Position, locate
 from waybill.catalog.model import Catalog, Column, ExportType, QuerySource, TableSource
 from waybill.catalog.names import parse_table_name
-from waybill.catalog.politeness import NOT_LIMITED, Hours, Politeness
+from waybill.catalog.politeness import NOT_LIMITED, UNSHARED, Hours, Politeness, Together
 from waybill.catalog.problems import CatalogFileError, Problem
 from waybill.catalog.scope import RowScope
 from waybill.catalog.sources import DEFAULT_SOURCE, NamedSource, unknown_source, unused_source
@@ -138,8 +138,14 @@ def _declare(
         polite = _politeness(table.polite)
     except ConfigurationError as exc:
         yield (*at, "polite"), f"polite: {exc}"
+    said = table.together
+    together = (
+        UNSHARED
+        if said is None
+        else Together(said.max_running, said.rows_per_second, said.mb_per_second)
+    )
     try:
-        declared.append(NamedSource(name, polite, table.standby, table.dsn_file or ""))
+        declared.append(NamedSource(name, polite, table.standby, table.dsn_file or "", together))
     except ConfigurationError as exc:
         yield at, str(exc)
 

@@ -104,6 +104,20 @@ class TooManyStreams(RequestError):
         )
 
 
+class SourceFull(RequestError):
+    """As many exports read the type's source as may at a time."""
+
+    code = "source_full"
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"{limit} exports read this database at the moment, which is all that may at a time. "
+            "Try again shortly, or request the export as a job, which waits for its turn."
+        )
+
+
 class OutsideHours(RequestError):
     """Exports of the type begin at other hours of the day."""
 

@@ -151,8 +151,8 @@ class HeldBack(DeadlineExceeded):
         super().__init__(deadline_seconds)
         self.args = (
             f"The export did not finish within {deadline_seconds:g} s, {waited_seconds:.0f} s of "
-            "which it waited for what `polite` says of its type. Raise deadline_seconds, or the "
-            "limits.",
+            "which it waited for what `polite` says of its type, or `together` of its source. "
+            "Raise deadline_seconds, or the limits.",
         )
 
 
@@ -163,7 +163,7 @@ class RateTooSlow(DeadlineExceeded):
         self.rows = rows
         super().__init__(deadline_seconds)
         self.args = (
-            f"{rows} rows take {needed_seconds:.0f} s at the rate that `polite` sets, and "
+            f"{rows} rows take {needed_seconds:.0f} s at the rate of `polite` or `together`, and "
             f"deadline_seconds is {deadline_seconds:g}. Raise one of them.",
         )
 

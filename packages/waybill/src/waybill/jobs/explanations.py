@@ -6,6 +6,11 @@ need beyond it stands in the attempt's own message.
 
 from __future__ import annotations
 
+from typing import Final
+
+SOURCE_FULL: Final = "source_full"
+"""As many exports as may read the source at a time do."""
+
 EXPLANATIONS: dict[str, str] = {
     "source_unavailable": (
         "The database could not be reached, several times in a row. "
@@ -18,6 +23,11 @@ EXPLANATIONS: dict[str, str] = {
     "source_busy": (
         "The database that is read from is busy at the moment. "
         "The export waits and begins by itself. "
+        "Ask your administrator if it waits for longer than you can."
+    ),
+    SOURCE_FULL: (
+        "As many exports as may read this database at a time are running. "
+        "The export waits for one of them to end and begins by itself. "
         "Ask your administrator if it waits for longer than you can."
     ),
     "outside_hours": (

@@ -9,8 +9,9 @@ workers. A person's own jobs run in the order of their requests.
 A tenant or person that comes to the queue counts as last served an hour ago: ahead of those who
 are being served, and yet nobody who waits can be overtaken by newcomers for longer than that.
 
-The choice is made in the database (migrations 0012 and 0014), in one statement, under one lock:
-limits hold across all workers, and a worker that is stopped in the middle keeps nobody waiting.
+The choice is made in the database (migrations 0012, 0014 and 0022), in one statement, under one
+lock: limits hold across all workers, and a worker that is stopped in the middle keeps nobody
+waiting.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.catalog import Catalog
+from waybill.jobs.explanations import SOURCE_FULL, explain
 from waybill.jobs.job import ExportJob
 from waybill.jobs.rows import COMMITS_ALONE, JOB_COLUMNS, alone, job_of, seconds
 from waybill.own_database import SCHEMA
@@ -52,7 +54,9 @@ _LIMITS = (
     bindparam("per_tenant", type_=Integer),
     bindparam("per_person", type_=Integer),
     bindparam("per_type", type_=JSONB),
+    bindparam("per_source", type_=JSONB),
 )
+_WHY = (bindparam("waiting_code", type_=Text), bindparam("waiting_message", type_=Text))
 _CLAIM_OF = (
     bindparam("notified", type_=UuidType),
     bindparam("token", type_=UuidType),
@@ -63,27 +67,37 @@ _CLAIM_OF = (
 
 @dataclass(frozen=True, slots=True)
 class RunningLimits:
-    """How many jobs may run at a time: of one tenant, of one person, of a type. ``None``: any
-    number."""
+    """How many jobs may run at a time: of one tenant, of one person, of a type, of the types that
+    are read from one source. ``None``: any number."""
 
     per_tenant: int | None = None
     per_person: int | None = None
     per_type: Mapping[str, int] = field(default_factory=dict)
+    per_source: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    """By the names of a source's types. Streams count with these, as they read it too."""
 
     @classmethod
     def of(
         cls, catalog: Catalog, *, per_tenant: int | None, per_person: int | None
     ) -> RunningLimits:
-        """Return the limits of the settings with those of the catalog's types."""
+        """Return the limits of the settings with those of the catalog's types and sources."""
         per_type = {
             each.name: each.max_running for each in catalog.values() if each.max_running is not None
         }
-        return cls(per_tenant, per_person, per_type)
+        per_source = {
+            types: source.together.max_running
+            for name, source in catalog.sources.items()
+            if source.together.max_running is not None and (types := catalog.shared_by(name))
+        }
+        return cls(per_tenant, per_person, per_type, per_source)
 
     @property
     def are_set(self) -> bool:
         """Whether a due job may have to wait although a worker is free."""
-        return bool(self.per_type) or (self.per_tenant, self.per_person) != (None, None)
+        return bool(self.per_type or self.per_source) or (self.per_tenant, self.per_person) != (
+            None,
+            None,
+        )
 
     def parameters(self) -> dict[str, Any]:
         """Return what the database's functions take."""
@@ -91,6 +105,9 @@ class RunningLimits:
             "per_tenant": self.per_tenant,
             "per_person": self.per_person,
             "per_type": dict(self.per_type),
+            "per_source": [
+                {"types": list(types), "most": most} for types, most in self.per_source.items()
+            ],
         }
 
 
@@ -113,7 +130,7 @@ class Turns:
         self._engine = alone(engine).execution_options(**{COMMITS_ALONE: True})
         self.limits = limits or RunningLimits()
         functions = getattr(func, schema)
-        claimed = functions.claim_fairest_export(*_CLAIM_OF, *_LIMITS).table_valued(
+        claimed = functions.claim_fairest_export(*_CLAIM_OF, *_LIMITS, *_WHY).table_valued(
             *(Column(column.name, column.type) for column in JOB_COLUMNS), name="claimed"
         )
         self._claim = select(*claimed.c)
@@ -131,7 +148,8 @@ class Turns:
 
         Args:
             notified: the job that the message names. It is put on the list if it is not there,
-                and is claimed only when it is its turn.
+                and is claimed only when it is its turn. If as many as may read its source do, it is
+                told so.
             token: the lease's.
             holder: who claims, for the history.
             lease_seconds: how long the lease lives unless it is renewed.
@@ -146,6 +164,8 @@ class Turns:
             "holder": holder,
             "lease": seconds(lease_seconds),
             **self.limits.parameters(),
+            "waiting_code": SOURCE_FULL,
+            "waiting_message": explain(SOURCE_FULL),
         }
         for _ in range(_CLAIM_TRIES):
             row = await self._try(values)

@@ -25,6 +25,7 @@ FUNCTIONS: Final = frozenset(
         "export_jobs_ring",
         "export_turns_list",
         "export_turns_unlist",
+        "export_types_of_full_sources",
         "fairest_export",
         "fairest_export_of",
         "oldest_export_of",

@@ -77,7 +77,7 @@ def open_reader(
         or plan.limit is not None
         # A function is called by one thread, in the order of the rows.
         or plan.computed
-        or plan.export_type.polite.limits_rate
+        or plan.export_type.limits_rate
         or not plan.order_by
         or _depends_on_the_moment(plan)
         or not snapshot.has_key_index(plan.export_type)

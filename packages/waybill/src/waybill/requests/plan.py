@@ -34,6 +34,7 @@ def open_plan(
     *,
     application_name: str,
     statement_timeout_seconds: float,
+    sharers: Callable[[], int] = lambda: 1,
 ) -> Iterator[tuple[PostgresSnapshot, ExportPlan]]:
     """Lock what the request reads, take one snapshot of it for the block, and plan on that.
 
@@ -45,6 +46,7 @@ def open_plan(
         check: called while waiting for PostgreSQL; stops the wait by raising.
         application_name: by which the server's administrators know the session.
         statement_timeout_seconds: the server ends a statement that takes longer by itself.
+        sharers: how many exports read the source at the moment, this one among them.
 
     Raises:
         RequestError: the catalog no longer has what the request asks for.
@@ -59,6 +61,7 @@ def open_plan(
         application_name=application_name,
         statement_timeout_seconds=statement_timeout_seconds,
         reads=Reads(export_type, columns, request.selection),
+        sharers=sharers,
     ) as snapshot:
         resolved = snapshot.resolve(export_type, columns)
         where = request.where(

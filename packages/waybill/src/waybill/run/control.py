@@ -29,6 +29,7 @@ class AttemptControl:
         self._progress = Progress()
         self._expected: int | None = None
         self._is_exact = False
+        self._sharers = 1
 
     # -- the pipeline's side --------------------------------------------------------------------
 
@@ -51,6 +52,10 @@ class AttemptControl:
         """Say how many rows and bytes are done. Cheap: nothing is written here."""
         self._progress = Progress(rows, bytes_done, self._expected, self._is_exact)
 
+    def sharers(self) -> int:
+        """Return how many exports read the source, this one among them."""
+        return self._sharers
+
     # -- the runner's side ----------------------------------------------------------------------
 
     def snapshot(self) -> Progress:
@@ -60,6 +65,10 @@ class AttemptControl:
     def seconds_left(self) -> float:
         """Return the seconds until the deadline, 0 or more."""
         return max(0.0, self._ends_at - time.monotonic())
+
+    def share_with(self, sharers: int) -> None:
+        """Say how many exports read the source, this one among them."""
+        self._sharers = max(sharers, 1)
 
     def hold_until(self, moment: float) -> None:
         """Prolong the lease to ``moment`` of ``time.monotonic``."""

@@ -9,6 +9,7 @@ from waybill.config import Settings
 from waybill.errors import DeadlineExceeded, LeaseLost, RunStopped
 from waybill.jobs.job import Lease
 from waybill.jobs.leases import LeaseRepository
+from waybill.jobs.source_use import Count
 from waybill.log import get_logger
 from waybill.run.control import AttemptControl
 from waybill.run.settlement import DATABASE_ERRORS, WRITE_TIMEOUT_SECONDS
@@ -20,13 +21,16 @@ _TICK_SECONDS = 0.25
 _LEASE_SHARE = 0.8
 """A worker trusts its lease for this share of it: by the time another may have the job, with the
 servers' clocks running at slightly different speeds, this attempt is over."""
+_SHARE_SECONDS = 2.0
+"""How often it is asked among how many a source's rate is shared."""
 UNWIND_SECONDS = 15.0
 """How long a pipeline may take to end after it was told to. Its own waits look every 0.25 s; what
 takes longer is a single request to a storage that does not answer."""
 
 
 class Heartbeat:
-    """Keeps one attempt alive, or ends it."""
+    """Keeps one attempt alive, or ends it. ``count`` says how many exports read its source, where
+    that is how many share its rate."""
 
     def __init__(
         self,
@@ -35,7 +39,10 @@ class Heartbeat:
         control: AttemptControl,
         settings: Settings,
         shutdown: ShutdownFlag | None,
+        count: Count | None = None,
     ) -> None:
+        self._count = count
+        self._counted_at = 0.0
         self._leases = leases
         self._lease = lease
         self._control = control
@@ -65,6 +72,8 @@ class Heartbeat:
                     return
                 if isinstance(reason, LeaseLost):
                     continue  # nothing left to renew
+            if now - self._counted_at >= _SHARE_SECONDS:
+                await self.share()
             progress = self._control.snapshot()
             idle = now - renewed_at
             moved = progress != recorded and idle >= self._settings.progress_seconds
@@ -84,6 +93,18 @@ class Heartbeat:
                 continue
             renewed_at, recorded = now, progress
             self._control.hold_until(trusted_until(now, self._settings.lease_seconds))
+
+    async def share(self) -> None:
+        """Find out among how many the source's rate is shared."""
+        self._counted_at = time.monotonic()
+        if self._count is None:
+            return
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                self._control.share_with(await self._count())
+        except DATABASE_ERRORS as exc:
+            # As many as there were: where the database stays away, the lease ends the attempt.
+            log.warning("export.sharers_unknown", error=type(exc).__name__)
 
 
 def trusted_until(asked_at: float, lease_seconds: float) -> float:

@@ -101,6 +101,7 @@ class ExportProducer:
                 application_name=f"waybill export {job.id}",
                 # The server stops by itself should this process die without closing its socket.
                 statement_timeout_seconds=control.seconds_left() + 1,
+                sharers=control.sharers,
             ) as (snapshot, plan),
             snapshot.explaining_delays(),
         ):
@@ -208,7 +209,7 @@ def _check_rate(export_type: ExportType, count: RowCount, control: AttemptContro
     Raises:
         RateTooSlow
     """
-    needed = export_type.polite.seconds_for(rows=count.rows)
+    needed = export_type.seconds_for(rows=count.rows)
     if needed <= control.seconds_left():
         return
     if count.is_exact:

@@ -37,6 +37,7 @@ from waybill.jobs.figures import JobFigures
 from waybill.jobs.job import ExportJob, Lease, Progress
 from waybill.jobs.leases import LeaseRepository, Result
 from waybill.jobs.queue import ExportQueue
+from waybill.jobs.source_use import SourceUse
 from waybill.jobs.turns import Turns
 from waybill.log import get_logger
 from waybill.manifest import manifest_key
@@ -74,6 +75,7 @@ class ExportRunner:
     Args:
         leases: the lease protocol on waybill's database.
         turns: says whether somebody waits for a job to end.
+        use: counts who reads a job's source.
         figures: counts them.
         queue: told of them.
         catalog: what can be exported.
@@ -92,6 +94,7 @@ class ExportRunner:
         *,
         leases: LeaseRepository,
         turns: Turns,
+        use: SourceUse,
         figures: JobFigures,
         queue: ExportQueue,
         catalog: Catalog,
@@ -107,6 +110,7 @@ class ExportRunner:
         self._on_end = on_end
         self._leases = leases
         self._turns = turns
+        self._use = use
         self._figures = figures
         self._queue = queue
         self._catalog = catalog
@@ -227,9 +231,11 @@ class ExportRunner:
         control = AttemptControl(
             self._deadline_seconds(job), trusted_until(asked_at, self._settings.lease_seconds)
         )
-        heartbeat = asyncio.create_task(
-            Heartbeat(self._leases, lease, control, self._settings, self._shutdown).run()
-        )
+        declared = self._catalog.get(job.export_type)
+        count = None if declared is None else self._use.sharing(declared)
+        beats = Heartbeat(self._leases, lease, control, self._settings, self._shutdown, count)
+        await beats.share()
+        heartbeat = asyncio.create_task(beats.run())
         try:
             completion = await self._produced(job, lease, control, heartbeat)
         except LeaseLost:

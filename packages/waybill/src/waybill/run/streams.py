@@ -32,6 +32,7 @@ from waybill.errors import (
     InvalidOption,
     LeaseLost,
     RunError,
+    SourceFull,
     SourceUnreadable,
     StreamTooLarge,
     TooManyStreams,
@@ -43,6 +44,7 @@ from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import ExportJob, Lease
 from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.repository import ExportRepository
+from waybill.jobs.source_use import SourceUse
 from waybill.log import get_logger
 from waybill.manifest import export_file_name
 from waybill.principal import Principal
@@ -87,6 +89,7 @@ class ExportStreams:
         leases, repository: end the job's row.
         quotas: which quota a stream spends.
         clock: says whether exports of a type begin at this hour.
+        use: counts who reads the source.
         settings: bounds, lease and heartbeat.
         family: the name of this process, for the history.
     """
@@ -102,9 +105,11 @@ class ExportStreams:
         repository: ExportRepository,
         quotas: QuotaPolicy,
         clock: Clock,
+        use: SourceUse,
         settings: Settings,
         family: str,
     ) -> None:
+        self._use = use
         self._exports = exports
         self._admission = admission
         self._dry_runs = dry_runs
@@ -125,14 +130,16 @@ class ExportStreams:
         """Return a stream whose first bytes are there. The caller closes it.
 
         Raises:
-            TooManyStreams, OutsideHours, StreamTooLarge, SourceUnreadable, QuotaExceeded,
-            InvalidOption (a column could not be computed), and what
+            TooManyStreams, OutsideHours, SourceFull, StreamTooLarge, SourceUnreadable,
+            QuotaExceeded, InvalidOption (a column could not be computed), and what
             ``ExportService.check`` raises: then no quota was spent.
         """
         checked, export_type = await self._exports.check(principal, request)
         closed = outside_hours(export_type.polite, self._clock.now())
         if closed is not None:
             raise closed
+        if not await self._use.has_room(export_type):
+            raise SourceFull(export_type.together.max_running or 0)
         if checked.compression is not None:
             raise InvalidOption(
                 "compression", "a stream is not compressed; leave it out, or request the export"
@@ -146,6 +153,7 @@ class ExportStreams:
             raise TooManyStreams(self._settings.max_streams)
         self._open += 1
         reader = _Reader(self._source, principal, checked, export_type, self._settings)
+        count = self._use.sharing(export_type)
         reader.span = tracing.begin(
             "export.stream",
             kind="server",
@@ -154,6 +162,8 @@ class ExportStreams:
             format=checked.format,
         )
         try:
+            if count is not None:
+                reader.control.share_with(await count() + 1)
             first = await reader.start(self._threads)
             asked_at = time.monotonic()
             job, lease, quota = await self._admission.admit_stream(
@@ -179,7 +189,7 @@ class ExportStreams:
         reader.control.hold_until(trusted_until(asked_at, self._settings.lease_seconds))
         log.info("stream.started", export_id=str(job.id), type=job.export_type, format=job.format)
         heartbeat = asyncio.create_task(
-            Heartbeat(self._leases, lease, reader.control, self._settings, None).run()
+            Heartbeat(self._leases, lease, reader.control, self._settings, None, count).run()
         )
         return ExportStream(self, reader, first, job, lease, quota, heartbeat)
 
@@ -391,6 +401,7 @@ class _Reader:
             self.control.check,
             application_name=f"waybill stream {self.export_id}",
             statement_timeout_seconds=self.control.seconds_left() + 1,
+            sharers=self.control.sharers,
         ) as (snapshot, plan):
             self.plan = plan
             snapshot.check_key(export_type, plan.where)

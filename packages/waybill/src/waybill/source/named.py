@@ -155,6 +155,7 @@ class NamedSources(PostgresSource):
         statement_timeout_seconds: float | None = None,
         reads: Reads | None = None,
         exported: SharedSnapshot | None = None,
+        sharers: Callable[[], int] = lambda: 1,
     ) -> Iterator[PostgresSnapshot]:
         """As of ``PostgresSource``.
 
@@ -174,6 +175,7 @@ class NamedSources(PostgresSource):
             statement_timeout_seconds=statement_timeout_seconds,
             reads=reads,
             exported=exported,
+            sharers=sharers,
         ) as snapshot:
             yield snapshot
 

@@ -1,5 +1,5 @@
-"""Keeps to what a type's ``polite`` says while its rows are read: no faster than that, and not at
-all while the source is under pressure.
+"""Keeps to what a type's ``polite`` and its source's ``together`` say while rows are read: no
+faster than that, and not at all while the source is under pressure.
 
 Rows that are not taken stay where they are: PostgreSQL's COPY waits when nobody reads from its
 connection. It holds its snapshot meanwhile, so pauses are paid for with rows that VACUUM must keep.
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from waybill.catalog.politeness import Politeness
+from waybill.catalog.politeness import NOT_LIMITED, Politeness
 from waybill.errors import DeadlineExceeded, HeldBack
 from waybill.log import get_logger
 from waybill.run_control import POLL_SECONDS
@@ -35,6 +35,8 @@ class Pace:
         politeness: what to keep to.
         check: called while waiting; stops the wait by raising.
         gauge: asks the source how it is.
+        together: the rate of all who read the source.
+        sharers: how many those are at the moment, with this one.
         clock, sleep: the time, in seconds.
     """
 
@@ -44,12 +46,16 @@ class Pace:
         check: Callable[[], None],
         gauge: Gauge,
         *,
+        together: Politeness = NOT_LIMITED,
+        sharers: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._politeness = politeness
         self._check = check
         self._gauge = gauge
+        self._together = together
+        self._sharers = sharers
         self._clock = clock
         self._sleep = sleep
         self._next_at = self._gauge_at = clock()
@@ -77,12 +83,12 @@ class Pace:
             raise HeldBack(exc.deadline_seconds, self.waited_seconds) from exc
 
     def _after(self, chunk: CopyChunk) -> None:
-        if self._politeness.limits_rate:
-            size = sum(map(len, chunk.messages))
+        if self._politeness.limits_rate or self._together.limits_rate:
+            rows, size = chunk.rows, sum(map(len, chunk.messages))
+            alone = self._politeness.seconds_for(rows=rows, bytes=size)
+            shared = self._together.seconds_for(rows=rows, bytes=size) * self._sharers()
             # What was not read in time is not made up for later: that would be a burst.
-            self._next_at = max(self._next_at, self._clock()) + self._politeness.seconds_for(
-                rows=chunk.rows, bytes=size
-            )
+            self._next_at = max(self._next_at, self._clock()) + max(alone, shared)
             self._wait_until(self._next_at)
         if self._politeness.heeds_pressure and self._clock() >= self._gauge_at + GAUGE_SECONDS:
             self._stand_back()

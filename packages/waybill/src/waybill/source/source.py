@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from waybill.catalog.connect import read_dsn
-from waybill.catalog.politeness import NOT_LIMITED
+from waybill.catalog.politeness import NOT_LIMITED, UNSHARED
 from waybill.errors import (
     SourceBusy,
     SourceRejected,
@@ -87,6 +87,7 @@ class PostgresSource:
         statement_timeout_seconds: float | None = None,
         reads: Reads | None = None,
         exported: SharedSnapshot | None = None,
+        sharers: Callable[[], int] = lambda: 1,
     ) -> Iterator[PostgresSnapshot]:
         """Connect and hold one snapshot for the block; the connection closes with it, or rests.
 
@@ -97,6 +98,8 @@ class PostgresSource:
             reads: what will be read, whose relations are locked before the snapshot is taken.
                 Without it a change of theirs is noticed when they have been read.
             exported: another connection's snapshot to take part in (``PostgresSnapshot.export``).
+            sharers: how many exports read the source at the moment, this one among them; asked
+                again and again.
 
         Raises:
             SourceUnavailable: no connection, or it broke, or another session's lock was in the way
@@ -112,6 +115,7 @@ class PostgresSource:
         reads = exported.reads if exported else reads
         keeper = None if exported or reads is None else self._keeper
         polite = NOT_LIMITED if reads is None else reads.export_type.polite
+        together = UNSHARED if reads is None else reads.export_type.together
 
         def begin(connection: psycopg.Connection[tuple[object, ...]]) -> Session:
             return Session(connection, check, max_row_bytes=self._settings.max_row_bytes)
@@ -141,7 +145,7 @@ class PostgresSource:
                 kept = None
                 name = application_name if keeper is None else "waybill export"
                 session, opened = _open_where_it_is(lambda: connect(name), open_on, sessions)
-            pace = Pace(polite, check, gauge)
+            pace = Pace(polite, check, gauge, together=together.rate, sharers=sharers)
             yield PostgresSnapshot(session, opened, reads, connect, pace)
             if keeper is not None and opened.standing is not None:
                 sessions.pop_all()

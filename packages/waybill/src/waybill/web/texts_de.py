@@ -388,6 +388,11 @@ EXPLANATIONS_DE: Final = {
         "Die Datenbank, aus der gelesen wird, ist zurzeit ausgelastet. Der Export wartet und "
         "beginnt von selbst. Fragen Sie Ihre Administration, wenn er länger wartet, als Sie können."
     ),
+    "source_full": (
+        "Aus dieser Datenbank lesen zurzeit so viele Exporte, wie es zugleich dürfen. "
+        "Der Export wartet, bis einer davon endet, und beginnt von selbst. "
+        "Fragen Sie Ihre Administration, wenn er länger wartet, als Sie können."
+    ),
     "outside_hours": (
         "Exporte dieser Art beginnen zu bestimmten Stunden des Tages. Der Export wartet darauf "
         "und beginnt von selbst. Fragen Sie Ihre Administration, wenn er eher beginnen muss."

@@ -17,6 +17,7 @@ from waybill.catalog.file_model import (
     PoliteTable,
     SinceTable,
     SourceTable,
+    TogetherTable,
 )
 from waybill.catalog.inspect import Inspection, propose
 from waybill.catalog.model import TableSource
@@ -167,7 +168,8 @@ def test_table_without_columns_is_left_out_with_a_note() -> None:
 
 def _models_of_the_file() -> list[type[BaseModel]]:
     """Every model that the file's schema holds, whatever is added to it."""
-    models = (ExportTable, ColumnTable, FilterTable, SinceTable, PoliteTable, SourceTable)
+    inner = (ColumnTable, FilterTable, SinceTable, PoliteTable)
+    models = (ExportTable, *inner, SourceTable, TogetherTable)
     known = {m.__name__: m for m in models}
     assert set(CatalogFile.model_json_schema()["$defs"]) == set(known)
     return list(known.values())

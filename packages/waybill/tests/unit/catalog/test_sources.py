@@ -14,10 +14,11 @@ from waybill.catalog import (
     NamedSource,
     TableSource,
 )
-from waybill.catalog.politeness import Hours, Politeness
+from waybill.catalog.politeness import Hours, Politeness, Together
 from waybill.catalog.sources import variable_of
 from waybill.catalog.toml import parse_catalog
 from waybill.errors import ConfigurationError
+from waybill.jobs.turns import RunningLimits
 
 USERS = TableSource("public", "users")
 TWO = """
@@ -61,6 +62,29 @@ def test_type_is_read_from_the_source_it_names_and_spares_it_as_the_source_says(
     assert catalog.sources_read() == ("default", "reporting")
     assert list(catalog.of_source("reporting")) == ["orders", "items"]
     assert catalog.of_source("reporting")["items"] == catalog["items"]
+
+
+def test_source_says_what_all_its_exports_keep_to_together() -> None:
+    catalog = parse_catalog(
+        TWO + "[sources.reporting.together]\nmax_running = 2\nrows_per_second = 100\n"
+    )
+    together = Together(2, rows_per_second=100)
+    assert catalog.sources["reporting"].together == together
+    assert {name: each.together for name, each in catalog.items()} == {
+        "users": Together(), "orders": together, "items": together,
+    }  # fmt: skip
+    limits = RunningLimits.of(catalog, per_tenant=None, per_person=None)
+    assert limits.per_source == {("orders", "items"): 2}
+    assert limits.are_set
+    # What an export may read by itself counts too, and the slower of both.
+    assert catalog["items"].seconds_for(rows=1_000) == 20
+    assert catalog["items"].seconds_for(rows=1_000, sharers=4) == 40
+    assert catalog["users"].limits_rate
+    in_python = Catalog(
+        [ExportType("orders", USERS, source_name="reporting", together=Together(9))],
+        sources=[NamedSource("reporting", together=together)],
+    )
+    assert in_python["orders"].together == together
 
 
 def test_catalog_in_python_says_the_same() -> None:
@@ -114,6 +138,14 @@ def test_models_name_sources_too() -> None:
         (
             '[sources.b]\nstandby = "always"\n[exports.a]\ntable = "a"\nsource = "b"', "2:1",
             "[sources.b] standby must be 'prefer' or 'require'",
+        ),
+        (
+            '[sources.b.together]\nmax_runing = 1\n[exports.a]\ntable = "a"\nsource = "b"', "2:1",
+            "unknown key 'max_runing' in [sources.b] together; did you mean 'max_running'?",
+        ),
+        (
+            '[sources.b]\ntogether.max_running = 0\n[exports.a]\ntable = "a"\nsource = "b"', "2:10",
+            "[sources.b] together max_running must be at least 1",
         ),
         (
             '[sources.b]\npolit = {}\n[exports.a]\ntable = "a"\nsource = "b"', "2:1",

@@ -72,6 +72,23 @@ def test_time_that_the_source_took_counts_and_is_not_made_up_for_later() -> None
     assert time.now == pytest.approx(1_137)
 
 
+def test_rate_of_all_is_shared_by_as_many_as_read_at_the_moment() -> None:
+    time = _Time()
+    sharers = iter([1, 1, 4, 4, 2])
+    pace = Pace(
+        Politeness(rows_per_second=1_000),
+        lambda: None,
+        lambda: None,
+        together=Politeness(rows_per_second=2_000),
+        sharers=lambda: next(sharers),
+        clock=time.clock,
+        sleep=time.sleep,
+    )
+    taken = [time.now - 1_000 for _ in pace.keep([CHUNK] * 5)]
+    # A thousand rows each: at the rate that it may read alone, while that is the slower.
+    assert [*taken, time.now - 1_000] == pytest.approx([0, 1, 2, 4, 6, 7])
+
+
 def test_waits_look_for_an_order_to_stop_all_the_time() -> None:
     time = _Time()
 
