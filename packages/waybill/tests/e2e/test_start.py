@@ -38,7 +38,7 @@ def start(local_stack: LocalStack, database: str, tmp_path: Path) -> Start:
         with (
             mock.patch("waybill.api.serve._Server.run", side_effect=came_up),
             mock.patch("waybill.worker.main._worker_class", side_effect=came_up),
-            mock.patch("waybill.worker.main.schedule_sweeper", side_effect=came_up),
+            mock.patch("waybill.worker.scheduler.schedule_sweeper", side_effect=came_up),
         ):
             arguments = [command, "--port", "0"] if command == "api" else [command]
             given = {name: value for name, value in (works | settings).items() if value != "-"}

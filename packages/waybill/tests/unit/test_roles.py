@@ -76,6 +76,7 @@ def test_everything_is_what_the_roles_are(settings: Settings) -> None:
     [
         ("waybill.api.serve", ["waybill.run.runner", "waybill.upkeep.sweeper", "celery.beat"]),
         ("waybill.bootstrap.worker", ["fastapi", "waybill.run.streams", "waybill.upkeep.sweeper"]),
+        ("waybill.worker.main", ["fastapi", "alembic", "waybill.bootstrap.scheduler"]),
         ("waybill.bootstrap.scheduler", ["fastapi", "waybill.run.runner", "waybill.run.streams"]),
         ("waybill.bootstrap.commands", ["fastapi", "waybill.catalog.toml", "waybill.storage.s3"]),
     ],

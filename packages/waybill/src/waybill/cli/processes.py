@@ -74,7 +74,7 @@ def worker(
 
 def scheduler(metrics_port: MetricsPort = None) -> None:
     """Run the sweeper (Celery beat): lost jobs, retries, expiry. Run one; two do no harm."""
-    from waybill.worker.main import run_scheduler
+    from waybill.worker.scheduler import run_scheduler
 
     settings = settings_to_start(reads_sources=False, **_metrics(metrics_port))
     run_scheduler(settings)

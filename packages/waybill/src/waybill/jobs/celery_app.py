@@ -4,8 +4,9 @@ repeat work in ways that were measured, and the rest of waybill relies on what s
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -105,6 +106,15 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
         timezone="UTC",
     )
     return app
+
+
+def keep_our_logging() -> None:
+    """Keep Celery from replacing our logging: it leaves that to whoever listens to this signal."""
+    signals.setup_logging.connect(_leave_logging, weak=False)
+
+
+def _leave_logging(**_: Any) -> None:
+    pass
 
 
 def refuse_cluster(app: Celery) -> None:

@@ -1,33 +1,27 @@
-"""Starts the Celery processes."""
+"""Starts the worker: the process that takes messages, and the children that run exports."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from celery import Celery, signals
 
 from waybill.bootstrap.parts import parts_factory
-from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
 from waybill.bootstrap.worker import WorkerParts
 from waybill.config import Settings
 from waybill.errors import WorkerFailed
 from waybill.formats import missing
-from waybill.jobs.celery_app import create_celery, refuse_cluster
+from waybill.jobs.celery_app import create_celery, keep_our_logging, refuse_cluster
 from waybill.jobs.queue_name import wait_for_queue_name
 from waybill.log import get_logger
-from waybill.metrics.definitions import CONCURRENCY, FALLBACK_LIMIT
+from waybill.metrics.definitions import CONCURRENCY
 from waybill.metrics.recording import record, use
-from waybill.metrics.serving import serve_family, serve_metrics
-from waybill.notify.notifications import Notifications
-from waybill.notify.thread import DeliveryThread
+from waybill.metrics.serving import serve_family
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
 from waybill.worker.runtime import ProcessRuntime
-from waybill.worker.scheduler import InProcessScheduler, schedule_sweeper
-from waybill.worker.tasks import register_export_task, register_sweeper_tasks
+from waybill.worker.tasks import register_export_task
 from waybill.worker.temporary import require_temporary_directory
 
 log = get_logger(__name__)
@@ -73,8 +67,7 @@ def run_worker(settings: Settings) -> None:
     def on_ready(**_: Any) -> None:
         log.info("worker.ready", concurrency=settings.worker_concurrency)
 
-    # A receiver of this signal keeps Celery from replacing our logging.
-    signals.setup_logging.connect(_keep_our_logging, weak=False)
+    keep_our_logging()
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
     signals.worker_process_init.connect(on_process_init, weak=False)
     signals.worker_process_shutdown.connect(on_process_shutdown, weak=False)
@@ -119,44 +112,3 @@ def _worker_class(app: Celery, shutdown: ShutdownFlag) -> Any:
             super().wait_for_soft_shutdown()
 
     return ExportWorker
-
-
-def _keep_our_logging(**_: Any) -> None:
-    pass
-
-
-def run_scheduler(settings: Settings) -> None:
-    """Run the sweeper until told to stop."""
-    SchedulerParts(settings)  # as the worker
-    app = create_celery(settings)
-    refuse_cluster(app)
-    build = parts_factory(SchedulerParts, settings)
-    runtime = ProcessRuntime(build)
-    register_sweeper_tasks(app, runtime, ProcessRuntime(build), ProcessRuntime(build))
-    serve_metrics(settings)
-    record(FALLBACK_LIMIT, settings.fallback_total_bytes)
-    schedule_sweeper(app, settings)
-    signals.setup_logging.connect(_keep_our_logging, weak=False)
-    # In a thread of their own: a slow receiver takes up to half a minute, a sweep may not.
-    deliveries = DeliveryThread(
-        lambda: _notifications(settings), interval_seconds=settings.notify_seconds
-    )
-    deliveries.start()
-    log.info("scheduler.ready")
-    try:
-        app.Beat(
-            scheduler_cls=InProcessScheduler,
-            loglevel=settings.log_level,
-            max_interval=settings.sweep_seconds,
-            quiet=True,
-            redirect_stdouts=False,
-        ).run()
-    finally:
-        deliveries.stop()
-        runtime.close()
-
-
-@asynccontextmanager
-async def _notifications(settings: Settings) -> AsyncIterator[Notifications]:
-    async with DeliveryParts(settings) as parts:
-        yield parts.notifications

@@ -1,4 +1,4 @@
-"""Celery beat, with one change: the sweeper runs in beat's own process.
+"""Starts the scheduler: Celery beat, with one change: the sweeper runs in beat's own process.
 
 A sweeper that travels through the broker cannot mend a broker that lost its messages, and would
 queue behind the very exports it watches. What asks storage has a lane of its own: an S3 that hangs
@@ -9,20 +9,76 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler
 
+from waybill.bootstrap.parts import parts_factory
+from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
 from waybill.config import Settings
+from waybill.jobs.celery_app import create_celery, keep_our_logging, refuse_cluster
 from waybill.log import get_logger
-from waybill.worker.tasks import CLEAN, MONITOR, PROBE, STORAGE_TASKS, SWEEP, SWEEP_STORAGE
+from waybill.metrics.definitions import FALLBACK_LIMIT
+from waybill.metrics.recording import record
+from waybill.metrics.serving import serve_metrics
+from waybill.notify.notifications import Notifications
+from waybill.notify.thread import DeliveryThread
+from waybill.worker.runtime import ProcessRuntime
+from waybill.worker.sweeper_tasks import (
+    CLEAN,
+    MONITOR,
+    PROBE,
+    STORAGE_TASKS,
+    SWEEP,
+    SWEEP_STORAGE,
+    register_sweeper_tasks,
+)
 
 log = get_logger(__name__)
 
 _CLEAN_SECONDS = 30
 _STORAGE_SECONDS = 30
+
+
+def run_scheduler(settings: Settings) -> None:
+    """Run the sweeper until told to stop."""
+    SchedulerParts(settings)  # as the worker
+    app = create_celery(settings)
+    refuse_cluster(app)
+    build = parts_factory(SchedulerParts, settings)
+    runtime = ProcessRuntime(build)
+    register_sweeper_tasks(app, runtime, ProcessRuntime(build), ProcessRuntime(build))
+    serve_metrics(settings)
+    record(FALLBACK_LIMIT, settings.fallback_total_bytes)
+    schedule_sweeper(app, settings)
+    keep_our_logging()
+    # In a thread of their own: a slow receiver takes up to half a minute, a sweep may not.
+    deliveries = DeliveryThread(
+        lambda: _notifications(settings), interval_seconds=settings.notify_seconds
+    )
+    deliveries.start()
+    log.info("scheduler.ready")
+    try:
+        app.Beat(
+            scheduler_cls=InProcessScheduler,
+            loglevel=settings.log_level,
+            max_interval=settings.sweep_seconds,
+            quiet=True,
+            redirect_stdouts=False,
+        ).run()
+    finally:
+        deliveries.stop()
+        runtime.close()
+
+
+@asynccontextmanager
+async def _notifications(settings: Settings) -> AsyncIterator[Notifications]:
+    async with DeliveryParts(settings) as parts:
+        yield parts.notifications
 
 
 def schedule_sweeper(app: Celery, settings: Settings) -> None:

@@ -33,7 +33,8 @@ from waybill.local.services import ServiceProcesses
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
 from waybill.run.shutdown import ShutdownFlag
-from waybill.worker.main import _worker_class, run_scheduler, run_to_end, run_worker
+from waybill.worker.main import _worker_class, run_to_end, run_worker
+from waybill.worker.scheduler import run_scheduler
 
 _TOKEN = "broker-token"
 _SECONDS = 60.0

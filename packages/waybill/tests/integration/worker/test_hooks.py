@@ -13,7 +13,8 @@ from waybill.bootstrap.worker import WorkerParts
 from waybill.catalog import Catalog
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
-from waybill.worker.main import run_scheduler, run_worker
+from waybill.worker.main import run_worker
+from waybill.worker.scheduler import run_scheduler
 
 _MODULE = """
 import waybill

@@ -51,7 +51,7 @@ SETTINGS = {
         ),
         (
             ["scheduler", "--metrics-port", "9"],
-            "waybill.worker.main.run_scheduler",
+            "waybill.worker.scheduler.run_scheduler",
             {"metrics_port": 9, "reads_sources": False},
             {},
         ),
