@@ -20,6 +20,7 @@ from waybill.metrics.definitions import CONCURRENCY
 from waybill.metrics.recording import record, use
 from waybill.metrics.serving import serve_family
 from waybill.run.shutdown import ChildTermination, ShutdownFlag
+from waybill.worker.memory import share_what_is_there
 from waybill.worker.runtime import ProcessRuntime
 from waybill.worker.tasks import register_export_task
 from waybill.worker.temporary import require_temporary_directory
@@ -69,6 +70,7 @@ def run_worker(settings: Settings) -> None:
 
     keep_our_logging()
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
+    signals.worker_before_create_process.connect(share_what_is_there, weak=False)
     signals.worker_process_init.connect(on_process_init, weak=False)
     signals.worker_process_shutdown.connect(on_process_shutdown, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
