@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from waybill.apart import hold_apart
 from waybill.cli.exits import DEBUG_VARIABLE
 from waybill.config import Settings, is_named_dsn, load_settings
 from waybill.errors import ConfigurationError, StorageRejected, WaybillError
@@ -27,11 +28,14 @@ _OF_THE_CLIENT = frozenset({"WAYBILL_URL", "WAYBILL_TOKEN", DEBUG_VARIABLE})
 _STORAGE_SECONDS = 5.0
 
 
-def settings_to_start(*, reads_sources: bool = True, **overrides: object) -> Settings:
+def settings_to_start(
+    *, reads_sources: bool = True, forks: bool = False, **overrides: object
+) -> Settings:
     """Return the settings, if a process can start with them; sets up the log too.
 
     Args:
         reads_sources: whether it reads what is exported, and needs to know where that is.
+        forks: whether it is to be the parent of the processes that do the work, and hold little.
         overrides: settings from the command line.
 
     Raises:
@@ -40,11 +44,18 @@ def settings_to_start(*, reads_sources: bool = True, **overrides: object) -> Set
         StorageRejected: the storage answers, and will not do.
     """
     settings = load_settings(**overrides)
-    refuse_unknown_variables()
     configure_logging(settings.log_level)
-    _check_catalog(settings, reads_sources=reads_sources)
-    _check_database(settings)
-    _check_storage(settings)
+
+    def check() -> None:
+        refuse_unknown_variables()
+        _check_catalog(settings, reads_sources=reads_sources)
+        _check_database(settings)
+        _check_storage(settings)
+
+    if forks:
+        hold_apart(check)
+    else:
+        check()
     return settings
 
 

@@ -46,7 +46,7 @@ SETTINGS = {
         (
             ["worker", "--concurrency", "3", "--metrics-port", "0"],
             "waybill.worker.main.run_worker",
-            {"worker_concurrency": 3, "metrics_port": 0},
+            {"worker_concurrency": 3, "metrics_port": 0, "forks": True},
             {},
         ),
         (
