@@ -75,7 +75,7 @@ SELECT gen_random_uuid(), (ARRAY['users', 'countries',
   CASE WHEN n < 9 THEN 'acme' ELSE (ARRAY['acme', 'globex', 'initech'])[1 + n % 3] END,
   CASE WHEN n % 6 = 4 THEN 'failed' WHEN n = 7 THEN 'expired' ELSE 'completed' END, 1, 3,
   at, at, at + n % 50 * interval '1 second', NULL,
-  CASE WHEN n % 6 = 4 THEN (ARRAY['deadline_exceeded', 'worker_lost'])[1 + n % 2] END,
+  CASE WHEN n % 6 = 4 THEN (ARRAY['deadline_exceeded', 'worker_lost'])[1 + n / 6 % 2] END,
   CASE WHEN n % 6 = 4 THEN 'x' END, CASE WHEN n % 6 = 4 THEN 'permanent' END,
   n * 7919 % 100000, n * 479001 % 90000000, 'none', n * 479001 % 90000000,
   repeat('0', 64), '{}', now() + n * interval '5 hours'

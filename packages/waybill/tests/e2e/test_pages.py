@@ -307,7 +307,7 @@ def test_quota_that_is_used_up_and_data_that_would_be_script_are_shown_as_such(
     assert page.locator("main script, main img, main i").count() == 0
     assert troubles(page) == []
     page.goto("/new/users")
-    expect(page.get_by_text("1 of 1 exports left for today.")).to_be_visible()
+    expect(page.get_by_text("1 of 1 export left for today.")).to_be_visible()
     page.get_by_role("button", name="Request the export").click()
     page.wait_for_url("**/exports/*-*")
     page.goto("/new/users")
@@ -416,7 +416,7 @@ def test_element_works_on_another_site_that_is_listed(
     page = new_page()
     page.goto(f"{origin}/shop.html?token={token}")
     expect(page.get_by_role("heading", name="Everybody's <b>users</b>")).to_be_visible()
-    expect(page.get_by_text("1 of 1 exports left for today.")).to_be_visible()
+    expect(page.get_by_text("1 of 1 export left for today.")).to_be_visible()
     # By keyboard, and followed by what is said to screen readers.
     page.get_by_role("button", name="Request the export").press("Enter")
     said = page.get_by_role("status").filter(has_text="Ready: 2,000 rows")

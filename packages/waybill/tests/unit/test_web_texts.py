@@ -11,6 +11,7 @@ import pytest
 import waybill.web
 from waybill.jobs.explanations import EXPLANATIONS
 from waybill.jobs.job import ExportStatus
+from waybill.web.element import MODULE
 from waybill.web.texts import LANGUAGES, Texts, language_of
 from waybill.web.texts_de import EXPLANATIONS_DE
 from waybill.web.values import duration, number, roughly, size, visible
@@ -28,6 +29,49 @@ def test_every_language_has_every_text_with_the_same_places_to_fill() -> None:
         assert set(texts) == set(english)
         assert [key for key in texts if fields(texts[key]) != fields(english[key])] == []
         assert [key for key in texts if not texts[key].strip()] == []
+
+
+NUMBERS = {"n", "rows", "limit", "percent", "attempt", "most"}
+# A number that no noun follows: the same words for one and for many.
+ALONE = {
+    "watch.of_rows", "watch.of_about_rows", "types.personal", "operate.highest",
+    "operate.worker_says", "operate.dead.show", "says.retry",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_number_beside_a_noun_has_a_form_for_one(language: str) -> None:
+    texts, say = LANGUAGES[language], Texts(language)
+    numbered = {key for key, text in texts.items() if fields(text) & NUMBERS}
+    with_one = {key for key in texts if f"{key}.one" in texts}
+    assert {key for key in numbered if not key.endswith(".one")} == with_one - {
+        "watch.left_out"  # as many as it names
+    } | ALONE
+    for key in with_one:
+        values = dict.fromkeys(fields(texts[key]), 1)
+        one, two, none = (say(key, count=count, **values) for count in (1, 2, 0))
+        assert one == texts[f"{key}.one"].format(**values)
+        assert one != two == none
+
+
+# A script fills it in, and is given both forms.
+SAID = """data-said="{{ t('progress.said') }}" data-said-one="{{ t('progress.said', count=1) }}\""""
+
+
+def test_whoever_asks_for_such_a_text_says_the_number() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in WEB.glob("templates/*.html"))
+    assert SAID in pages
+    pages = pages.replace(SAID, "{{ t('progress.said', count=1) }}")
+    module = " ".join((WEB / "element" / MODULE).read_text(encoding="utf-8").split())
+    plural = {key.removesuffix(".one") for key in LANGUAGES["en"] if key.endswith(".one")}
+    for key in plural:
+        name = re.escape(key)
+        found = re.findall(rf"\bt\('{name}'(.)", pages)
+        counted = re.findall(rf"\bt\('{name}', count=", pages)
+        calls = re.findall(rf'#t\("{name}", \{{[^{{}}]*\}}(, [a-z])?', module)
+        assert len(found) == len(counted), key
+        assert all(calls), key
+        assert found or calls, key
 
 
 def test_every_failure_is_explained_in_german_too() -> None:

@@ -87,6 +87,16 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadCause:
+    """The dead letters of one cause: how many, and when the first and the last of them failed."""
+
+    code: str | None
+    letters: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeadNotification:
     """A notification that was given up."""
 
@@ -120,6 +130,7 @@ class Overview:
     history: History
     running: Sequence[RunningJob]
     workers: Sequence[Worker]
+    causes: Sequence[DeadCause]
     notifications: Sequence[DeadNotification]
     dead_notifications: int
 
@@ -151,13 +162,14 @@ class OperationsView:
 
     async def look(self, within: Reach, window: Window) -> Overview:
         """Return what is so now, and how the window went. Whose jobs, ``requests.access`` says."""
-        history, (running, workers, (dead, count)) = await at_once(
+        history, (running, workers, causes, (dead, count)) = await at_once(
             self._history(within, window), self._present(within)
         )
         return Overview(
             history=history,
             running=running,
             workers=workers,
+            causes=causes,
             notifications=dead,
             dead_notifications=count,
         )
@@ -210,11 +222,12 @@ class OperationsView:
 
     async def _present(
         self, within: Reach
-    ) -> tuple[list[RunningJob], list[Worker], tuple[list[DeadNotification], int]]:
+    ) -> tuple[list[RunningJob], list[Worker], list[DeadCause], tuple[list[DeadNotification], int]]:
         async with self._engine.connect() as connection:
             return (
                 await self._running(connection, within),
                 await self._workers(connection, within),
+                await self._causes(connection, within),
                 await self._notifications(connection, within),
             )
 
@@ -259,6 +272,10 @@ class OperationsView:
             Worker(row.name, row.running, float(row.seen_seconds))
             for row in await connection.execute(statements.workers(within, self._lease_seconds))
         ]
+
+    async def _causes(self, connection: AsyncConnection, within: Reach) -> list[DeadCause]:
+        found = await connection.execute(statements.dead_letters(within))
+        return [DeadCause(**row) for row in found.mappings()]
 
     async def _tenants(
         self, connection: AsyncConnection, within: Reach, window: Window

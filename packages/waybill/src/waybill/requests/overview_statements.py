@@ -122,6 +122,25 @@ def dead_notifications(within: Reach) -> Select[Any]:
 
 
 @_kept
+def dead_letters(within: Reach) -> Select[Any]:
+    """Ask why all that is in the dead-letter list failed, how often and when."""
+    count, finished_at = func.count(), jobs.c.finished_at
+    return (
+        select(
+            jobs.c.error_code.label("code"),
+            count.label("letters"),
+            func.min(finished_at).label("first_at"),
+            func.max(finished_at).label("last_at"),
+        )
+        .where(jobs.c.status == _FAILED, within.condition())
+        .group_by(jobs.c.error_code)
+        # Equal ones by name, so that they do not change places.
+        .order_by(count.desc(), jobs.c.error_code)
+        .limit(MOST_SHOWN)
+    )
+
+
+@_kept
 def files(within: Reach) -> Select[Any]:
     """Ask how many files are kept, of what size, and when they expire."""
     kept = (jobs.c.status == ExportStatus.COMPLETED.value, within.condition())

@@ -60,7 +60,9 @@ def element_texts() -> dict[str, dict[str, str]]:
     for language, texts in LANGUAGES.items():
         say = Texts(language)
         found[language] = {
-            key: text for key, text in texts.items() if key in _KEYS or key.startswith(_FAMILIES)
+            key: text
+            for key, text in texts.items()
+            if key.removesuffix(".one") in _KEYS or key.startswith(_FAMILIES)
         } | {f"explain.{code}": say.explain(code) for code in EXPLANATIONS}
     return found
 

@@ -20,12 +20,13 @@ from waybill.jobs.dead_letters import DeadLetterFilter
 from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import NotificationFilter
 from waybill.requests.access import Deed
-from waybill.requests.overview import Bucket, at_once
+from waybill.requests.overview import Bucket, DeadCause, at_once
 from waybill.upkeep.monitor import MonitorFigures
 from waybill.web.forms import SentForm
 from waybill.web.rendering import PageRoute, render, see_other
 
 _LETTERS = 25
+_OF_A_CAUSE = 3
 _EVENTS = 50
 _MAX_REPLAYED = 1_000
 _CHART_WIDTH, _CHART_HEIGHT = 720, 160
@@ -46,6 +47,14 @@ class Bar:
     failed_y: float
     failed_height: float
     bucket: Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Dead letters of one cause, which is explained once, with the newest of them."""
+
+    cause: DeadCause
+    letters: Sequence[ExportJob]
 
 
 @router.get("/operate")
@@ -70,9 +79,14 @@ async def operate_page(
     overview, (figures, letters) = await at_once(services.operations.look(within, window), queue())
     page = letters[:_LETTERS]
     following = None
-    if len(letters) > _LETTERS and page[-1].finished_at is not None:
-        query = {"window": window, "failed_before": instant_text(page[-1].finished_at)}
-        following = urlencode(query | ({"code": code} if code else {}))
+    if code and len(letters) > _LETTERS and page[-1].finished_at is not None:
+        following = urlencode(
+            {
+                "window": window,
+                "failed_before": instant_text(page[-1].finished_at),
+                "code": code,
+            }
+        )
     return render(
         request,
         "operate.html",
@@ -85,7 +99,8 @@ async def operate_page(
         highest=_highest(overview.history.buckets),
         window=window,
         code=code,
-        letters=page,
+        groups=groups_of(overview.causes, page, code),
+        most=_MAX_REPLAYED,
         following=following,
         is_all_tenants=within.is_everything,
     )
@@ -182,6 +197,19 @@ def bars_of(buckets: Sequence[Bucket]) -> list[Bar]:
             )
         )
     return bars
+
+
+def groups_of(causes: Sequence[DeadCause], letters: Sequence[ExportJob], code: str) -> list[Group]:
+    """Return the dead letters by cause, those first of which there are most: of each the newest
+    few, or as many as there are of the one that was asked for."""
+    if not code:
+        return [
+            Group(cause, [each for each in letters if each.error_code == cause.code][:_OF_A_CAUSE])
+            for cause in causes
+        ]
+    found = [each for each in causes if each.code == code]
+    # More causes than are counted, or none left of this one.
+    return [Group(each, letters) for each in found or [DeadCause(code, len(letters), None, None)]]
 
 
 def _highest(buckets: Sequence[Bucket]) -> int:

@@ -1,6 +1,11 @@
 """Every text of the pages, in each language, and which language a reader gets.
 
 A text is a ``str.format`` template. What is put into it is escaped by the page, never here.
+
+A text with a number beside a noun has a second form, whose key ends in ``.one``: ``history.rows``
+is "2 rows", ``history.rows.one`` is "1 row". Which form a number takes is CLDR's rule of the
+language; English and German have the same two, and a language with more needs more endings here
+(``.few``, ``.many``) and in the element, which asks the browser's ``Intl.PluralRules``.
 """
 
 from __future__ import annotations
@@ -26,13 +31,13 @@ class Texts:
         self.language = language
         self._texts = LANGUAGES[language]
 
-    def __call__(self, key: str, **values: object) -> str:
-        """Return a text, with ``values`` in it.
+    def __call__(self, key: str, *, count: int | None = None, **values: object) -> str:
+        """Return a text, with ``values`` in it. ``count`` is the number that its noun agrees with.
 
         Raises:
             KeyError: there is no such text, which is a defect of the page.
         """
-        text = self._texts[key]
+        text = self._texts[f"{key}.one" if count == 1 else key]
         return text.format(**values) if values else text
 
     def or_else(self, key: str, otherwise: str) -> str:

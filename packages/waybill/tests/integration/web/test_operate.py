@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from waybill.bootstrap.everything import Services
 from waybill.jobs.reach import EVERYTHING, Reach
 from waybill.requests.overview import HISTORY_SECONDS, Bucket, OperationsView, at_once
 from waybill.web.operate import bars_of
+from waybill.web.texts import Texts
 
 from .conftest import ADMIN, USER, Browser
 from .test_pages import Parsed
@@ -134,6 +136,37 @@ async def test_notifications_that_were_given_up_are_sent_again_one_by_one_and_al
     assert execute("SELECT count(*) FROM audit_events WHERE action = 'resent'") == [(2,)]
 
 
+async def test_dead_letters_are_grouped_by_what_happened(
+    sign_in: SignIn, add_job: AddJob, execute: Execute
+) -> None:
+    jobs = [await add_job(tenant="acme") for _ in range(4)]
+    for job in jobs:
+        execute(FAIL, job.id)
+    execute("UPDATE export_jobs SET error_code = 'worker_lost' WHERE id = %s", jobs[0].id)
+    theirs = await add_job(tenant="globex")
+    execute(FAIL, theirs.id)
+    boss = await sign_in("boss", scopes=[*USER, "exports:admin"], tenant="acme")
+    page = (await boss.get("/operate")).text
+    Parsed(page).require_harmless()
+    groups = page.split('<div class="cause">')[1:]
+    assert [each.count('name="export"') for each in groups] == [3, 1]
+    for group, code, words in zip(
+        groups, ("deadline_exceeded", "worker_lost"), ("3 exports", "1 export<"), strict=True
+    ):
+        assert code in group
+        assert words in group
+        assert group.count(Texts("en").explain(code)) == 1
+    # One of a kind is replayed by its own button.
+    assert 'name="code" value="deadline_exceeded"' in page
+    assert 'name="code" value="worker_lost"' not in page
+    # A cause of which there is none, or none any more, and one that is nobody's.
+    for code in ("standby_conflict", "%3Cscript%3E"):
+        page = (await boss.get(f"/operate?code={code}")).text
+        Parsed(page).require_harmless()
+        assert "0 exports" in page
+        assert 'name="code"' not in page
+
+
 async def test_ten_thousand_dead_letters_cost_as_many_statements_as_none(
     services: Services,
     sign_in: SignIn,
@@ -161,9 +194,22 @@ async def test_ten_thousand_dead_letters_cost_as_many_statements_as_none(
     execute(MANY, 10_000)
     assert {path: await cost(path) for path in paths} == few
     assert all(0 < each < 25 for each in few.values()), few
+    # What happened is said once, however often it did; each of them is a click away.
+    explanation = Texts("en").explain("worker_lost")
     page = (await browser.get("/operate?window=hour")).text
-    assert page.count('action="/operate/replay"') == 26
-    assert 'rel="next"' in page
+    assert page.count(explanation) == 1
+    assert page.count('name="export"') == 3
+    assert page.count('name="code"') == 1
+    assert "10,000 exports" in page
+    assert 'href="/operate?window=hour&amp;code=worker_lost#dead"' in page
+    page = (await browser.get("/operate?window=hour&code=worker_lost")).text
+    assert page.count(explanation) == 1
+    assert page.count('name="export"') == 25
+    assert "1,000 exports are queued again. More at a time are too many" in page
+    following = page.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+    older = (await browser.get(following)).text
+    assert older.count('name="export"') == 25
+    assert re.findall(r'name="export" value="(.*?)"', page)[0] not in older
     # All at once, a thousand at a time: what a button does is bounded too.
     assert (await browser.post("/operate/replay", {"code": "worker_lost"})).status_code == 303
     assert execute("SELECT count(*) FROM export_jobs WHERE status = 'failed'") == [(9_000,)]

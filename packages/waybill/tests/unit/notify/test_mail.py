@@ -124,7 +124,14 @@ def test_completed_mail_has_the_figures() -> None:
 
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (99_950, "100 kB"), (999_600, "1.0 MB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (99_950, "100 kB"),
+        (999_600, "1.0 MB"),
+    ],
 )
 def test_size_has_three_digits_at_most(size_bytes: int, text: str) -> None:
     assert f"Size: {text}\n" in _part(_sent(EventType.COMPLETED, bytes=size_bytes), "plain")

@@ -160,6 +160,8 @@ def _moment(instant: str) -> str:
 
 
 def _size(size_bytes: int) -> str:
+    if size_bytes == 1:
+        return "1 byte"
     size, unit = float(size_bytes), 0
     while size >= 999.5 and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1

@@ -38,13 +38,17 @@ const TEXTS = {
   "watch.lost": "The connection is lost. The export goes on; this page tries again.",
   "watch.download": "Download the file",
   "history.rows": "{n} rows",
+  "history.rows.one": "{n} row",
   "quota.left": "{n} of {limit} exports left for today.",
+  "quota.left.one": "{n} of {limit} export left for today.",
   "quota.next": "The next is possible in {after}.",
   "refused.quota_exceeded": "You have used up your exports for today.",
   "request.send": "Request the export",
   "progress.said": "{percent} percent, {rows} rows",
+  "progress.said.one": "{percent} percent, {rows} row",
   "element.requesting": "The request is on its way.",
   "element.ready": "Ready: {rows} rows, {size}. Every row was counted and every byte was checked.",
+  "element.ready.one": "Ready: {rows} row, {size}. Every row was counted and every byte was checked.",
   "element.recent": "Recent exports",
   "element.download": "Download",
   "element.downloading": "The file is being fetched.",
@@ -107,13 +111,17 @@ const TEXTS = {
   "watch.lost": "Die Verbindung ist weg. Der Export läuft weiter, diese Seite versucht es wieder.",
   "watch.download": "Datei herunterladen",
   "history.rows": "{n} Zeilen",
+  "history.rows.one": "{n} Zeile",
   "quota.left": "Noch {n} von {limit} Exporten für heute.",
+  "quota.left.one": "Noch {n} von {limit} Export für heute.",
   "quota.next": "Der nächste ist in {after} möglich.",
   "refused.quota_exceeded": "Sie haben Ihre Exporte für heute aufgebraucht.",
   "request.send": "Export anfordern",
   "progress.said": "{percent} Prozent, {rows} Zeilen",
+  "progress.said.one": "{percent} Prozent, {rows} Zeile",
   "element.requesting": "Die Anforderung ist unterwegs.",
   "element.ready": "Fertig: {rows} Zeilen, {size}. Jede Zeile wurde gezählt und jedes Byte geprüft.",
+  "element.ready.one": "Fertig: {rows} Zeile, {size}. Jede Zeile wurde gezählt und jedes Byte geprüft.",
   "element.recent": "Letzte Exporte",
   "element.download": "Herunterladen",
   "element.downloading": "Die Datei wird geholt.",
@@ -481,7 +489,7 @@ export class WaybillExport extends HTMLElement {
     const quota = found?.quota;
     this.#parts.quota.textContent = !quota ? "" : this.#t("quota.left", {
       n: this.#number(quota.remaining), limit: this.#number(quota.limit),
-    }) + (quota.remaining ? "" : ` ${this.#t("quota.next", {
+    }, quota.limit) + (quota.remaining ? "" : ` ${this.#t("quota.next", {
       after: this.#duration(quota.resets_in_seconds) })}`);
   }
 
@@ -601,7 +609,7 @@ export class WaybillExport extends HTMLElement {
     figures.textContent = [
       this.#t(`status.${job.status}`),
       progress.rows || progress.rows_expected !== null
-        ? this.#t("history.rows", { n: this.#number(progress.rows) }) : "",
+        ? this.#t("history.rows", { n: this.#number(progress.rows) }, progress.rows) : "",
       progress.rows_expected === null ? "" : this.#t(
         progress.rows_expected_is === "exact" ? "watch.of_rows" : "watch.of_about_rows",
         { rows: this.#number(progress.rows_expected) }),
@@ -618,7 +626,7 @@ export class WaybillExport extends HTMLElement {
   #speak(job, before) {
     if (job.status === "completed") {
       this.#say(this.#t("element.ready", {
-        rows: this.#number(job.progress.rows), size: this.#size(job.bytes) }));
+        rows: this.#number(job.progress.rows), size: this.#size(job.bytes) }, job.progress.rows));
     } else if (job.status === "failed") {
       this.#say(this.#explain(job), { isBad: true });
     } else if (!this.#isOpen) {
@@ -632,7 +640,7 @@ export class WaybillExport extends HTMLElement {
       else if (quarter) {
         this.#say(this.#t("progress.said", {
           percent: this.#number(Math.floor(job.progress.percent)),
-          rows: this.#number(job.progress.rows) }));
+          rows: this.#number(job.progress.rows) }, job.progress.rows));
       }
     }
   }
@@ -706,7 +714,8 @@ export class WaybillExport extends HTMLElement {
     const when = new Date(job.created_at);
     const facts = [this.#date(when), job.format.toUpperCase()];
     if (job.status === "completed") {
-      facts.push(this.#t("history.rows", { n: this.#number(job.progress.rows) }), this.#size(job.bytes));
+      const { rows } = job.progress;
+      facts.push(this.#t("history.rows", { n: this.#number(rows) }, rows), this.#size(job.bytes));
     }
     const about = build("div", {},
       build("p", { part: "item-name" }, this.#t(`status.${job.status}`)),
@@ -725,8 +734,10 @@ export class WaybillExport extends HTMLElement {
 
   // -- words and numbers as the reader writes them -----------------------------------------------
 
-  #t(key, values = {}) {
-    return this.#texts[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  /** A text with `values` in it; its noun agrees with `count`. */
+  #t(key, values = {}, count = null) {
+    const form = count === null ? "" : `.${new Intl.PluralRules(this.#language).select(count)}`;
+    return (this.#texts[key + form] ?? this.#texts[key]).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   }
 
   #number(value) { return new Intl.NumberFormat(this.#locale).format(value); }

@@ -20,6 +20,7 @@ function localizeTimes(root) {
 
 // -- numbers as the server writes them ---------------------------------------------------------
 
+const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 const shown = (value) => (value === null || value === undefined ? "–" : numbers.format(value));
 
@@ -138,7 +139,8 @@ class Watch {
       const quarter = Math.floor(progress.percent / 25);
       if (quarter !== this.saidAt) {
         this.saidAt = quarter;
-        this.field("said").textContent = this.data.said
+        const words = plurals.select(progress.rows) === "one" ? this.data.saidOne : this.data.said;
+        this.field("said").textContent = words
           .replace("{percent}", shown(progress.percent)).replace("{rows}", shown(progress.rows));
       }
     }
