@@ -9,7 +9,7 @@ workers. A person's own jobs run in the order of their requests.
 A tenant or person that comes to the queue counts as last served an hour ago: ahead of those who
 are being served, and yet nobody who waits can be overtaken by newcomers for longer than that.
 
-The choice is made in the database (migrations 0012, 0014 and 0022), in one statement, under one
+The choice is made in the database (migrations 0012, 0014 and 0023), in one statement, under one
 lock: limits hold across all workers, and a worker that is stopped in the middle keeps nobody
 waiting.
 """
