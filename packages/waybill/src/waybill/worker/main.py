@@ -79,6 +79,8 @@ def run_worker(settings: Settings) -> None:
         concurrency=settings.worker_concurrency,
         without_gossip=True,
         without_mingle=True,
+        # On a shared broker these would be told to an application's own monitor.
+        without_heartbeat=True,
         # Queues come from the settings; nobody else's messages are ours.
         queues=[app.conf.task_default_queue],
         quiet=True,

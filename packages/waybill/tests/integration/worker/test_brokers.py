@@ -251,6 +251,14 @@ def program(
 KINDS = ["Valkey 9", "Redis 6", "Redis 7", "Redis 8"]
 
 
+def test_worker_tells_nothing_to_the_monitor_of_an_application(house: House) -> None:
+    """Celery's events would go to a channel that all applications on a broker share."""
+    house.wait_completed(house.request())
+    said = house.broker.client().info("commandstats")
+    assert "cmdstat_brpop" in said
+    assert "cmdstat_publish" not in said
+
+
 @pytest.mark.cell("Redis 6", "plain", "ACL")
 @pytest.mark.cell("Redis 7", "plain", "ACL")
 @pytest.mark.cell("Redis 8", "plain", "ACL")
