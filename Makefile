@@ -31,8 +31,8 @@ test: $(VENV)/.dev ## Run every test, services included (JOBS=2: so many process
 faults: $(VENV)/.dev ## Run the fault table against real processes
 	$(BIN)/python -m pytest packages/waybill/tests/faults -m faults
 
-chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), then check every invariant
-	$(BIN)/python -m waybill.local.faults.chaos --minutes $(MINUTES) --seed $(SEED)
+chaos: $(VENV)/.demo ## Break a running service at random (MINUTES=10 SEED=1), then check every invariant (ARGS="--host celery": beside somebody's Celery on one Redis)
+	$(BIN)/python -m waybill.local.faults.chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 hostile: $(VENV)/.dev ## Export random hostile schemas in every format (EXAMPLES=100), each value held against PostgreSQL
 	WAYBILL_HOSTILE_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q packages/waybill/tests/integration/catalog/test_hostile_schemas.py

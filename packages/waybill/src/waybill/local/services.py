@@ -61,6 +61,7 @@ class ServiceProcesses:
         metrics_ports: where ``api``, ``worker`` and ``scheduler`` serve their figures; one that is
             left out does not.
         cwd: the directory to run in, to which a catalog's relative path is relative.
+        module: what Python runs as ``waybill``.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class ServiceProcesses:
         concurrency: int = 2,
         cwd: Path | None = None,
         metrics_ports: Mapping[str, int] | None = None,
+        module: str = "waybill",
     ) -> None:
+        self._module = module
         self.host = host
         self._port_was_asked_for = port is not None
         self.port = draw_free_port() if port is None else port
@@ -93,13 +96,17 @@ class ServiceProcesses:
     def _process(self, name: str, command: Sequence[str], grace: float) -> SupervisedProcess:
         return SupervisedProcess(
             name,
-            _with_metrics(list(command), self._metrics_ports),
+            self._by_module(_with_metrics(list(command), self._metrics_ports)),
             log_path=self._log_dir / f"{name}.log",
             guard=self._guard,
             cwd=self._cwd,
             env=self._env,
             grace_seconds=grace,
         )
+
+    def _by_module(self, command: list[str]) -> list[str]:
+        python, option, _, *arguments = command
+        return [python, option, self._module, *arguments]
 
     @property
     def url(self) -> str:

@@ -4,6 +4,9 @@
 
 The last line is ``chaos: N faults, N jobs, N completed, 0 lost, 0 doubled, 0 truncated, 0 stuck``;
 the exit status is 1 if any of the four is not 0, or an invariant does not hold.
+
+``--host celery`` breaks exports in and beside somebody's Celery application that has the same Redis
+(``shared``).
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg
@@ -30,7 +34,7 @@ from waybill.client import ClientError
 from waybill.formats import ENCODERS
 from waybill.formats.compress import CODECS
 from waybill.local.faults.invariants import TERMINAL, Audit
-from waybill.local.faults.rehearsal import Rehearsal
+from waybill.local.faults.rehearsal import Rehearsal, Row
 from waybill.local.faults.s3_proxy import corrupt_body, error_in_200, reset_connection, unavailable
 from waybill.local.sample import create_users
 from waybill.local.signals import orderly_exit
@@ -38,7 +42,7 @@ from waybill.local.stack import LocalStack
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """A type of export: its rows, how often it is asked for, how it is declared."""
 
     rows: int
@@ -50,28 +54,24 @@ class _Kind:
         return f"users_{self.rows}"
 
 
-_KINDS = {
-    "users-small": _Kind(500, 24),
-    "users": _Kind(20_000, 8),
-    "users-large": _Kind(120_000, 1),
+KINDS = {
+    "users-small": Kind(500, 24),
+    "users": Kind(20_000, 8),
+    "users-large": Kind(120_000, 1),
     # 40 MB: long enough to be hit, and to be resumed.
-    "users-resumable": _Kind(120_000, 2, "resumable"),
+    "users-resumable": Kind(120_000, 2, "resumable"),
 }
-_SIZES = {name: kind.rows for name, kind in _KINDS.items()}
+SIZES = {name: kind.rows for name, kind in KINDS.items()}
 # Every format as it is, and the text ones compressed as well.
 _FILES: tuple[tuple[str, str | None], ...] = (
     *((name, None) for name in ENCODERS),
     *(("csv", codec) for codec in CODECS),
     *(("ndjson", codec) for codec in CODECS),
 )
-_CATALOG = "".join(
-    f'[exports.{name}]\ntable = "public.{kind.table}"\nkey = "id"\n'
-    f'consistency = "{kind.consistency}"\ndeadline_seconds = 300\n\n'
-    for name, kind in _KINDS.items()
-)
+_DEADLINE_SECONDS = 300
 # Faults come faster than a person's three retries are meant for: what is tested is that nothing is
 # lost, doubled or cut, not how soon a job gives up.
-_SETTINGS = {
+SETTINGS = {
     "WAYBILL_MAX_ATTEMPTS": "20",
     "WAYBILL_QUOTA_PER_DAY": "1000000",
     "WAYBILL_PART_BYTES": str(5 * 1024 * 1024),
@@ -80,6 +80,15 @@ _SETTINGS = {
 _AT_ONCE = 5
 _PAUSE_SECONDS = (2.0, 6.0)
 _QUIET_SECONDS = 180.0
+
+
+def catalog_of(deadline_seconds: int) -> str:
+    """Return the text of a catalog with every type of export."""
+    return "".join(
+        f'[exports.{name}]\ntable = "public.{kind.table}"\nkey = "id"\n'
+        f'consistency = "{kind.consistency}"\ndeadline_seconds = {deadline_seconds}\n\n'
+        for name, kind in KINDS.items()
+    )
 
 
 class Chaos:
@@ -174,21 +183,32 @@ class Chaos:
             s3.abort_upload(upload.key, upload.upload_id)
 
 
+class Asked(Protocol):
+    """What exports are asked of."""
+
+    def request(self, export_type: str, **arguments: Any) -> str:
+        """Request an export and return its id."""
+
+    def rows(self, statement: str, *values: object) -> list[Row]:
+        """Run a statement on waybill's database."""
+
+
 class Load:
     """Requests exports of every format, a few at a time, for as long as it is told to."""
 
-    def __init__(self, house: Rehearsal, seed: int) -> None:
+    def __init__(self, house: Asked, seed: int, *, at_once: int = _AT_ONCE) -> None:
         self._house = house
+        self._at_once = at_once
         self._random = random.Random(seed + 1)  # noqa: S311 - reproducible on purpose
         self.refused = 0
 
     def run(self, until: float) -> None:
         """Keep some exports under way until the monotonic clock shows ``until``."""
-        weights = [kind.weight for kind in _KINDS.values()]
+        weights = [kind.weight for kind in KINDS.values()]
         while time.monotonic() < until:
             try:
-                if self._unfinished() < _AT_ONCE:
-                    (export_type,) = self._random.choices(list(_KINDS), weights)
+                if self._unfinished() < self._at_once:
+                    (export_type,) = self._random.choices(list(KINDS), weights)
                     chosen, compression = self._random.choice(_FILES)
                     self._house.request(export_type, format=chosen, compression=compression)
                 else:
@@ -215,21 +235,39 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--host", choices=["celery"], help="beside somebody's application")
     arguments = parser.parse_args()
     console = Console(stderr=True, highlight=False)
     with orderly_exit(), tempfile.TemporaryDirectory(prefix="waybill-chaos-") as directory:
         console.print("Starting a service behind fault proxies ...")
-        with LocalStack(Path(directory)) as stack:
-            found, summary = rehearse(stack, arguments.minutes, arguments.seed, console)
+        if arguments.host:
+            problems, summary = _beside_celery(
+                directory, arguments.minutes, arguments.seed, console
+            )
+        else:
+            with LocalStack(Path(directory)) as stack:
+                found, summary = rehearse(stack, arguments.minutes, arguments.seed, console)
+            problems = found.problems
     print(summary)
-    return 1 if found.problems else 0
+    return 1 if problems else 0
+
+
+def _beside_celery(
+    directory: str, minutes: float, seed: int, console: Console
+) -> tuple[list[str], str]:
+    from waybill.local.faults.shared import breaking
+
+    with LocalStack(Path(directory), fast=True) as stack:
+        return breaking.rehearse(stack, minutes, seed, console)
 
 
 def rehearse(stack: LocalStack, minutes: float, seed: int, console: Console) -> tuple[Audit, str]:
     """Run a service on ``stack`` and break it; return what was found, and the last line."""
-    for kind in _KINDS.values():
+    for kind in KINDS.values():
         create_users(stack.addresses.postgres_dsn, kind.rows, table=kind.table)
-    with Rehearsal(stack, users=0, settings=_SETTINGS, catalog=_CATALOG) as house:
+    with Rehearsal(
+        stack, users=0, settings=SETTINGS, catalog=catalog_of(_DEADLINE_SECONDS)
+    ) as house:
         chaos, load = Chaos(house, seed, console), Load(house, seed)
         until = time.monotonic() + minutes * 60
         requests = threading.Thread(target=load.run, args=(until,), daemon=True)
@@ -238,12 +276,12 @@ def rehearse(stack: LocalStack, minutes: float, seed: int, console: Console) -> 
         requests.join()
         house.s3.clear()
         console.print("Faults are over; waiting for every job to end ...")
-        _wait_until_quiet(house)
-        found = house.audit(expected=_SIZES)
+        wait_until_quiet(house)
+        found = house.audit(expected=SIZES)
         settled = time.monotonic() + 60
         while found.problems and time.monotonic() < settled:
             time.sleep(1)  # the orphan sweep has its turn every second here
-            found = house.audit(expected=_SIZES)
+            found = house.audit(expected=SIZES)
         _report(house, chaos, load, found, console)
     return found, (
         f"chaos: {chaos.injected.total()} faults, {found.jobs} jobs, "
@@ -273,7 +311,8 @@ def _report(house: Rehearsal, chaos: Chaos, load: Load, found: Audit, console: C
         console.print(problem, style="red", markup=False)
 
 
-def _wait_until_quiet(house: Rehearsal) -> None:
+def wait_until_quiet(house: Asked) -> None:
+    """Wait, for a while, until every job is over."""
     deadline = time.monotonic() + _QUIET_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(psycopg.OperationalError):

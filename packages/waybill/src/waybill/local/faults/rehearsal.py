@@ -58,6 +58,8 @@ class Rehearsal:
         catalog: the text of a catalog; ``users`` alone by default.
         concurrency: exports at a time.
         fresh: forget the jobs of earlier rehearsals on the same stack.
+        redis_proxy: makes the proxy in front of Redis.
+        module: what Python runs as ``waybill``.
     """
 
     def __init__(
@@ -69,7 +71,11 @@ class Rehearsal:
         catalog: str | None = None,
         concurrency: int = 2,
         fresh: bool = True,
+        redis_proxy: Callable[[int], TcpProxy] = TcpProxy,
+        module: str = "waybill",
     ) -> None:
+        self._redis_proxy = redis_proxy
+        self._module = module
         self._fresh = fresh
         self.stack = stack
         self.users = users
@@ -88,7 +94,7 @@ class Rehearsal:
             self.dsn = addresses.postgres_dsn
             self.postgres = stack.enter_context(TcpProxy(_port(self.dsn)))
             self.source = stack.enter_context(TcpProxy(_port(self.dsn)))
-            self.redis = stack.enter_context(TcpProxy(_port(addresses.redis_url)))
+            self.redis = stack.enter_context(self._redis_proxy(_port(addresses.redis_url)))
             self.s3 = stack.enter_context(S3Proxy(_port(addresses.s3_endpoint_url)))
             migrate(settings_of(self.stack))
             create_users(self.dsn, self.users)
@@ -113,6 +119,7 @@ class Rehearsal:
                     log_dir=self.stack.log_dir,
                     guard=self.stack.guard,
                     concurrency=self._concurrency,
+                    module=self._module,
                 )
             )
             self.client = stack.enter_context(ExportClient(self.processes.url, TOKEN))
