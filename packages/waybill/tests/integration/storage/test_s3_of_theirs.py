@@ -49,16 +49,6 @@ def asked(storage: S3Storage) -> list[dict[str, str]]:
     return sent
 
 
-def test_small_text_is_of_its_type_in_a_spelling_that_seaweedfs_does_not_compress(
-    storage: S3Storage,
-) -> None:
-    storage.check()  # its answer says who it is
-    sent = asked(storage)
-    send(storage, "small", b"id\r\n1\r\n")
-    assert [each["content-type"] for each in sent] == ["Text/csv"]
-    assert storage.client.call("head_object", "small")["ContentType"].lower() == "text/csv"
-
-
 def test_tags_and_acl_go_along_with_all_that_creates_an_object(storage: S3Storage) -> None:
     options = dataclasses.replace(storage.options, tags=TAGS, acl="bucket-owner-full-control")
     theirs = S3Storage(options)
