@@ -302,6 +302,31 @@ def test_row_groups_are_streamed_and_the_origin_is_told(
     assert any(done > 0 and rows < 15_000 for rows, done in control.calls)
 
 
+def test_columns_that_repeat_themselves_have_a_dictionary_and_others_none(
+    export: Any, run_sql: Any
+) -> None:
+    run_sql(
+        'CREATE TABLE t (id bigint PRIMARY KEY, "a.b" text, few uuid, own uuid, half text, '
+        "words text[], lines text[], facts jsonb, nothing text, price numeric(9,2))"
+    )
+    run_sql(
+        "INSERT INTO t SELECT n, 'x', md5((n % 3)::text)::uuid, md5(n::text)::uuid, "
+        "CASE WHEN n > 50 THEN n::text END, ARRAY['a', 'b'], ARRAY[n::text, 'a' || n], "
+        "to_jsonb(n % 2), NULL, n / 100.0 FROM generate_series(1, 100) AS n"
+    )
+
+    file = pq.ParquetFile(io.BytesIO(export(TABLE, "parquet", key=("id",)).data))
+
+    group = file.metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {c.path_in_schema for c in columns if c.has_dictionary_page} == {
+        "a.b", "few", "words.list.element", "facts", "nothing",
+    }  # fmt: skip
+    assert duckdb.from_arrow(file.read()).aggregate("count(DISTINCT own), sum(id)").fetchall() == [
+        (100, 5050)
+    ]
+
+
 @pytest.mark.parametrize(("readers", "kind"), [(2, OneReader), (3, ManyReaders)])
 def test_encoding_counts_as_a_reader(
     readers: int, kind: type, dsn: str, run_sql: Any, control: Any
