@@ -72,7 +72,7 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with services:
+        async with services, services.announcements.gathered():
             # Beside the first requests, not before them: whoever is away must not keep us from
             # saying so.
             warming = asyncio.create_task(services.warm_up(with_queue=True))

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from waybill.bootstrap import shared
 from waybill.bootstrap.parts import ProcessParts
+from waybill.jobs.announcements import Announcements
 from waybill.jobs.changes import ExportChanges
 from waybill.jobs.dead_letters import DeadLetters
 from waybill.notify.states import NotificationStates
@@ -55,11 +56,16 @@ class ApiParts(ProcessParts):
         )
 
     @cached_property
+    def announcements(self) -> Announcements:
+        return Announcements(self.repository.mark_announced)
+
+    @cached_property
     def exports(self) -> ExportService:
         settings = self.settings
         return ExportService(
             repository=self.repository,
             queue=self.queue,
+            announcements=self.announcements,
             catalog=self.catalog,
             clock=self.clock,
             access=self.access,

@@ -74,6 +74,11 @@ _PUBLISHED: Final = (
 )
 
 
+# Of jobs that nobody has touched since they were made: one that was claimed and given back in the
+# meantime is due again, and of that no message has told.
+_ANNOUNCED: Final = _PUBLISHED.where(jobs.c.updated_at == jobs.c.created_at)
+
+
 @dataclass(frozen=True, slots=True)
 class JobState:
     """What tells a job's objects from orphans: the live lease, the result, the checkpoint and the
@@ -240,6 +245,11 @@ class ExportRepository:
             return
         async with self._alone.begin() as connection:
             await connection.execute(_PUBLISHED, {"announced": list(export_ids)})
+
+    async def mark_announced(self, export_ids: Sequence[UUID]) -> None:
+        """Note that a message for each new job went out a moment ago."""
+        async with self._alone.begin() as connection:
+            await connection.execute(_ANNOUNCED, {"announced": list(export_ids)})
 
     async def unannounced(self, *, limit: int) -> Sequence[UUID]:
         """Return due jobs of which the broker was never told since they became due."""

@@ -10,6 +10,7 @@ from waybill.audit.audit import AuditAction, AuditLog
 from waybill.catalog import Catalog, ExportType
 from waybill.clock import Clock
 from waybill.errors import ExportGone, ExportNotReady, QueueUnavailable
+from waybill.jobs.announcements import Announcements
 from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.job_filter import JobFilter
 from waybill.jobs.queue import ExportQueue
@@ -36,6 +37,7 @@ class ExportService:
         *,
         repository: ExportRepository,
         queue: ExportQueue,
+        announcements: Announcements,
         catalog: Catalog,
         clock: Clock,
         access: Access,
@@ -50,6 +52,7 @@ class ExportService:
     ) -> None:
         self._repository = repository
         self._queue = queue
+        self._announcements = announcements
         self._catalog = catalog
         self._clock = clock
         self._access = access
@@ -173,7 +176,7 @@ class ExportService:
         except QueueUnavailable as exc:
             log.warning("export.publish_deferred", export_id=str(job.id), error=str(exc))
         else:
-            await self._repository.mark_published([job.id])
+            await self._announcements.note(job.id)
 
     def offered(self, principal: Principal) -> Sequence[ExportType]:
         """Return the types that the principal may request, as ``Access.offered``."""

@@ -76,6 +76,17 @@ async def test_job_never_announced_is_found_until_it_is(
     assert list(await repository.unannounced(limit=10)) == []
 
 
+async def test_late_note_of_a_message_is_of_jobs_that_nobody_has_touched(
+    add: Add, repository: ExportRepository, leases: LeaseRepository
+) -> None:
+    waiting, given_back = await add(), await add()
+    lease = await claimed(leases, given_back)
+    await leases.give_back(lease, progress=Progress())
+    await repository.mark_announced([waiting.id, given_back.id])
+    # Its message was answered, by whoever gave it back.
+    assert list(await repository.unannounced(limit=10)) == [given_back.id]
+
+
 async def test_message_that_nobody_answered_is_found_when_it_is_old(
     add: Add, repository: ExportRepository, execute: Execute
 ) -> None:
