@@ -26,7 +26,7 @@ from waybill.config import MAX_ROW_BYTES
 from waybill.errors import SourceRejected, SourceUnavailable
 from waybill.source.kept import STANDING
 from waybill.source.libpq import LOCK_NOT_AVAILABLE, Session, error_from_sqlstate
-from waybill.source.reads import LOCKED, Reads, lock
+from waybill.source.reads import LOCKED, LOCKED_HERE, Reads, lock
 
 _BEGIN_HOLDER: Final = sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
 _ROLLBACK: Final = sql.SQL("ROLLBACK")
@@ -185,7 +185,8 @@ class Opening:
                 # What was replayed before the snapshot was taken, by the same server.
                 floor = floor if again.place.started == start.place.started else None
                 start = again
-            facts, standing = self._facts(start, floor)
+            facts, standing, own = self._facts(start, floor)
+            held = own if held is None else held
             self._look_where_they_say()
             if self._reads is not None and self._table is None:
                 self._lock_too(self._reads)
@@ -202,8 +203,9 @@ class Opening:
             # Somebody came between: they wait for the holder, and this session behind them.
             raise _Crossed from exc
 
-    def _begin(self, holding: contextlib.ExitStack) -> tuple[_Start, frozenset[str]]:
-        """Lock and take the snapshot. ``holding`` closes the other connection."""
+    def _begin(self, holding: contextlib.ExitStack) -> tuple[_Start, frozenset[str] | None]:
+        """Lock and take the snapshot; return what is locked, ``None`` for what this session has
+        locked. ``holding`` closes the other connection."""
         if self._table is not None:
             try:
                 self._session.script(self._opening(self._begin_with, lock(self._table)))
@@ -213,7 +215,7 @@ class Opening:
             else:
                 start = self._start()
                 if start.relation_kind in {"r", "p"} and not start.has_row_security:
-                    return start, self._locked(self._session)
+                    return start, None
                 # A view's lock passes over its materialized views; a policy may read more.
             self._table = None
             self._session.script(_ROLLBACK)
@@ -274,7 +276,8 @@ class Opening:
     # -- what the snapshot is -------------------------------------------------------------------
 
     def _start(self) -> _Start:
-        """Take the snapshot, with the first query, and read the settings back."""
+        """Take the snapshot, with the first query, and read the settings back. In a message of its
+        own, whose time is before the snapshot, and yet behind all that was waited for."""
         table = self._table or TableSource("", "")
         expected = foreign.expected_settings()
         names = sql.SQL(", ").join(
@@ -309,7 +312,10 @@ class Opening:
             has_row_security=has_row_security == "t",
         )
 
-    def _facts(self, start: _Start, floor: datetime | None) -> tuple[SnapshotFacts, str | None]:
+    def _facts(
+        self, start: _Start, floor: datetime | None
+    ) -> tuple[SnapshotFacts, str | None, frozenset[str]]:
+        """Return what the manifest says, what the connection stands for, and what it has locked."""
         taken_at, lag = start.at, None
         if start.is_standby:
             taken_at = min(start.at, floor or _LONG_AGO)
@@ -324,15 +330,18 @@ class Opening:
             if start.is_standby
             else sql.SQL("pg_catalog.pg_current_wal_lsn()")
         )
-        # Plain tables alone: what others' code leaves behind is not all taken back.
-        may_rest = self._name is not None and self._table is not None
-        identity, wal_lsn, *others = self._nice_to_have(
-            current, lsn, *([STANDING] if may_rest else [])
-        )
-        standing = others[0] if others else None
+        wanted: list[sql.Composable] = [current, lsn]
+        if self._table is not None:
+            wanted.append(LOCKED_HERE)
+            # Plain tables alone: what others' code leaves behind is not all taken back.
+            if self._name is not None:
+                wanted.append(STANDING)
+        found = [*self._nice_to_have(*wanted), None, None]
+        identity, wal_lsn, locked, standing = found[:4]
         if standing is not None and standing.split()[0] != str(self._session.backend_pid):
             standing = None  # somebody else accepted the connection: a pooler
-        return SnapshotFacts(identity or "", taken_at, wal_lsn, start.version, lag), standing
+        facts = SnapshotFacts(identity or "", taken_at, wal_lsn, start.version, lag)
+        return facts, standing, frozenset((locked or "").split())
 
     def _replayed_at(self) -> datetime | None:
         """Return the primary's time of something that this standby has replayed.

@@ -81,6 +81,11 @@ LOCKED: Final = sql.SQL("""
       AND l.relation OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid""")
 """The user's relations that this session has locked, indexes included, by OID."""
 
+LOCKED_HERE: Final = sql.SQL(
+    "(SELECT pg_catalog.string_agg(l.relation, ' ') FROM ({}) AS l)"
+).format(LOCKED)
+"""The same in one value."""
+
 LOCKED_WITH_ROWS: Final = sql.SQL("""
     SELECT l.relation::pg_catalog.text FROM pg_catalog.pg_locks AS l
     WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
