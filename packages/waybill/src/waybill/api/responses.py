@@ -14,7 +14,8 @@ from waybill.api.problems import MEDIA_TYPE
 from waybill.bootstrap.api import ApiParts
 
 
-def _services(request: Request) -> ApiParts:
+# A coroutine, though it waits for nothing: FastAPI calls plain functions in a thread.
+async def _services(request: Request) -> ApiParts:
     services: ApiParts = app_of(request.scope).state.services
     return services
 
