@@ -184,7 +184,7 @@ async def test_columns_that_one_may_not_see_are_counted_and_not_named(
     page = Parsed((await (await sign_in()).get(f"/exports/{job.id}")).text)
     page.require_harmless()
     assert "Columns that were not chosen: country, notes." in page.text
-    assert "1 more columns that you may not see." in page.text
+    assert "1 more column that you may not see." in page.text
     assert "E-mail" not in page.text
     assert f"country = {EVIL}" in page.text
     assert "Rows that were not asked for." in page.text
@@ -354,7 +354,7 @@ async def test_quota_that_is_used_up_is_said_on_the_form(
 ) -> None:
     services.settings = services.settings.model_copy(update={"quota_per_day": 1})
     browser = await sign_in()
-    assert "1 of 1 exports left" in (await browser.get("/new/users")).text
+    assert "1 of 1 export left" in (await browser.get("/new/users")).text
     columns = ["id", "country", "notes"]
     form = {"action": "request", "format": "csv", "order": columns, "column": columns}
     assert (await browser.post("/new/users", form)).status_code == 303
