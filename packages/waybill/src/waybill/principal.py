@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,17 @@ ALL_TENANTS: Final = "exports:all-tenants"
 """Widens ``ADMIN`` to every tenant. Alone it opens nothing."""
 PORTAL: Final = "exports:portal"
 """Makes links that sign one person in to the pages, with no more rights than the maker has."""
+
+# What nobody sees or what turns the rest around: Unicode's Default_Ignorable_Code_Point, with
+# lines' ends, annotations and the blank that is no blank (a pattern of Braille without a dot).
+# Python calls half of it printable.
+_UNSEEN_RANGES: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+UNSEEN: Final = re.compile(f"[{_UNSEEN_RANGES}]")
+"""A character that makes a name look like another."""
 
 # OpenID Connect Core, section 2: ``sub`` has at most 255 characters.
 MAX_IDENTIFIER_CHARACTERS: Final = 255
@@ -36,6 +48,7 @@ def is_identifier(value: object) -> TypeGuard[str]:
         isinstance(value, str)
         and 0 < len(value) <= MAX_IDENTIFIER_CHARACTERS
         and value.isprintable()
+        and UNSEEN.search(value) is None
         and value == value.strip()
         and unicodedata.is_normalized("NFC", value)
     )

@@ -11,6 +11,7 @@ import pytest
 import waybill.web
 from waybill.jobs.explanations import EXPLANATIONS
 from waybill.jobs.job import ExportStatus
+from waybill.principal import is_identifier
 from waybill.web.element import MODULE
 from waybill.web.texts import LANGUAGES, Texts, language_of
 from waybill.web.texts_de import EXPLANATIONS_DE
@@ -121,4 +122,20 @@ def test_values_are_written_as_the_reader_writes_them() -> None:
 def test_what_is_invisible_or_turns_the_text_around_is_shown() -> None:
     for code in (0x200B, 0x200F, 0x202E, 0x2066, 0xFEFF, 0x1B):
         assert visible(f"a{chr(code)}b") == f"a⟨U+{code:04X}⟩b"
-    assert visible("שלום, Ömer 👋") == "שלום, Ömer 👋"
+    for code in (
+        0x7F,
+        0x85,
+        0x034F,
+        0x115F,
+        0x180B,
+        0x2800,
+        0x3164,
+        0xFE0F,
+        0xFFA0,
+        0xFFF9,
+        0xE0061,
+    ):
+        assert visible(f"ann{chr(code)}") == f"ann⟨U+{code:04X}⟩"
+        assert not is_identifier(f"ann{chr(code)}")
+    for text in ("שלום, Ömer 👋", "❤\ufe0f ☎\ufe0e", "two\nlines\tand 한국어"):
+        assert visible(text) == text

@@ -4,6 +4,7 @@ carry their instant, so that the script shows them in the reader's own zone."""
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,13 +12,15 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from waybill.principal import UNSEEN
 from waybill.storage.disposition import safe_file_name
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
-_INVISIBLE: Final = frozenset("\u00ad\u061c\ufeff") | {
-    chr(code) for span in ((0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F)) for code in
-    range(span[0], span[1] + 1)
-}  # fmt: skip
+# A symbol may be followed by how it is to be drawn: as text or as a picture.
+_SHOWN_BY_NUMBER: Final = re.compile(
+    "(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
+    rf"|(?![\ufe0e\ufe0f]){UNSEEN.pattern}|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 
 
 def number(value: float | None, lang: str) -> str:
@@ -70,10 +73,7 @@ def moment(value: datetime | str | None) -> Markup:
 def visible(value: object) -> str:
     """Return a text whose invisible and direction-changing characters show as what they are: a name
     must not look like another (CVE-2021-42574)."""
-    return "".join(
-        f"⟨U+{ord(c):04X}⟩" if c in _INVISIBLE or (ord(c) < 32 and c not in "\t\n") else c
-        for c in str(value)
-    )
+    return _SHOWN_BY_NUMBER.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
 
 
 def saved_as(name: object) -> str:

@@ -215,6 +215,11 @@ ul { list-style: none; margin: .25rem 0 0; padding: 0; }
 li { border-block-start: 1px solid var(--_line); padding-block: .75rem; }
 li:last-child { padding-block-end: 0; }
 li > div:first-child { flex: 1 1 12rem; min-inline-size: 0; }
+@media (forced-colors: active) {
+  progress { border: 1px solid; }
+  progress::-webkit-progress-value { background: Highlight; forced-color-adjust: none; }
+  progress::-moz-progress-bar { background: Highlight; forced-color-adjust: none; }
+}
 @media (prefers-reduced-motion: no-preference) {
   progress::-webkit-progress-value { transition: inline-size .3s; }
 }`;
@@ -242,8 +247,10 @@ function build(name, properties = {}, ...children) {
 // Characters that cannot be seen or turn the direction around are shown by their number: a name
 // must not look like another.
 const visible = (text) => String(text).replace(
-  /[\u0000-\u001f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
-  (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+  // A symbol may be followed by how it is to be drawn: as text or as a picture.
+  /[\u00a9\u00ae\u203c-\u3299\u{1f000}-\u{1faff}][\ufe0e\ufe0f]|[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu,
+  (c) => [...c].length > 1 ? c
+    : `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 
 /** What the service said no to, or that it could not be asked (`status` 0). */
 class Refusal extends Error {
@@ -266,6 +273,7 @@ export class WaybillExport extends HTMLElement {
   #parts = null;
   #life = null; // aborts everything that is under way
   #stream = null;
+  #watched = null; // which export, and in which life
   #job = null;
   #offer = null;
   #spoken = null;
@@ -387,7 +395,17 @@ export class WaybillExport extends HTMLElement {
     const signal = this.#life.signal;
     if (this.token === null) {
       // The browser's own download: of any size, and with its own progress.
-      this.#save(`${this.#api}exports/${encodeURIComponent(id)}/download`, "");
+      // It says nothing when session or file are gone, so that is asked before.
+      await this.#attempt(async () => {
+        const path = `exports/${encodeURIComponent(id)}`;
+        const job = await this.#json("GET", path);
+        if (job.status === "completed") {
+          this.#save(`${this.#api}${path}/download`, "");
+          return;
+        }
+        this.#say(this.#texts[`says.${job.status}`] ?? this.#explain(job), { isBad: true });
+        await this.#readList();
+      }, signal);
       return;
     }
     this.#say(this.#t("element.downloading"));
@@ -512,6 +530,17 @@ export class WaybillExport extends HTMLElement {
   // -- watching one export ---------------------------------------------------------------------
 
   async #watch(id, signal) {
+    // Asked for twice in one life: a list that was read while the request was on its way.
+    if (this.#watched?.id === id && this.#watched.signal === signal) return;
+    const watched = this.#watched = { id, signal };
+    try {
+      await this.#follow(id, signal);
+    } finally {
+      if (this.#watched === watched) this.#watched = null;
+    }
+  }
+
+  async #follow(id, signal) {
     let tries = 0;
     let known = "";
     let mayStream = true;

@@ -255,9 +255,22 @@ for (const link of document.querySelectorAll("a[data-ask]")) askFirst(link);
 for (const form of document.querySelectorAll("form[data-keep]")) keepFilledIn(form);
 if (!document.querySelector("form[data-keep], [data-sign-in]")) tabStorage()?.removeItem(KEPT);
 for (const form of document.querySelectorAll("form[data-send-at-once]")) form.requestSubmit();
-// A form that was sent is not sent twice by an impatient finger.
+// A form that was sent is not sent twice by an impatient finger. Whoever stopped it, or got no
+// answer, may send it again.
+const IMPATIENT_MILLISECONDS = 10000;
 addEventListener("submit", (event) => {
-  if (event.target.dataset.sent) { event.preventDefault(); return; }
-  event.target.dataset.sent = "yes";
-  addEventListener("pageshow", () => delete event.target.dataset.sent, { once: true });
+  const { dataset } = event.target;
+  if (dataset.sent) { event.preventDefault(); return; }
+  dataset.sent = "yes";
+  const release = () => delete dataset.sent;
+  setTimeout(release, IMPATIENT_MILLISECONDS);
+  addEventListener("pageshow", release, { once: true });
 });
+// What asks whether one is sure is closed like a dialog.
+addEventListener("keydown", (event) => {
+  const asks = event.key === "Escape" && event.target.closest?.("details.sure[open]");
+  if (!asks) return;
+  asks.open = false;
+  asks.querySelector("summary").focus();
+});
+
