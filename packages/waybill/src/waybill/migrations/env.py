@@ -1,4 +1,6 @@
-"""Alembic's entry point; ``waybill.migrations.run`` passes the connection in."""
+"""Alembic's entry point; ``waybill.migrations.run`` passes the connection in, and what is to be
+done in the same transactions. Alembic begins and ends those: an index may be built between two of
+them (``waybill.migrations.indexes``)."""
 
 from __future__ import annotations
 
@@ -15,4 +17,6 @@ context.configure(
     version_table_schema=context.config.attributes["schema"],
 )
 with context.begin_transaction():
+    context.config.attributes["prepare"]()
     context.run_migrations()
+    context.config.attributes["finish"]()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +14,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
+from waybill.migrations import indexes
 from waybill.migrations.schema import pin_functions, prepare_schema
 from waybill.own_database import VERSION_TABLE, connection_arguments
 
-# Any number that nothing else of ours uses: two deploys that migrate at once take turns.
-_LOCK = 0x77617962
-
-LOCK_SECONDS = 5.0
-"""How long a migration waits for a table that is in use: so long, and no longer, it may hold up who
-uses it."""
+_TURN_LOCK = 0x7761796D
+"""As ``indexes.ADVISORY_LOCK``, and held between transactions too."""
+_TURN_PAUSE_SECONDS = 0.25
 
 _FOLDER = str(Path(__file__).parent)
 
@@ -36,14 +37,16 @@ def known_revisions() -> list[str]:
 
 
 def migrate(settings: Settings, revision: str = "head") -> str:
-    """Apply the migrations up to ``revision``, in one transaction under an advisory lock.
+    """Apply the migrations up to ``revision``, in one transaction under an advisory lock; in
+    several, where an index of a large table is built between them.
 
     Returns:
         The revision that the database is at.
 
     Raises:
         ConfigurationError: the database does not answer, or does not let us; a table is in use for
-            longer than ``LOCK_SECONDS``; the revision is none, or lies behind the database's.
+            longer than ``indexes.LOCK_SECONDS``; an index could not be built; the revision is none,
+            or lies behind the database's.
     """
     known = known_revisions()
     wanted = known[-1] if revision == "head" else revision
@@ -59,33 +62,86 @@ def migrate(settings: Settings, revision: str = "head") -> str:
     engine = create_engine("postgresql+psycopg://", poolclass=NullPool, connect_args=arguments)
     where = _where(arguments)
     try:
-        with engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            # Whoever waits for a table keeps everybody waiting who comes after, readers included.
-            connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
-            prepare_schema(connection, schema)
-            current = _current_revision(connection, schema)
-            if current is not None and current not in known and revision == "head":
-                return current  # a later version's, whose schema serves this one too
-            _check_direction(current, wanted, known)
-            config.attributes.update(connection=connection, schema=schema)
+        with _turn(engine), engine.connect() as connection:
+            config.attributes.update(
+                connection=connection,
+                schema=schema,
+                prepare=partial(_prepare, connection, schema, revision, known),
+                finish=partial(pin_functions, connection, schema),
+            )
             command.upgrade(config, wanted)
-            pin_functions(connection, schema)
-    except OperationalError as exc:
-        if isinstance(exc.orig, psycopg.errors.LockNotAvailable):
-            raise ConfigurationError(
-                f"Another session holds one of waybill's tables for longer than {LOCK_SECONDS:g} s "
-                f"(at {where}). Nothing was changed. Look for a long transaction in "
-                "pg_stat_activity, and try again."
-            ) from exc
-        raise ConfigurationError(
-            f"The database at {where} does not let us in. Check WAYBILL_DATABASE_URL."
-        ) from exc
+    except _AtLater as exc:
+        return exc.revision
     except DBAPIError as exc:
-        raise ConfigurationError(f"{_meaning(exc)} (at {where}) Nothing was changed.") from exc
+        raise _explained(exc, where, config.attributes) from exc
     finally:
         engine.dispose()
     return wanted
+
+
+def _prepare(connection: Connection, schema: str, revision: str, known: list[str]) -> None:
+    """Begin the first transaction.
+
+    Raises:
+        ConfigurationError, _AtLater
+    """
+    indexes.begin(connection)
+    prepare_schema(connection, schema)
+    current = _current_revision(connection, schema)
+    if current is not None and current not in known and revision == "head":
+        raise _AtLater(current)
+    _check_direction(current, known[-1] if revision == "head" else revision, known)
+
+
+class _AtLater(Exception):
+    """The database is at a later version's revision, whose schema serves this one too."""
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+        super().__init__(revision)
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """Wait until nobody else migrates, and let nobody for the block.
+
+    Asked for again and again instead of waited for: the build of an index waits for all snapshots
+    that are older, and one that waits for its turn has one. A transaction between two statements
+    has none, but for that of a SELECT, which stays with its portal until the next statement: so the
+    last one is no SELECT.
+    """
+    with engine.begin() as connection:
+        ask = text("SELECT pg_try_advisory_xact_lock(:lock)")
+        is_mine = False
+        while not is_mine:
+            is_mine = bool(connection.scalar(ask, {"lock": _TURN_LOCK}))
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            if not is_mine:
+                time.sleep(_TURN_PAUSE_SECONDS)
+        yield
+
+
+def _explained(exc: DBAPIError, where: str, attributes: Mapping[str, Any]) -> ConfigurationError:
+    """Return what there is to say of a refusal, and how it left the database."""
+    kept = attributes.get("kept")
+    left = "Nothing was changed." if kept is None else f"The database is at {kept}, which serves."
+    if index := attributes.get("building"):
+        said = str(exc.orig).partition("\n")[0].strip()
+        return ConfigurationError(
+            f"The index {index} could not be built: {said} (at {where}). {left} Run `waybill "
+            "migrate` again: what is left of the index is dropped, and it is built anew."
+        )
+    if isinstance(exc.orig, psycopg.errors.LockNotAvailable):
+        return ConfigurationError(
+            f"Another session holds one of waybill's tables for longer than "
+            f"{indexes.LOCK_SECONDS:g} s (at {where}). {left} Look for a long transaction in "
+            "pg_stat_activity, and try again."
+        )
+    if isinstance(exc, OperationalError):
+        return ConfigurationError(
+            f"The database at {where} does not let us in. Check WAYBILL_DATABASE_URL."
+        )
+    return ConfigurationError(f"{_meaning(exc)} (at {where}) {left}")
 
 
 def _where(arguments: Mapping[str, Any]) -> str:

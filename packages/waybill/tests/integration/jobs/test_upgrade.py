@@ -21,7 +21,7 @@ from waybill.local.binaries import postgres_binary
 from waybill.local.sample import create_users
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
-from waybill.migrations import run
+from waybill.migrations import indexes
 from waybill.migrations.run import known_revisions, migrate
 from waybill.principal import READ, REQUEST, Principal
 from waybill.requests.request import ExportRequest
@@ -56,7 +56,7 @@ def earlier(settings: Settings, empty_database: str) -> Settings:
 def test_migration_gives_way_to_a_long_transaction_and_changes_nothing(
     earlier: Settings, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(indexes, "LOCK_SECONDS", 0.2)
     with psycopg.connect(empty_database) as reader:
         reader.execute("SELECT count(*) FROM waybill.export_jobs")
         with pytest.raises(ConfigurationError, match="holds one of waybill's tables"):

@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from waybill.migrations.indexes import build_index
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -16,20 +18,13 @@ _CAUSES = "('transient', 'permanent', 'worker_lost', 'deadline', 'internal')"
 
 
 def upgrade() -> None:
-    op.add_column("export_jobs", sa.Column("error_cause", sa.Text))
-    op.create_check_constraint("error_cause", "export_jobs", f"error_cause IN {_CAUSES}")
-    for name, condition in (
-        ("queued_can_run", "status <> 'queued' OR attempt < max_attempts"),
-        ("queued_is_due", "status <> 'queued' OR next_attempt_at IS NOT NULL"),
-    ):
-        op.create_check_constraint(name, "export_jobs", condition)
-    op.create_index(
+    build_index(
         "ix_export_jobs_dead_letters",
         "export_jobs",
         ["finished_at"],
         postgresql_where=sa.text("status = 'failed'"),
     )
-    op.create_index(
+    build_index(
         "ix_export_jobs_retention",
         "export_jobs",
         ["updated_at"],
@@ -37,6 +32,13 @@ def upgrade() -> None:
             "status IN ('failed', 'cancelled', 'expired', 'deleted') AND object_key IS NULL"
         ),
     )
+    op.add_column("export_jobs", sa.Column("error_cause", sa.Text))
+    op.create_check_constraint("error_cause", "export_jobs", f"error_cause IN {_CAUSES}")
+    for name, condition in (
+        ("queued_can_run", "status <> 'queued' OR attempt < max_attempts"),
+        ("queued_is_due", "status <> 'queued' OR next_attempt_at IS NOT NULL"),
+    ):
+        op.create_check_constraint(name, "export_jobs", condition)
     op.create_table(
         "export_attempts",
         sa.Column("lease_token", postgresql.UUID(as_uuid=True), primary_key=True),

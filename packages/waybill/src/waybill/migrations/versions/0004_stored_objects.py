@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from waybill.migrations.indexes import build_index
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -15,6 +17,12 @@ _TIMESTAMP = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    build_index(
+        "ix_export_jobs_fallback",
+        "export_jobs",
+        ["finished_at"],
+        postgresql_where=sa.text("status = 'completed' AND storage = 'database'"),
+    )
     op.create_table(
         "stored_objects",
         sa.Column("upload_id", postgresql.UUID(as_uuid=True), primary_key=True),
@@ -51,12 +59,6 @@ def upgrade() -> None:
     )
     # Not compressed on the way in: a piece of a value is then read without the rest of it.
     op.execute("ALTER TABLE stored_chunks ALTER COLUMN data SET STORAGE EXTERNAL")
-    op.create_index(
-        "ix_export_jobs_fallback",
-        "export_jobs",
-        ["finished_at"],
-        postgresql_where=sa.text("status = 'completed' AND storage = 'database'"),
-    )
 
 
 def downgrade() -> None:

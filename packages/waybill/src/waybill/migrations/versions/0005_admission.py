@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from waybill.migrations.indexes import build_index
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -13,8 +15,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("export_jobs", sa.Column("fingerprint", sa.Text))
-    op.create_index(
+    op.add_column("export_jobs", sa.Column("fingerprint", sa.Text), if_not_exists=True)
+    build_index(
         "ix_export_jobs_unfinished",
         "export_jobs",
         ["requested_by", "fingerprint"],

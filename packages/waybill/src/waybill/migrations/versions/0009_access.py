@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from waybill.migrations.indexes import build_index
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -21,12 +23,12 @@ _BACKFILL = (
 
 
 def upgrade() -> None:
-    op.add_column("audit_events", sa.Column("export_tenant", sa.Text))
-    op.add_column("audit_events", sa.Column("export_owner", sa.Text))
+    op.add_column("audit_events", sa.Column("export_tenant", sa.Text), if_not_exists=True)
+    op.add_column("audit_events", sa.Column("export_owner", sa.Text), if_not_exists=True)
     for statement in _BACKFILL:
         op.execute(statement)
-    op.create_index("ix_audit_events_tenant", "audit_events", ["tenant", "id"])
-    op.create_index(
+    build_index("ix_audit_events_tenant", "audit_events", ["tenant", "id"])
+    build_index(
         "ix_audit_events_export_tenant",
         "audit_events",
         ["export_tenant", "id"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from waybill.migrations.indexes import build_index
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -36,14 +38,14 @@ $$
 
 
 def upgrade() -> None:
+    # A person's keys are counted with each new one.
+    build_index(
+        "ix_idempotency_keys_person", "idempotency_keys", ["tenant", "requested_by", "created_at"]
+    )
     op.add_column(
         "audit_events", sa.Column("count", sa.Integer, nullable=False, server_default="1")
     )
     op.execute(_FORGET)
-    # A person's keys are counted with each new one.
-    op.create_index(
-        "ix_idempotency_keys_person", "idempotency_keys", ["tenant", "requested_by", "created_at"]
-    )
 
 
 def downgrade() -> None:

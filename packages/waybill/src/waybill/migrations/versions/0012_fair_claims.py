@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from waybill.migrations.indexes import build_index
+
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
@@ -322,11 +324,7 @@ _FUNCTIONS = (
 
 
 def upgrade() -> None:
-    op.add_column(
-        "export_jobs",
-        sa.Column("is_stream", sa.Boolean, nullable=False, server_default=sa.text("false")),
-    )
-    op.create_index(
+    build_index(
         "ix_export_jobs_turns",
         "export_jobs",
         [
@@ -337,6 +335,10 @@ def upgrade() -> None:
             "id",
         ],
         postgresql_where=sa.text("status = 'queued'"),
+    )
+    op.add_column(
+        "export_jobs",
+        sa.Column("is_stream", sa.Boolean, nullable=False, server_default=sa.text("false")),
     )
     op.create_table(
         "tenant_turns",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from waybill.migrations.indexes import build_index
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -12,14 +14,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index(
+    build_index(
         "ix_export_jobs_values",
         "export_jobs",
         ["finished_at"],
         postgresql_where=sa.text(
             "status IN ('failed', 'cancelled', 'expired', 'deleted') AND object_key IS NULL"
-            " AND NOT options ? 'forgotten' AND (coalesce(options -> 'filters', '{}'::jsonb)"
-            " <> '{}'::jsonb OR options ->> 'since' IS NOT NULL)"
+            " AND NOT options ? 'forgotten'::text"
+            " AND (coalesce(options -> 'filters'::text, '{}'::jsonb) <> '{}'::jsonb"
+            " OR options ->> 'since'::text IS NOT NULL)"
         ),
     )
     # What they are answered with stays until they are a day old; their fingerprints too, which are
