@@ -6,6 +6,7 @@ for a format. Both keep the query, with the changelist's filters and search in i
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 from django.contrib import admin, messages
@@ -42,10 +43,16 @@ class ExportMixin(admin.ModelAdmin):
             return False
         return True
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Add the action for whoever may."""
-        actions: dict[str, Any] = super().get_actions(request)
-        if self.has_export_permission(request):
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Add the action on changelists, for whoever may. Since Django 6.1 forms have some, too."""
+        is_changelist = getattr(action_location, "name", "CHANGE_LIST") == "CHANGE_LIST"
+        theirs = super().get_actions
+        actions: dict[str, Any] = {}
+        if action_location is not None and "action_location" in signature(theirs).parameters:
+            actions = theirs(request, action_location=action_location)
+        elif is_changelist:
+            actions = theirs(request)
+        if is_changelist and self.has_export_permission(request):
             actions[_ACTION] = (ExportMixin.export_selected, _ACTION, _description())
         return actions
 

@@ -7,6 +7,8 @@ import asyncio
 import csv
 import io
 import re
+import warnings
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +29,7 @@ from shop.admin import OrderAdmin
 from shop.models import Customer, Membership, Order
 
 from waybill.django import views
+from waybill.django.admin import ExportMixin
 from waybill.django.exporting import request_export
 
 CHANGELIST = "/admin/shop/order/"
@@ -43,6 +46,50 @@ def export_id(response: Any) -> str:
     found = re.fullmatch(r"/exports/([0-9a-f-]{36})/", response["Location"])
     assert found, response["Location"]
     return found[1]
+
+
+class Location(Enum):
+    """As Django 6.1 has it."""
+
+    CHANGE_LIST = "changelist"
+    CHANGE_FORM = "changeform"
+
+
+class OfNewerDjango(admin.ModelAdmin):
+    def get_actions(
+        self, request: Any, action_location: Location = Location.CHANGE_LIST
+    ) -> dict[str, Any]:
+        return {"theirs": action_location}
+
+
+class OfOlderDjango(admin.ModelAdmin):
+    def get_actions(self, request: Any) -> dict[str, Any]:
+        return {"theirs": None}
+
+
+def test_action_is_offered_on_changelists_whatever_djangos_admin_asks(
+    shop_project: Project,
+) -> None:
+    request = as_user("ann")
+    newer, older = (
+        type("Admin", (ExportMixin, base), {})(Order, admin.site)
+        for base in (OfNewerDjango, OfOlderDjango)
+    )
+    for location in Location:
+        assert newer.get_actions(request, action_location=location)["theirs"] is location
+    for each in (newer, older):
+        assert set(each.get_actions(request)) == {"theirs", "export_selected"}
+        assert "export_selected" in each.get_actions(request, action_location=Location.CHANGE_LIST)
+        form = each.get_actions(request, action_location=Location.CHANGE_FORM)
+        assert "export_selected" not in form
+
+
+def test_changelist_uses_nothing_that_django_removes(shop_project: Project, sign_in: Sign) -> None:
+    with warnings.catch_warnings():
+        # RemovedInDjango… are either.
+        warnings.simplefilter("error", DeprecationWarning)
+        warnings.simplefilter("error", PendingDeprecationWarning)
+        assert sign_in("ann").get(CHANGELIST).status_code == 200
 
 
 def as_user(name: str) -> Any:
