@@ -1,5 +1,7 @@
 """Where tests decide (``CI``), a test that skips has failed: a missing program or file would
-otherwise go unnoticed. What hangs on the kernel or the file system alone is marked ``kernel``."""
+otherwise go unnoticed. What hangs on the kernel or the file system alone is marked ``kernel``.
+
+Files go to the processes of ``make test`` in the order of ``_ROOMS``."""
 
 from __future__ import annotations
 
@@ -7,6 +9,20 @@ import os
 from collections.abc import Generator
 
 import pytest
+
+# Services that once run cost a little until the end, so what needs none comes first. What is left
+# over, adrkit's, is quick and comes last: begun last, a file of few but long tests keeps one
+# process busy while the others have nothing left to do.
+_ROOMS = ("unit", "contracts", "integration", "attacks", "museum", "e2e", "faults")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        rooms = [_ROOMS.index(part) for part in item.path.parts if part in _ROOMS]
+        return rooms[-1] if rooms else len(_ROOMS)
+
+    items.sort(key=place)
 
 
 def _is_deciding() -> bool:

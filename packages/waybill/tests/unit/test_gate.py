@@ -1,4 +1,5 @@
-"""The gate means what it says: under ``CI`` a skipped test is a failed one."""
+"""The gate means what it says: under ``CI`` a skipped test is a failed one. And what takes long is
+not begun last."""
 
 from __future__ import annotations
 
@@ -45,3 +46,22 @@ def test_skip_fails_where_tests_decide(tmp_path: Path) -> None:
 
     assert failing() == set()
     assert failing(CI="true") == {name for name, (_, fails) in FILES.items() if fails}
+
+
+def test_files_come_in_an_order_in_which_nobody_waits_for_the_last(tmp_path: Path) -> None:
+    shutil.copy(PACKAGES / "conftest.py", tmp_path)
+    for name in ("cli", "e2e", "faults", "integration/api", "unit/faults_of", "unit"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / "test_it.py").write_text("def test_x(): ...\ndef test_a(): ...\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--collect-only", "--import-mode=importlib"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.findall(r"^(\S+)/test_it\.py::(\w+)$", done.stdout, re.MULTILINE)
+    rooms = [room for room, _ in found[::2]]
+    assert sorted(rooms[:2]) == ["unit", "unit/faults_of"]
+    assert rooms[2:] == ["integration/api", "e2e", "faults", "cli"]
+    assert [name for _, name in found[:2]] == ["test_x", "test_a"]
