@@ -25,7 +25,16 @@ KEEPING = {"admission", "cleanup", "dry_runs", "monitor", "portal_links", "sessi
 PARTS: dict[type[CoreParts], set[str]] = {
     ApiParts: PROCESS
     | KEEPING
-    | {"access", "administration", "changes", "dead_letters", "delivery", "exports", "quotas"}
+    | {
+        "access",
+        "administration",
+        "announcements",
+        "changes",
+        "dead_letters",
+        "delivery",
+        "exports",
+        "quotas",
+    }
     | {"notification_states", "operations", "row_estimates", "source", "source_use", "streams"},
     WorkerParts: PROCESS | {"adoption", "runner", "source", "source_use"},
     SchedulerParts: PROCESS | KEEPING | {"adoption", "mover", "orphans", "sweeper"},
