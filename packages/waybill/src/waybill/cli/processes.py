@@ -65,10 +65,11 @@ def worker(
     SIGTERM is kind: exports that do not finish within the grace period go back to the queue and
     no attempt is spent.
     """
-    given: dict[str, Any] = {"worker_concurrency": concurrency} if concurrency else {}
-    settings = settings_to_start(forks=True, **given, **_metrics(metrics_port))
+    # First, so that the process that looks at the settings need not import it once more.
     from waybill.worker.main import run_worker
 
+    given: dict[str, Any] = {"worker_concurrency": concurrency} if concurrency else {}
+    settings = settings_to_start(forks=True, **given, **_metrics(metrics_port))
     run_worker(settings)
 
 
