@@ -111,19 +111,31 @@ def install(
         "acks_on_failure_or_timeout": True,
         "ignore_result": True,
         "store_errors_even_if_ignored": False,
-        "rate_limit": None,
+        "rate_limit": 0,  # none: that of ``task_default_rate_limit`` is for what says nothing
         # An export has a deadline of its own, by which it ends well; theirs would kill it.
         "time_limit": longest + _GRACE_SECONDS,
         "soft_time_limit": longest + _GRACE_SECONDS,
     }
     register_export_task(
         app, runtime, shutdown, ChildTermination(shutdown),
-        name=RUN_EXPORT_HERE, **options,
+        name=RUN_EXPORT_HERE, **_held(options),
     )  # fmt: skip
     _register_upkeep(
         app, upkeep, given, queue=f"{queue}.upkeep", options=options, channels=channels
     )
     _connect(app, shutdown, (runtime, upkeep), catalog=known, longest=longest, queue=queue)
+
+
+def _held(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a task that hold whatever the application annotates its tasks with
+    (``task_annotations``), which would have the last word."""
+
+    def annotate(cls: Any) -> None:
+        super(cls, cls).annotate()
+        for name, value in options.items():
+            setattr(cls, name, value)
+
+    return {**options, "annotate": classmethod(annotate)}
 
 
 def check(app: Celery, *, longest_seconds: float, pool: str | None = None) -> list[str]:
@@ -246,8 +258,10 @@ def _register_upkeep(
         # Not behind one another, should the workers be away for a while.
         longest = options["time_limit"] + (_SEARCH_SECONDS if name == "search_storage" else 0.0)
         limits = {"time_limit": longest, "soft_time_limit": longest}
-        registered = app.task(task, name=f"waybill.{name}", shared=False, **(options | limits))
-        when = {"queue": queue, "expires": 2 * seconds}
+        held = _held(options | limits)
+        registered = app.task(task, name=f"waybill.{name}", shared=False, **held)
+        # All three: a route of theirs (task_routes) fills in what is left out.
+        when = {"queue": queue, "exchange": "", "routing_key": queue, "expires": 2 * seconds}
         app.add_periodic_task(seconds, registered.s(), name=f"waybill.{name}", **when)
         entries[f"waybill.{name}"] = {
             "task": f"waybill.{name}", "schedule": seconds, "options": when,

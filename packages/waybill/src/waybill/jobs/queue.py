@@ -60,12 +60,17 @@ class ExportQueue:
     def _publish(self, export_id: UUID) -> None:
         with unavailable("take messages"):
             app = self._celery
+            queue = self.keys().queue
             with app.producer_pool.acquire(block=True) as producer:
                 try:
                     app.send_task(
                         self.task,
                         args=[str(export_id)],
-                        queue=self.keys().queue,
+                        queue=queue,
+                        # Said as well: a route of somebody's application (``task_routes``) fills in
+                        # what is left out, and has the message go elsewhere.
+                        exchange="",
+                        routing_key=queue,
                         serializer="json",
                         producer=producer,
                         # The row is committed and the sweeper is the retry: the caller must not

@@ -68,13 +68,29 @@ def test_tasks_of_ours_need_nothing_of_their_defaults(settings: Settings, catalo
         task_ignore_result=False,
         task_acks_late=False,
         task_time_limit=1,
+        task_default_rate_limit="1/h",
         task_default_queue="theirs",
+        task_annotations={
+            "*": {
+                "serializer": "pickle",
+                "acks_late": False,
+                "reject_on_worker_lost": False,
+                "ignore_result": False,
+                "rate_limit": "1/h",
+                "time_limit": 1,
+                "soft_time_limit": 1,
+                "theirs": "stays",
+            }
+        },
     )
     waybill.celery.install(app, settings, catalog=catalog)
     task = app.tasks[RUN_EXPORT_HERE]
     assert (task.serializer, task.ignore_result) == ("json", True)
     assert (task.acks_late, task.reject_on_worker_lost) == (True, True)
     assert task.time_limit > settings.deadline_seconds
+    for each in (task, app.tasks["waybill.sweep"]):
+        assert (each.serializer, each.rate_limit, each.theirs) == ("json", 0, "stays")
+        assert (each.acks_late, each.time_limit > 1) == (True, True)
     assert task.soft_time_limit == task.time_limit  # an export ends by its own deadline before
     # Nor does theirs or that end a search of storage, which would begin at the first key again.
     assert app.tasks["waybill.search_storage"].time_limit > task.time_limit

@@ -131,6 +131,26 @@ async def test_broker_that_is_no_redis_takes_messages_and_counts_them(
     await queue.check()
 
 
+ELSEWHERE: dict[str, Any] = {"exchange": "theirs", "routing_key": "theirs"}
+
+
+@pytest.mark.parametrize("conf", [{}, {"task_default_exchange_type": "topic"}])
+@pytest.mark.parametrize("route", [{"queue": "theirs"}, ELSEWHERE, {"routing_key": "theirs"}])
+async def test_routes_of_theirs_for_every_task_catch_none_of_ours(
+    settings: Settings, catalog: Catalog, route: dict[str, str], conf: dict[str, str]
+) -> None:
+    app = theirs(task_routes={"*": route}, **conf)
+    ours = f"exports-{uuid4()}"
+    waybill.celery.install(app, settings, queue=ours, catalog=catalog)
+    queue = HostQueue(app, ours)
+    await queue.publish(uuid4())
+    assert await queue.depth() == 1
+    # As beat sends it.
+    entry = app.conf.beat_schedule["waybill.sweep"]
+    app.tasks["waybill.sweep"].apply_async(**entry["options"])
+    assert await HostQueue(app, f"{ours}.upkeep").depth() == 1
+
+
 async def test_broker_that_is_away_is_said_to_be_however_long_they_would_wait() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
