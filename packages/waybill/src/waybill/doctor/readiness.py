@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from psycopg.errors import UndefinedTable
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from waybill.bootstrap.parts import ProcessParts
 from waybill.errors import StorageRejected, WaybillError
@@ -68,7 +70,14 @@ async def _migrations(parts: ProcessParts) -> None:
     async with parts.engine.connect() as connection:
         # Our own name of the table, of which nobody else makes a part.
         statement = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
-        found = (await connection.execute(statement)).scalar()
+        try:
+            found = (await connection.execute(statement)).scalar()
+        except ProgrammingError as exc:
+            if not isinstance(exc.orig, UndefinedTable):
+                raise
+            found = None  # another database than there was: an empty one, or another's
+    if found is None:
+        raise NotMigrated("The database has no tables of waybill. Run `waybill migrate`.")
     if found in _earlier_revisions():
         raise NotMigrated(f"The database is at {found}. Run `waybill migrate`.")
 

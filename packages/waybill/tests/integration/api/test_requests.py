@@ -286,9 +286,15 @@ async def test_readiness_is_refused_for_what_does_not_pass_by_itself(
     assert (answer.status_code, answer.json()["status"]) == (503, "unready")
     assert answer.json()["checks"]["storage"] == "storage_rejected"
     services.storage.client.bucket = "waybill"
-    execute("UPDATE waybill_migrations SET version_num = '0003'")
-    answer = await api.get("/readyz")
-    assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "not_migrated")
+    for change in (
+        "UPDATE waybill_migrations SET version_num = '0003'",
+        "DELETE FROM waybill_migrations",
+        # What a failover to an empty database looks like.
+        "ALTER TABLE waybill_migrations RENAME TO elsewhere",
+    ):
+        execute(change)
+        answer = await api.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "not_migrated")
     assert (await api.get("/healthz")).status_code == 200
 
 
