@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import Depends, FastAPI
+from starlette.exceptions import HTTPException
 
 from waybill.api.jwt import JwtAuthenticator
 from waybill.api.jwt_settings import load_jwt_settings
@@ -22,6 +23,7 @@ from waybill.web import (
 )
 from waybill.web.cookies import SessionAuthenticator
 from waybill.web.cross_origin import CrossOrigin
+from waybill.web.rendering import pages_for_people
 
 ROUTERS = (
     signing_in.router,
@@ -53,5 +55,7 @@ def install(app: FastAPI) -> None:
     app.include_router(portal_links.router, dependencies=[Depends(require_known_query)])
     for router in ROUTERS:
         app.include_router(router)
+    problems = app.exception_handlers[HTTPException]
+    app.add_exception_handler(HTTPException, pages_for_people(problems))
     if services.settings.element_origins:
         app.add_middleware(CrossOrigin, origins=services.settings.element_origins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -46,6 +46,7 @@ HEADERS: Final = {
 _PAGE_STATUS: Final[dict[type[RequestError], int]] = {ForeignRequest: 403, FormRefused: 400}
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+ErrorHandler = Callable[[Request, Any], Response | Awaitable[Response]]
 
 _environment: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("waybill.web", "templates"),
@@ -120,6 +121,30 @@ class PageRoute(APIRoute):
 def error_page(request: Request, status: int, code: str, detail: str = "") -> Response:
     """Return the page of an error: what happened, and what to do."""
     return render(request, "error.html", status=status, code=code, detail=detail)
+
+
+def pages_for_people(otherwise: ErrorHandler) -> ErrorHandler:
+    """Return a handler of ``HTTPException``: where a browser asks for an address that is none, it
+    gets the page that says so and leads on; whatever asks for data gets the problem, as before."""
+
+    async def handler(request: Request, exc: Exception) -> Response:
+        answer = otherwise(request, exc)
+        problem = answer if isinstance(answer, Response) else await answer
+        path = get_route_path(request.scope)
+        if (
+            problem.status_code not in {404, 405}
+            or request.method not in {"GET", "HEAD"}
+            or path == "/api"
+            or path.startswith("/api/")
+            or "text/html" not in request.headers.get("accept", "").lower()
+        ):
+            return problem
+        page = error_page(request, problem.status_code, "not_found")
+        if "allow" in problem.headers:
+            page.headers["Allow"] = problem.headers["allow"]
+        return page
+
+    return handler
 
 
 def _refusal(request: Request, exc: RequestError) -> Response:

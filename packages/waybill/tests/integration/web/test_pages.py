@@ -117,6 +117,23 @@ async def test_every_page_says_what_it_may_load_and_nothing_in_it_runs(
         Parsed(answer.text).require_harmless()
 
 
+async def test_address_that_is_none_is_a_page_for_people_and_a_problem_for_programs(
+    browser: Browser,
+) -> None:
+    wanted = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
+    for path, status in (("/export", 404), ("/exports/a/b/c", 404), ("/signout", 405)):
+        page = await browser.get(path, accept=wanted)
+        assert page.status_code == status
+        assert "There is no page at this address" in page.text
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        Parsed(page.text).require_harmless()
+        problem = await browser.get(path, accept="*/*")
+        assert (problem.status_code, problem.json()["status"]) == (status, status)
+        assert problem.headers.get("allow") == page.headers.get("allow")
+    of_the_api = await browser.get("/api/none", accept=wanted)
+    assert of_the_api.headers["content-type"] == "application/problem+json"
+
+
 async def test_files_of_the_pages_are_kept_by_browsers_and_no_others_are_there(
     browser: Browser,
 ) -> None:
