@@ -113,8 +113,8 @@ def test_23_a_week_later_the_files_are_gone_and_say_so(fault_stack: LocalStack) 
         "WAYBILL_DOWNLOAD_GRACE_SECONDS": "60",
     }
     with Rehearsal(fault_stack, users=USERS, settings=later, fresh=False) as house:
-        # S3 seems away to whoever asks first, so that the file in the database stays there.
-        house.s3.fault(unavailable(), operation="head")
+        # S3 takes no file, so that the one in the database stays there.
+        house.s3.fault(unavailable(), operation="put")
         with house.uploads_held():
             house.wait_for(in_s3, lambda row: row["status"] == "expired")
             house.processes.scheduler.kill()

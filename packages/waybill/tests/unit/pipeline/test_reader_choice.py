@@ -72,9 +72,7 @@ def choice(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[str, Any]:
         readers, "OneReader", lambda *_, is_large: ("one", "large" if is_large else "small")
     )
     monkeypatch.setattr(readers, "ManyReaders", lambda *arguments: ("many", arguments[-1].readers))
-    export_type = SimpleNamespace(
-        polite=SimpleNamespace(limits_rate=case.limits_rate), scope=case.scope
-    )
+    export_type = SimpleNamespace(limits_rate=case.limits_rate, scope=case.scope)
     order = SimpleNamespace(is_reliable=case.is_reliable, reason=lambda: "x")
     connections: Any = case.connections
     found: Any = readers.open_reader(
