@@ -52,13 +52,20 @@ class Announcements:
         """Gather notes for the block, at whose end all are written."""
         self._is_gathering = True
         gathering = asyncio.create_task(self._gather(), name="waybill-announcements")
+        is_loop_there = True
         try:
             yield
+        except GeneratorExit:
+            # An application that ran it without a lifespan, and whose loop went first: whoever
+            # waits now waits for nobody, and the sweeper sends what was not noted.
+            is_loop_there = False
+            raise
         finally:
             self._is_gathering = False
-            self._something_waits.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(gathering, _END_SECONDS)
+            if is_loop_there:
+                self._something_waits.set()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(gathering, _END_SECONDS)
 
     async def _gather(self) -> None:
         while self._is_gathering:

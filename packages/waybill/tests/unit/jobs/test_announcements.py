@@ -49,6 +49,27 @@ async def test_notes_of_a_moment_are_one_statement_behind_the_answers() -> None:
     assert notes.written[2:] == [[FIRST]]
 
 
+def test_nobody_is_waited_for_where_the_loop_went_first() -> None:
+    found = Announcements(Notes().write)
+
+    async def forever() -> None:
+        async with found.gathered():
+            await asyncio.Event().wait()
+
+    left = forever()
+
+    async def begin() -> None:
+        left.send(None)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    left.close()
+
+
 @pytest.mark.parametrize(
     "failure",
     [OperationalError("UPDATE", {}, Exception("secret")), ConnectionError(), TimeoutError()],
