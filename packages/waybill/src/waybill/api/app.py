@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -80,8 +79,7 @@ def create_app(services: ApiParts, *, authenticator: Authenticator | None = None
             yield
             warming.cancel()
             summing_up.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await summing_up
+            await asyncio.gather(warming, summing_up, return_exceptions=True)
 
     app = FastAPI(
         title="waybill",
