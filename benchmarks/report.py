@@ -47,16 +47,21 @@ def render(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _repeated(stages: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
-    """Tell commits apart, where stages were repeated at another one."""
-    by_commit: dict[str, set[str]] = {}
+    """Tell commits and processors apart, where stages were repeated at another one."""
+    by_origin: dict[tuple[str, str], set[str]] = {}
     for name, works in stages.items():
         for work in works.values():
-            by_commit.setdefault(work.get("commit", "unknown"), set()).add(name)
-    if len(by_commit) > 1:
-        yield "Stages were measured at different commits; no ratio of times compares two of them:"
+            origin = work.get("commit", "unknown"), work.get("cpu", "unknown")
+            by_origin.setdefault(origin, set()).add(name)
+    if len(by_origin) > 1:
+        yield (
+            "Stages were measured at different commits, and some on another processor; no ratio of "
+            "times compares two of them:"
+        )
         yield ""
-        for commit, names in by_commit.items():
-            yield f"- `{commit}`: {', '.join(f'`{name}`' for name in sorted(names))}"
+        for (commit, cpu), names in by_origin.items():
+            stages_there = ", ".join(f"`{name}`" for name in sorted(names))
+            yield f"- `{commit}`, {cpu}: {stages_there}"
         yield ""
 
 

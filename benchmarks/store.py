@@ -47,7 +47,7 @@ class Store:
 
     def add(self, stage: str, work: str, label: str, rows: int, measured: Measurement) -> None:
         held = self._held(stage, work, label, rows)
-        held["commit"] = self._environment["commit"]
+        held |= {key: self._environment[key] for key in ("commit", "cpu")}
         held.setdefault("runs", []).append(measured.as_json())
         held["seconds"] = Summary.of([run["seconds"] for run in held["runs"]]).as_json()
 
