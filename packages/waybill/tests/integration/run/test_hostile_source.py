@@ -136,6 +136,10 @@ _MARKS = (
     "pg_control_system", "enable_sort", "default_one", "pg_rewrite",
 )  # fmt: skip
 """Of statements that only some of all reads run: they were among what was held to it."""
+_GIVEN_UP = {
+    "canceling statement due to user request", "connection to client lost",
+}  # fmt: skip
+"""What a server says of a read that was broken off, if it had not sent all its rows by then."""
 WANTED: dict[str, dict[str, Any]] = {
     "code": {"ne": "c9", "in": ["c1", "c2", 'c"3'], "prefix": "c", "gte": "c1", "is_null": False},
     "id": {"lte": 4000, "in": [*range(1, 90)], "ne": 3},
@@ -250,7 +254,7 @@ async def test_nothing_that_runs_on_a_source_is_written_without_its_schema(
 
     sessions = _log(source)
     assert [entry for session in sessions.values() for kind, entry in session
-            if kind in {"ERROR", "FATAL"}] == []  # fmt: skip
+            if kind in {"ERROR", "FATAL"} and entry not in _GIVEN_UP] == []  # fmt: skip
     everything = "\n".join(entry for session in sessions.values() for _, entry in session)
     for mark in _MARKS:
         assert mark in everything, mark
