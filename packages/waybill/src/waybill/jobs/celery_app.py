@@ -24,7 +24,7 @@ VISIBILITY_TIMEOUT_SECONDS = _VISIBILITY_TIMEOUT_SECONDS
 SOFT_SHUTDOWN_SECONDS = 25.0
 """How long a worker that is told to stop has to give its exports back."""
 
-_CHILD_KIB = 272 * 1024
+_CHILD_KIB = 256 * 1024
 
 
 def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
@@ -63,7 +63,7 @@ def create_celery(settings: Settings, queue: str = QUEUE_NAME) -> Celery:
         # below. A new process costs as much CPU as a dozen small exports before it has warmed up.
         worker_max_tasks_per_child=1_000,
         # A process keeps what its largest export needed, so one that has grown is replaced after
-        # its export. One format alone does not bring it there (docs/benchmarks.md); a mixture may.
+        # its export. One format alone does not bring it there, a mixture does (docs/benchmarks.md).
         worker_max_memory_per_child=_CHILD_KIB,
         # How long a child may take to say that it is there: it connects first (at most 2 s), and
         # the default of 4 s is short for a machine under load.
