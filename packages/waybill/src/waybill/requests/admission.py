@@ -9,7 +9,7 @@ never wait for it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    delete,
     func,
     insert,
     select,
@@ -173,13 +174,18 @@ class Admission:
         bucket: QuotaBucket | None,
         lease_seconds: float,
         holder: str,
+        place: Callable[[AsyncConnection], Awaitable[None]] | None = None,
     ) -> tuple[ExportJob, Lease, QuotaState | None]:
         """Make a job that its caller runs at once and once, and commit.
 
-        It bears no fingerprint: nothing is coalesced with it, as there will be no file.
+        It bears no fingerprint: nothing is coalesced with it, as there will be no file. Whoever
+        cannot send a first byte takes it back by ``withdraw_stream``.
+
+        Args:
+            place: makes sure that the job may read its source beside the others.
 
         Raises:
-            QuotaExceeded
+            QuotaExceeded, SourceFull
         """
         lease = Lease(export_id, 1, uuid4())
         statement = (
@@ -214,19 +220,27 @@ class Admission:
                     worker=holder,
                 )
             )
-            await self._audit.record(
-                principal,
-                AuditAction.STREAMED,
-                export_id=export_id,
-                export_type=job.export_type,
-                connection=connection,
-            )
+            if place is not None:
+                await place(connection)
         return job, lease, quota
 
-    async def check_quota(self, principal: Principal, bucket: QuotaBucket) -> None:
-        """Raise ``QuotaExceeded`` when there is nothing left to spend; spends nothing."""
-        async with self._engine.connect() as connection:
-            await spend(connection, principal, bucket)
+    async def record_stream(self, principal: Principal, job: ExportJob) -> None:
+        """Note that the first byte of a stream is about to be sent, and commit."""
+        await self._audit.record(
+            principal, AuditAction.STREAMED, export_id=job.id, export_type=job.export_type
+        )
+
+    async def withdraw_stream(self, export_id: UUID) -> None:
+        """Take the job of a stream back of which no byte was sent, and with it its place and what
+        it had spent, and commit. One that was ended by somebody else stays as it ended."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                delete(jobs).where(
+                    jobs.c.id == export_id,
+                    jobs.c.is_stream,
+                    jobs.c.status == ExportStatus.RUNNING.value,
+                )
+            )
 
     async def quota(self, principal: Principal, bucket: QuotaBucket | None) -> QuotaState | None:
         """Return how a quota stands; ``None`` where there is none."""

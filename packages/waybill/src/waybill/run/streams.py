@@ -2,25 +2,22 @@
 
 A stream is a job all the same, one that this process runs and that leaves no file: it has a row,
 so the quota counts it, its owner can cancel it, the audit trail names it and the sweeper ends it
-should this process die. The row comes into being when there is a first byte to send, in the
-transaction that spends the quota; what fails before that has cost nothing. The row is finished,
-rows counted and hashed, before the last byte of the answer is sent: whoever gets a whole answer
-got a whole export, and whoever gets a broken one did not.
+should this process die. The row comes into being before the source is asked, in the transaction
+that spends the quota and makes sure of a place at the source; what fails before there is a first
+byte to send takes it back, and has cost nothing. The row is finished, rows counted and hashed,
+before the last byte of the answer is sent: whoever gets a whole answer got a whole export, and
+whoever gets a broken one did not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID
 
 from waybill import tracing
-from waybill.catalog import ExportType
 from waybill.catalog.politeness import outside_hours
 from waybill.clock import Clock
 from waybill.config import Settings
@@ -28,18 +25,14 @@ from waybill.errors import (
     Cancelled,
     ComputedColumnFailed,
     DeadlineExceeded,
-    IncompleteExport,
     InvalidOption,
     LeaseLost,
+    RequestError,
     RunError,
     SourceFull,
     SourceUnreadable,
-    StreamTooLarge,
     TooManyStreams,
 )
-from waybill.formats import FileFacts
-from waybill.formats.computed import with_computed
-from waybill.formats.plan import ExportPlan
 from waybill.jobs.attempts import AttemptFailure
 from waybill.jobs.job import ExportJob, Lease
 from waybill.jobs.leases import LeaseRepository
@@ -50,32 +43,16 @@ from waybill.manifest import export_file_name
 from waybill.principal import Principal
 from waybill.requests.admission import Admission
 from waybill.requests.dry_runs import DryRunBudget
-from waybill.requests.plan import Requester, open_plan
 from waybill.requests.quota import QuotaPolicy, QuotaState, may_pass
 from waybill.requests.request import ExportRequest
 from waybill.requests.service import ExportService
-from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat, trusted_until
 from waybill.run.identity import WorkerIdentity
-from waybill.run_control import POLL_SECONDS
+from waybill.run.settlement import DATABASE_ERRORS
+from waybill.run.stream_reader import Delivered, StreamReader
 from waybill.source.source import PostgresSource
 
 log = get_logger(__name__)
-
-_PIECES_AHEAD = 4
-"""How many pieces (256 KiB each, or one row if that is larger) wait for a slow client."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What was sent, as the row keeps it."""
-
-    rows: int
-    bytes: int
-    sha256: str
-
-
-_Item = bytes | bytearray | Delivered | BaseException
 
 
 class ExportStreams:
@@ -145,15 +122,11 @@ class ExportStreams:
                 "compression", "a stream is not compressed; leave it out, or request the export"
             )
         bucket = self._quotas.bucket(principal, checked.export_type)
-        if bucket is not None:
-            # Asked beforehand as well, so that who has none left cannot keep the source busy.
-            await self._admission.check_quota(principal, bucket)
         await self._dry_runs.check(principal)
         if self._open >= self._settings.max_streams:
             raise TooManyStreams(self._settings.max_streams)
         self._open += 1
-        reader = _Reader(self._source, principal, checked, export_type, self._settings)
-        count = self._use.sharing(export_type)
+        reader = StreamReader(self._source, principal, checked, export_type, self._settings)
         reader.span = tracing.begin(
             "export.stream",
             kind="server",
@@ -162,9 +135,6 @@ class ExportStreams:
             format=checked.format,
         )
         try:
-            if count is not None:
-                reader.control.share_with(await count() + 1)
-            first = await reader.start(self._threads)
             asked_at = time.monotonic()
             job, lease, quota = await self._admission.admit_stream(
                 principal,
@@ -173,10 +143,29 @@ class ExportStreams:
                 bucket=bucket,
                 lease_seconds=self._settings.lease_seconds,
                 holder=str(WorkerIdentity.current(self._family)),
+                place=self._use.place(export_type),
             )
         except BaseException as exc:
             reader.span.fail(_code_of(exc))
             await self._end(reader)
+            if not isinstance(exc, RequestError):
+                # It may have been committed, and nobody was told.
+                await asyncio.shield(self._withdraw(reader.export_id))
+            raise
+        reader.control.hold_until(trusted_until(asked_at, self._settings.lease_seconds))
+        count = self._use.sharing(export_type)
+        heartbeat = asyncio.create_task(
+            Heartbeat(self._leases, lease, reader.control, self._settings, None, count).run()
+        )
+        try:
+            if count is not None:
+                reader.control.share_with(await count())
+            first = await reader.start(self._threads)
+            await self._admission.record_stream(principal, job)
+        except BaseException as exc:
+            reader.span.fail(_code_of(exc))
+            await self._stop(reader, heartbeat)
+            await asyncio.shield(self._withdraw(job.id))
             if not may_pass(exc):
                 # The source was asked, for nothing: that is a dry run by another name.
                 await asyncio.shield(self._dry_runs.charge(principal))
@@ -186,11 +175,7 @@ class ExportStreams:
                 log.warning("stream.failed", type=export_type.name, error=exc.code)
                 raise SourceUnreadable(exc.code) from exc
             raise
-        reader.control.hold_until(trusted_until(asked_at, self._settings.lease_seconds))
         log.info("stream.started", export_id=str(job.id), type=job.export_type, format=job.format)
-        heartbeat = asyncio.create_task(
-            Heartbeat(self._leases, lease, reader.control, self._settings, None, count).run()
-        )
         return ExportStream(self, reader, first, job, lease, quota, heartbeat)
 
     @property
@@ -225,12 +210,22 @@ class ExportStreams:
 
     async def close(self, stream: ExportStream) -> None:
         """Stop whatever still runs."""
-        stream.heartbeat.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await stream.heartbeat
-        await self._end(stream.reader)
+        await self._stop(stream.reader, stream.heartbeat)
 
-    async def _end(self, reader: _Reader) -> None:
+    async def _stop(self, reader: StreamReader, heartbeat: asyncio.Task[None]) -> None:
+        heartbeat.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await heartbeat
+        await self._end(reader)
+
+    async def _withdraw(self, export_id: UUID) -> None:
+        try:
+            await self._admission.withdraw_stream(export_id)
+        except DATABASE_ERRORS as exc:
+            # It ends with its lease, as broken by us, which costs nothing either.
+            log.warning("stream.not_withdrawn", export_id=str(export_id), error=type(exc).__name__)
+
+    async def _end(self, reader: StreamReader) -> None:
         try:
             await reader.stop()
         finally:
@@ -248,7 +243,7 @@ class ExportStream:
     def __init__(
         self,
         streams: ExportStreams,
-        reader: _Reader,
+        reader: StreamReader,
         first: bytes | bytearray | None,
         job: ExportJob,
         lease: Lease,
@@ -315,126 +310,3 @@ class ExportStream:
 
 def _code_of(error: BaseException) -> str:
     return str(getattr(error, "code", type(error).__name__))
-
-
-class _Reader:
-    """Reads and encodes in a thread, at most a few pieces ahead of who takes them."""
-
-    plan: ExportPlan
-    """There when ``start`` returns."""
-    span: tracing.Span = tracing.NO_SPAN
-    """The whole stream, from the request on."""
-
-    def __init__(
-        self,
-        source: PostgresSource,
-        principal: Principal,
-        request: ExportRequest,
-        export_type: ExportType,
-        settings: Settings,
-    ) -> None:
-        self.export_id = uuid4()
-        seconds = settings.stream_seconds
-        # No lease yet: it is held until the deadline.
-        self.control = AttemptControl(seconds, time.monotonic() + seconds + 1)
-        self._source = source
-        self._principal = principal
-        self._request = request
-        self._export_type = export_type
-        self._max_rows = settings.stream_max_rows
-        self._loop = asyncio.get_running_loop()
-        self._items: asyncio.Queue[_Item] = asyncio.Queue()
-        self._room = threading.Semaphore(_PIECES_AHEAD)
-        self._reading: asyncio.Future[None] | None = None
-
-    async def start(self, threads: ThreadPoolExecutor) -> bytes | bytearray | None:
-        """Begin to read and return the first piece; ``None`` for a file without a byte.
-
-        Raises:
-            RunError, StreamTooLarge: by the source, or there are too many rows.
-        """
-        self._reading = self._loop.run_in_executor(threads, self._run)
-        item = await self.take()
-        if isinstance(item, Delivered):
-            self._items.put_nowait(item)
-            return None
-        return item
-
-    async def take(self) -> bytes | bytearray | Delivered:
-        """Return the next piece, or what was delivered once there is none left."""
-        item = await self._items.get()
-        if isinstance(item, BaseException):
-            raise item
-        if not isinstance(item, Delivered):
-            self._room.release()
-        return item
-
-    async def stop(self) -> None:
-        """Have the thread end, its statement cancelled, and wait for that."""
-        self.control.stop(Cancelled("The stream was closed."))
-        if self._reading is not None:
-            await asyncio.shield(self._reading)
-
-    def _run(self) -> None:
-        try:
-            self._give(self._read())
-        except BaseException as exc:
-            self._give(exc)
-
-    def _give(self, item: _Item) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
-
-    def _put(self, piece: bytes | bytearray) -> None:
-        while not self._room.acquire(timeout=POLL_SECONDS):
-            self.control.check()
-        self.control.check()
-        self._give(piece)
-
-    def _read(self) -> Delivered:
-        export_type = self._export_type
-        with open_plan(
-            self._source,
-            self._request,
-            export_type,
-            Requester(self._principal.tenant, self._principal.subject),
-            self.control.check,
-            application_name=f"waybill stream {self.export_id}",
-            statement_timeout_seconds=self.control.seconds_left() + 1,
-            sharers=self.control.sharers,
-        ) as (snapshot, plan):
-            self.plan = plan
-            snapshot.check_key(export_type, plan.where)
-            # Not counted in any case, as a job's rows are: the first byte would wait for it.
-            if snapshot.has_more_rows_than(self._max_rows, export_type, plan.where):
-                raise StreamTooLarge(self._max_rows)
-            facts = snapshot.facts
-            encoding = plan.encoder.open(
-                plan, FileFacts(str(self.export_id), export_type.name, facts.id, facts.taken_at)
-            )
-            digest, size = hashlib.sha256(), 0
-            # The head goes with the first rows, so that nothing is sent before there are any.
-            waiting = bytearray(encoding.header())
-
-            def send(more: bytes | bytearray, *, is_last: bool = False) -> None:
-                nonlocal size, waiting
-                waiting += more
-                if waiting and (more or is_last):
-                    digest.update(waiting)
-                    size += len(waiting)
-                    piece, waiting = waiting, bytearray()
-                    self._put(piece)
-
-            chunks = snapshot.copy(encoding.statement)
-            for chunk in with_computed(plan, chunks, self.control.check):
-                send(encoding.encode(chunk))
-                self.control.progress(encoding.rows, size)
-                self.control.check()
-                if encoding.rows > self._max_rows:
-                    raise IncompleteExport("There are more rows than a stream may carry.")
-            send(encoding.footer(), is_last=True)
-            if encoding.rows != snapshot.copied_rows:
-                raise IncompleteExport(
-                    f"{encoding.rows} rows were sent where PostgreSQL had {snapshot.copied_rows}."
-                )
-        return Delivered(encoding.rows, size, digest.hexdigest())

@@ -31,7 +31,6 @@ async def test_stream_is_a_job_that_is_run_at_once_and_once(
     before = await services.admission.quota(ANN, bucket)
     assert before is not None
     assert before.remaining == 1
-    await services.admission.check_quota(ANN, bucket)
 
     job, lease, quota = await services.admission.admit_stream(
         ANN, request, export_id=export_id, bucket=bucket, lease_seconds=60, holder="api/1/f"
@@ -50,12 +49,32 @@ async def test_stream_is_a_job_that_is_run_at_once_and_once(
     (attempt,) = await services.repository.attempts_of(export_id)
     assert (attempt.attempt, attempt.worker, attempt.outcome) == (1, "api/1/f", None)
     with pytest.raises(QuotaExceeded):
-        await services.admission.check_quota(ANN, bucket)
-    with pytest.raises(QuotaExceeded):
         await services.admission.admit_stream(
             ANN, request, export_id=uuid4(), bucket=bucket, lease_seconds=60, holder="api/1/f"
         )
     assert execute("SELECT count(*) FROM export_jobs") == [(1,)]
+    assert execute("SELECT count(*) FROM audit_events") == [(0,)]
+    await services.admission.record_stream(ANN, job)
     assert execute("SELECT actor, action, export_id FROM audit_events") == [
         ("ann", "streamed", export_id)
     ]
+
+
+async def test_stream_that_sent_nothing_is_taken_back_unless_it_has_ended(
+    services: Services, execute: Execute
+) -> None:
+    bucket = QuotaBucket("daily", 2)
+    ids = [uuid4(), uuid4()]
+    for export_id in ids:
+        await services.admission.admit_stream(
+            ANN, ExportRequest("users"), export_id=export_id, bucket=bucket,
+            lease_seconds=60, holder="api/1/f",
+        )  # fmt: skip
+    await services.repository.cancel(ids[0])
+    for export_id in ids:
+        await services.admission.withdraw_stream(export_id)
+    assert execute("SELECT id, status FROM export_jobs") == [(ids[0], "cancelled")]
+    assert execute("SELECT export_id FROM export_attempts") == [(ids[0],)]
+    state = await services.admission.quota(ANN, bucket)
+    assert state is not None
+    assert state.remaining == 1

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from waybill.bootstrap.everything import Services
 from waybill.catalog import Catalog, ExportType, NamedSource, TableSource
 from waybill.catalog.check import check_catalog
 from waybill.catalog.politeness import Together
-from waybill.errors import SourceFull
+from waybill.config import Settings
+from waybill.errors import SourceFull, SourceUnavailable, SourceUnreadable
 from waybill.jobs.job import ExportJob, Lease
 from waybill.principal import READ, REQUEST, Principal
 from waybill.requests.request import ExportRequest
 from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat
 from waybill.run.runner import Outcome
+from waybill.run.stream_reader import StreamReader
+from waybill.run.streams import ExportStream
 from waybill.source.source import PostgresSnapshot, PostgresSource
 
 Add = Callable[..., Awaitable[ExportJob]]
@@ -99,6 +106,85 @@ async def test_stream_takes_its_share_and_is_refused_where_there_is_no_place(
     finally:
         await stream.close()
     assert execute("SELECT count(*) FROM export_jobs WHERE is_stream") == [(1,)]
+
+
+async def test_streams_that_begin_in_one_moment_are_no_more_than_may_read(
+    settings: Settings,
+    catalog: Catalog,
+    add: Add,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def start(reader: StreamReader, threads: ThreadPoolExecutor) -> Any:
+        asked.append(reader)
+        return await begin(reader, threads)
+
+    begin = StreamReader.start
+    monkeypatch.setattr(StreamReader, "start", start)
+    await add(export_type="orders")
+    many = settings.model_copy(update={"max_streams": 4})
+    async with (
+        Services(many, catalog=catalog) as first,
+        Services(many, catalog=catalog) as second,
+    ):
+
+        async def claim() -> bool:
+            taken = await services.leases.claim(uuid4(), lease_seconds=60, worker="w/1/f")
+            return taken is not None
+
+        async def stream(process: Services, n: int) -> ExportStream:
+            ann = Principal(f"ann{n}", scopes=frozenset({REQUEST, READ}))
+            return await process.streams.open(ann, ExportRequest("users", "csv"))
+
+        claimed, *opened = await asyncio.gather(
+            claim(),
+            *(stream(first if n % 2 else second, n) for n in range(8)),
+            return_exceptions=True,
+        )
+        streams = [each for each in opened if isinstance(each, ExportStream)]
+        refused = [each for each in opened if not isinstance(each, ExportStream)]
+        assert claimed in {True, False}
+        assert len(streams) + claimed == 2
+        assert {type(each) for each in refused} == {SourceFull}
+        # And nobody else so much as asked the source.
+        assert len(asked) == len(streams)
+        for each in streams:
+            await each.close()
+
+
+async def test_process_that_stops_as_it_takes_a_place_keeps_claims_waiting_for_a_moment_alone(
+    services: Services, catalog: Catalog, add: Add
+) -> None:
+    job = await add()
+    place = services.source_use.place(catalog["users"])
+    assert place is not None
+    connection = await services.repository.engine.connect()
+    await place(connection)
+    # It never comes to its commit. A claim waits for 5 s at most, and then fails.
+    assert await services.leases.claim(job.id, lease_seconds=60, worker="w/1/f")
+    with pytest.raises(DBAPIError):
+        await connection.commit()
+    await connection.invalidate()
+    await connection.close()
+
+
+async def test_stream_that_cannot_send_its_first_byte_gives_its_place_back(
+    services: Services, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        seen.extend(execute("SELECT status, is_stream FROM export_jobs"))
+        raise SourceUnavailable("away")
+
+    monkeypatch.setattr(PostgresSource, "open_snapshot", refuse)
+    with pytest.raises(SourceUnreadable):
+        await services.streams.open(ANN, ExportRequest("users", "csv"))
+    assert seen == [("running", True)]
+    assert execute("SELECT count(*) FROM export_jobs") == [(0,)]
+    assert execute("SELECT count(*) FROM audit_events") == [(0,)]
 
 
 def test_check_tells_what_cannot_be_kept(catalog: Catalog, database: str, execute: Execute) -> None:

@@ -19,7 +19,7 @@ from waybill.catalog.resolved import ResolvedColumn
 from waybill.errors import IncompleteExport, StreamTooLarge
 from waybill.principal import Principal
 from waybill.requests.request import ExportRequest
-from waybill.run.streams import _PIECES_AHEAD, Delivered, _Reader
+from waybill.run.stream_reader import _PIECES_AHEAD, Delivered, StreamReader
 from waybill.source.copy_chunk import CopyChunk
 from waybill.source.opening import SnapshotFacts
 
@@ -65,9 +65,9 @@ class Source:
         self.copied_rows = self._says
 
 
-def reader_of(source: Source) -> _Reader:
+def reader_of(source: Source) -> StreamReader:
     settings = SimpleNamespace(stream_seconds=60.0, stream_max_rows=MOST_ROWS)
-    return _Reader(
+    return StreamReader(
         cast("Any", source),
         Principal("ann"),
         ExportRequest("things", format_options={"formula_guard": False}),
