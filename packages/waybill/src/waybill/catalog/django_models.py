@@ -39,6 +39,10 @@ _FILTER_TYPES: dict[str, FilterType] = {
     "FloatField": "number", "UUIDField": "uuid",
 }  # fmt: skip
 
+_POSTGRES = "django.contrib.postgres"
+# hstore, beside them, is an extension's.
+_OWN_MODULES = ("django.db.models.", f"{_POSTGRES}.fields.ranges", f"{_POSTGRES}.search")
+
 
 def read_models(
     models: Iterable[Any], *, schema: str = DEFAULT_SCHEMA, tenant: str = "",
@@ -53,7 +57,7 @@ def read_models(
         )
         for each in wanted(models)
     )
-    return build_catalog(read, sources)
+    return build_catalog(read, sources, schema)
 
 
 def table_of(model: Any, schema: str = DEFAULT_SCHEMA) -> TableSource:
@@ -148,7 +152,9 @@ def _filter_type(field: Any) -> FilterType | None:
 def is_own_type(field: Any) -> bool:
     """Whether PostgreSQL itself says how values of a field compare: a field that names a type of
     its own (``citext``) may be of an extension."""
-    return type(field).__module__.startswith("django.db.models.") or (
+    if type(field).__module__ == f"{_POSTGRES}.fields.array":
+        return is_own_type(field.base_field)
+    return type(field).__module__.startswith(_OWN_MODULES) or (
         type(field).db_type is models.Field.db_type
     )
 

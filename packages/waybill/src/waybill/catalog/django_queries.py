@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db.models import Aggregate, Lookup, QuerySet
+from django.db import router
+from django.db.models import Aggregate, Exists, Lookup, QuerySet
 from django.db.models.expressions import Col, RawSQL
 from django.db.models.functions.datetime import TimezoneMixin
 from django.db.models.sql import Query
@@ -27,7 +28,7 @@ from waybill.catalog.django_models import is_own_type, table_of
 from waybill.catalog.model import Catalog, ExportType, TableSource
 from waybill.catalog.names import DEFAULT_SCHEMA
 from waybill.catalog.orm import Compared, refused, rights_of
-from waybill.catalog.selection import Selection, split_placeholders
+from waybill.catalog.selection import Selection, plain_value, split_placeholders
 
 _WHOLE: Final = frozenset({"exact", "gt", "gte", "lt", "lte", "in", "range", "isnull"})
 """The lookups that compare a moment as a whole."""
@@ -51,8 +52,8 @@ def select_rows(
         return _nothing(export_type)
     except FullResultSet:
         return None
-    reading = _Reading(export_type, schema)
-    reading.query(query)
+    reading = _Reading(export_type, schema, using)
+    reading.rows(query)
     if not query.where and reading.tables == {export_type.source}:
         return None
     names = ", ".join(
@@ -77,6 +78,8 @@ def without_output(queryset: QuerySet[Any]) -> QuerySet[Any]:
     its type. Which rows there are stays as it is."""
     plain = queryset.order_by().defer(None).select_related(None).prefetch_related(None)
     plain.query.set_annotation_mask(set())
+    if not plain.query.extra_tables:
+        plain.query.extra = {}
     return plain
 
 
@@ -86,7 +89,7 @@ def _check(export_type: ExportType, queryset: Any, using: str, schema: str) -> N
     query = queryset.query
     if table_of(queryset.model._meta.concrete_model, schema) != export_type.source:
         raise refused("other", name=export_type.name)
-    if queryset.db != using:
+    if using not in _databases(queryset):
         raise refused("alias", alias=queryset.db, expected=using)
     is_partial = queryset._fields is not None or query.deferred_loading != (frozenset(), True)
     for why, is_there in (
@@ -101,6 +104,15 @@ def _check(export_type: ExportType, queryset: Any, using: str, schema: str) -> N
     ):
         if is_there:
             raise refused(why)
+
+
+def _databases(queryset: QuerySet[Any]) -> set[str]:
+    """Return where the rows of a query may be read: what it names, else what the project's routers
+    say. One that reads elsewhere than it writes reads a copy, and the rows are of both."""
+    if queryset._db is not None:
+        return {queryset._db}
+    ask = (router.db_for_read, router.db_for_write)
+    return {each(queryset.model, **queryset._hints) for each in ask}
 
 
 def _keys_of(queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -124,14 +136,16 @@ def _nothing(export_type: ExportType) -> Selection:
 class _Reading:
     """What a query reads: its tables, and the columns whose values decide."""
 
-    def __init__(self, export_type: ExportType, schema: str) -> None:
+    def __init__(self, export_type: ExportType, schema: str, using: str) -> None:
         self._type = export_type
         self._schema = schema
+        self._using = using
         self.tables: set[TableSource] = set()
         self.compared: set[Compared] = set()
 
-    def query(self, query: Query) -> None:
-        """Take in a query and those within it.
+    def rows(self, query: Query) -> None:
+        """Take in which rows a query has, and the queries within it. What it computes and nobody
+        filters by decides nothing.
 
         Raises:
             InvalidOption: a part of it is SQL as text, or unknown.
@@ -148,12 +162,36 @@ class _Reading:
                 TableSource(first, rest) if between else TableSource(self._schema, first)
             )
         self._node(query.where)
-        for annotation in query.annotations.values():
-            self._node(annotation)
+
+    def _inner(self, query: Query, *, gives_values: bool) -> None:
+        """Take in a query within another: its values are compared with something, and so is what
+        says which rows a few of them are of."""
+        query = query.clone()
+        decide: list[Any] = []
+        if query.is_sliced or query.distinct_fields:
+            # As a query is compiled, with the joins that its order needs.
+            _, order, _ = query.get_compiler(self._using).pre_sql_setup()
+            decide += (expression for expression, _ in order)
+        for name in query.distinct_fields:
+            if name in query.annotations:
+                decide.append(query.annotations[name])
+            else:
+                _, _, targets, _ = query.names_to_path(name.split("__"), query.get_meta())
+                for target in targets:
+                    self._column(target)
+        if gives_values:
+            decide += [*query.select, *query.annotation_select.values()]
+        if isinstance(query.group_by, tuple):
+            decide += query.group_by
+        self.rows(query)
+        for each in decide:
+            self._node(each)
 
     def _node(self, node: Any) -> None:
         if isinstance(node, Query):
-            self.query(node)
+            self._inner(node, gives_values=True)
+        elif isinstance(node, Exists):
+            self._inner(node.query, gives_values=False)
         elif isinstance(node, Col):
             self._column(node.target)
         elif isinstance(node, TimezoneMixin) and _is_local():
@@ -199,7 +237,7 @@ def _value(value: Any) -> Any:
         value = value.value
     if isinstance(value, datetime) and value.tzinfo is None and _is_local():
         return _with_zone(value)
-    return tuple(map(_value, value)) if isinstance(value, (list, tuple)) else value
+    return tuple(map(_value, value)) if isinstance(value, (list, tuple)) else plain_value(value)
 
 
 def _with_zone(moment: datetime) -> str:

@@ -275,11 +275,17 @@ class Catalog(Mapping[str, ExportType]):
     Args:
         export_types: what may be exported.
         sources: the databases that types name with ``source_name``.
+        schema: where the tables of an application's models lie that name none.
     """
 
     def __init__(
-        self, export_types: Iterable[ExportType] = (), *, sources: Iterable[NamedSource] = ()
+        self,
+        export_types: Iterable[ExportType] = (),
+        *,
+        sources: Iterable[NamedSource] = (),
+        schema: str = "public",
     ) -> None:
+        self.schema = schema
         self.sources: Mapping[str, NamedSource] = by_name(sources)
         self._types: dict[str, ExportType] = {}
         for export_type in export_types:
@@ -368,10 +374,10 @@ class Catalog(Mapping[str, ExportType]):
         if type(query).__module__.startswith("sqlalchemy."):
             from waybill.catalog import sqlalchemy_models
 
-            return sqlalchemy_models.select_rows(self, export_type, query)
+            return sqlalchemy_models.select_rows(self, export_type, query, schema=self.schema)
         from waybill.catalog import django_queries
 
-        return django_queries.select_rows(self, export_type, query, using=using)
+        return django_queries.select_rows(self, export_type, query, using=using, schema=self.schema)
 
     def add(self, export_type: ExportType) -> ExportType:
         """Register a type; the Python twin of an ``[exports.NAME]`` table. Where it does not say
@@ -418,7 +424,7 @@ class Catalog(Mapping[str, ExportType]):
         if name not in self.sources:
             raise ConfigurationError(unknown_source(name, self.sources))
         types = (each for each in self._types.values() if each.source_name == name)
-        return Catalog(types, sources=self.sources.values())
+        return Catalog(types, sources=self.sources.values(), schema=self.schema)
 
     def __getitem__(self, name: str) -> ExportType:
         return self._types[name]

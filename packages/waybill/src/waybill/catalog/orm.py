@@ -19,7 +19,7 @@ from waybill.catalog.model import (
     ExportType,
     TableSource,
 )
-from waybill.catalog.names import derive_export_names, safe_label
+from waybill.catalog.names import DEFAULT_SCHEMA, derive_export_names, safe_label
 from waybill.catalog.scope import RowScope
 from waybill.catalog.selection import OPTION
 from waybill.catalog.sources import NamedSource
@@ -91,7 +91,9 @@ def wanted(models: Iterable[Any]) -> list[Export]:
 
 
 def build_catalog(
-    pairs: Iterable[tuple[Export, Model]], sources: Iterable[NamedSource] = ()
+    pairs: Iterable[tuple[Export, Model]],
+    sources: Iterable[NamedSource] = (),
+    schema: str = DEFAULT_SCHEMA,
 ) -> Catalog:
     """Return the catalog of models that were read.
 
@@ -104,7 +106,7 @@ def build_catalog(
         _export_type(export, model, export.name or name)
         for (export, model), name in zip(listed, names, strict=True)
     )
-    return Catalog(types, sources=sources)
+    return Catalog(types, sources=sources, schema=schema)
 
 
 def _export_type(export: Export, model: Model, name: str) -> ExportType:

@@ -8,13 +8,17 @@ whose keys are among them pass if the type's scope, and every other condition, l
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from uuid import UUID
+
+from psycopg.types.json import Json, Jsonb
 
 from waybill.catalog.filters import Value
 from waybill.catalog.query import normalise_query, scan
@@ -26,8 +30,15 @@ OPTION: Final = "rows"
 MAX_VALUES: Final = 10_000
 MAX_CHARACTERS: Final = 256 * 1024
 
-_MARK: Final = "?"
-"""A token of its own where a value belongs. (An operator that holds it is refused.)"""
+_MARK: Final = '"a value of waybill\'s"'
+"""A token of its own where a value belongs, which stands in no query."""
+
+
+class JsonText(str):
+    """A value of JSON, as text."""
+
+    __slots__ = ()
+
 
 Bound = Value | float | time | timedelta | None
 """What a query may be given; lists of values besides."""
@@ -109,6 +120,18 @@ def split_placeholders(text: str) -> tuple[str, ...]:
     return (*pieces, "".join(piece) + text[start:])
 
 
+def plain_value(value: object) -> Any:
+    """Return a value that a driver was to be given as what is kept: lists as tuples, psycopg's JSON
+    as its text, addresses too."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(plain_value, value))
+    if isinstance(value, (Json, Jsonb)):
+        return JsonText((value.dumps or json.dumps)(value.obj))
+    if isinstance(value, (IPv4Address, IPv6Address)):
+        return str(value)
+    return value
+
+
 def _check_statement(text: Sequence[str]) -> None:
     """Hold the text to one statement, as a query of the catalog is, whatever the values are."""
     whole = _MARK.join(text)
@@ -141,14 +164,15 @@ def _check_value(value: object) -> None:
         raise InvalidOption(
             OPTION,
             f"a value of type {type(value).__name__} cannot be kept with an export; compare with "
-            "texts, numbers, times, booleans or UUIDs",
+            "texts, numbers, times, booleans, UUIDs, addresses or JSON",
         )
 
 
 # -- values as JSON ------------------------------------------------------------------------------
 
 _KINDS: Final[tuple[tuple[str, type, Callable[[Any], Any], Callable[[Any], Any]], ...]] = (
-    # In this order: every bool is an int, every datetime a date.
+    # In this order: every text of JSON is a text, every bool an int, every datetime a date.
+    ("json", JsonText, str, JsonText),
     ("text", str, str, str),
     ("truth", bool, bool, bool),
     ("integer", int, lambda value: str(int(value)), int),

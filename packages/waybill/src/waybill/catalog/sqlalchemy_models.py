@@ -69,7 +69,7 @@ def read_models(
         (each, _read(each, schema, tenant if each.tenant is None else each.tenant, pii or {}))
         for each in wanted(models)
     )
-    return build_catalog(read, sources)
+    return build_catalog(read, sources, schema)
 
 
 def _read(export: Export, schema: str, tenant: str, pii: Mapping[str, bool | str]) -> Model:

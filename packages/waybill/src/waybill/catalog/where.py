@@ -22,7 +22,7 @@ from waybill.catalog.comparisons import BUILTIN, Comparisons
 from waybill.catalog.filters import Condition, Value
 from waybill.catalog.relation_sql import source_column
 from waybill.catalog.scope import Parameter, RowScope
-from waybill.catalog.selection import Bound, Selection
+from waybill.catalog.selection import Bound, JsonText, Selection
 
 _MEANINGS = {"eq": "=", "ne": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 # Of a value's kinds, in this order (every datetime is a date): psycopg would name types bare.
@@ -31,6 +31,7 @@ _TYPED: tuple[tuple[type, sql.SQL], ...] = (
     (date, sql.SQL("date")),
     (UUID, sql.SQL("uuid")),
     (time, sql.SQL("time")),
+    (JsonText, sql.SQL("jsonb")),
 )
 _CHOSEN = sql.Identifier("waybill_chosen")
 

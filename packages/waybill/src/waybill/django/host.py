@@ -82,7 +82,7 @@ class Host:
         """Return the first export type of a model's table; ``None`` where there is none."""
         from waybill.catalog.django_models import table_of
 
-        table: TableSource = table_of(model._meta.concrete_model)
+        table: TableSource = table_of(model._meta.concrete_model, self.catalog.schema)
         return next((each for each in self.catalog.values() if each.source == table), None)
 
     @cached_property

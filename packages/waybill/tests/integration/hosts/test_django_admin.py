@@ -24,6 +24,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Count, F
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 from shop.admin import OrderAdmin
 from shop.models import Customer, Membership, Order
@@ -358,3 +359,20 @@ def test_a_query_that_cannot_be_kept_is_told_to_the_person(
     monkeypatch.setattr(OrderAdmin, "get_queryset", sql)
     told = sign_in("ann").post(EXPORT, follow=True)
     assert "SQL as text" in told.content.decode()
+
+
+def test_what_a_changelist_shows_besides_keeps_nobody_from_exporting(
+    shop_project: Project, sign_in: Sign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(self: Any, request: Any) -> Any:
+        orders = Order.objects.filter(customer__company__membership__user=request.user)
+        # Ann may read no addresses, and exports none.
+        computed = orders.annotate(email=F("customer__email"), n=Count("products"))
+        return computed.filter(n__gt=0).extra(select={"one": "1"}).order_by("-one")
+
+    monkeypatch.setattr(OrderAdmin, "get_queryset", shown)
+    _, _, data = shop_project.run(export_id(sign_in("ann").post(f"{EXPORT}?status=paid")))
+    expected = Order.objects.filter(
+        customer__company__name="Acme", status="paid", products__isnull=False
+    )
+    assert {row["ID"] for row in rows(data)} == {str(each.pk) for each in expected} != set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -22,10 +23,10 @@ from .conftest import ORDERS, point_at  # noqa: F401 - sets Django up before its
 
 # isort: split
 from django.contrib.auth.models import User
-from django.db import connection, connections, models
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum, Value
+from django.db import connection, connections, models, router
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum, Value, Window
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import ExtractHour, Lower, Now, TruncDay, Upper
+from django.db.models.functions import ExtractHour, Lower, Now, RowNumber, TruncDay, Upper
 from django.test import override_settings
 from psycopg import sql
 from shop.exports import catalog
@@ -67,6 +68,11 @@ CHOSEN: dict[str, Callable[[], Any]] = {
     "what comes along": lambda: O.filter(pk__lt=9).select_related("customer")
         .prefetch_related("products"),
     "a relation's manager": lambda: Customer.objects.order_by("pk")[0].orders.filter(pk__gt=2),
+    "the last of each": lambda: O.filter(
+        pk__in=O.order_by("customer__email", "-pk").distinct("customer__email")),
+    "the first of an order": lambda: O.filter(pk__in=O.order_by("customer__email", "pk")[:9]),
+    "a window": lambda: O.alias(
+        n=Window(RowNumber(), partition_by="customer", order_by="pk")).filter(n__lte=2),
     "a negative number": lambda: O.filter(total__gt=-5, pk__gt=-1 * F("pk")),
 }  # fmt: skip
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -144,6 +150,41 @@ def test_what_cannot_be_kept_exactly_is_refused_with_its_remedy(shop: str) -> No
     assert {what for what, (_, says) in REFUSED.items() if says not in said[what]} == set()
 
 
+def test_rows_that_a_router_reads_from_a_copy_are_read_where_exports_are(shop: str) -> None:
+    class Copy:
+        def db_for_read(self, model: Any, **_: Any) -> str:
+            return "copy"
+
+    class Elsewhere(Copy):
+        def db_for_write(self, model: Any, **_: Any) -> str:
+            return "copy"
+
+    connections.databases["copy"] = connections.databases["default"]
+    with routed_by(Copy()):
+        assert O.all().db == "copy"
+        selection = catalog.select_rows("orders", O.filter(customer__country="DE"))
+        assert keys(shop, stored(selection)) == keys(
+            shop, stored(catalog.select_rows("orders", CHOSEN["a join"]()))
+        )
+        with pytest.raises(InvalidOption, match="of the database 'copy'"):
+            catalog.select_rows("orders", O.using("copy"))
+    with routed_by(Elsewhere()), pytest.raises(InvalidOption, match="of the database 'copy'"):
+        catalog.select_rows("orders", O.all())
+
+
+@contextmanager
+def routed_by(each: Any) -> Iterator[None]:
+    with override_settings(DATABASE_ROUTERS=[each]):
+        # Which there are is decided once.
+        router.__dict__.pop("routers", None)
+        router._routers = None
+        try:
+            yield
+        finally:
+            router.__dict__.pop("routers", None)
+            router._routers = []
+
+
 def test_times_without_a_zone_are_of_the_projects_zone_as_they_are_for_django(shop: str) -> None:
     noon = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001
     chosen: list[Callable[[], Any]] = [
@@ -211,6 +252,9 @@ def test_personal_columns_that_decide_need_their_scope(shop: str) -> None:
 
     assert needs("orders", O.filter(status="paid", customer__country="DE", customer=3)) == set()
     assert needs("orders", O.filter(customer__company__membership__user=1)) == set()
+    theirs = Customer.objects.filter(pk=OuterRef("customer"))
+    assert needs("orders", O.filter(Exists(theirs.values("email")))) == set()
+    assert needs("orders", O.alias(nobody_asks=Lower("customer__email"))) == set()
     for queryset in (
         O.filter(customer__email__startswith="a"),
         O.filter(note="excluded from the type"),
@@ -219,6 +263,12 @@ def test_personal_columns_that_decide_need_their_scope(shop: str) -> None:
         O.filter(customer__company__name="of no type"),
         O.filter(pk__in=O.exclude(customer__name="x").values("pk")),
         O.filter(products__in=Product.objects.filter(order__customer__email="x")),
+        # What a query within gives out, and what its few rows are chosen by.
+        O.alias(m=Subquery(theirs.values("email"))).filter(m__startswith="a"),
+        O.filter(customer__in=Customer.objects.order_by("email")[:3]),
+        O.filter(pk__in=O.order_by("customer__email")[:3]),
+        O.filter(customer__in=Customer.objects.distinct("email")),
+        O.filter(pk__in=O.values("customer__email").annotate(m=Max("pk")).values("m")),
     ):
         assert needs("orders", queryset) == {"exports:pii"}, queryset.query
     assert needs("customers", Customer.objects.filter(country="DE")) == set()

@@ -14,7 +14,7 @@ import pytest
 
 from waybill.catalog import ExportType, Filter, Selection, TableSource
 from waybill.catalog.filters import STORED_AS
-from waybill.catalog.selection import MAX_CHARACTERS, MAX_VALUES, split_placeholders
+from waybill.catalog.selection import MAX_CHARACTERS, MAX_VALUES, JsonText, split_placeholders
 from waybill.catalog.where import where_clause
 from waybill.errors import ConfigurationError, InvalidOption, UnknownFilter, ValuesForgotten
 from waybill.jobs.forgetting import without_values
@@ -25,6 +25,7 @@ VALUES: tuple[Any, ...] = (
     dt.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC), dt.datetime(2026, 1, 2),  # noqa: DTZ001
     dt.date(2026, 1, 2), dt.time(23, 59, 59, 1), dt.timedelta(days=-1, microseconds=1),
     UUID(int=7), ("a", "b"), (1, 2),
+    JsonText('{"a?": "\\u00e9"}'), (JsonText("1"), JsonText("null")),
 )  # fmt: skip
 ORDERS = ExportType("orders", TableSource("public", "orders"), key=("id",))
 
@@ -58,7 +59,8 @@ def test_selection_is_kept_as_it_was() -> None:
         ("SELECT id FROM t /* ", " */ WHERE true"),
         ("SELECT id FROM t WHERE x = $1",),
         ("SELECT id FROM t WHERE x = $$a$$",),
-        ("SELECT id FROM t WHERE a ? b",),
+        ('SELECT id FROM t WHERE a = "a value of waybill\'s"',),
+        ('SELECT id FROM t WHERE a = "b"', ""),
         ("",),
         ("SELECT id FROM t", "x", "y"),
     ],
