@@ -21,8 +21,8 @@ from sqlalchemy.exc import InvalidRequestError, NoInspectionAvailable, SQLAlchem
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnClause
-from sqlalchemy.sql.selectable import Alias, FromClause, Join
+from sqlalchemy.sql.elements import ClauseElement, ColumnClause
+from sqlalchemy.sql.selectable import Alias, TableClause
 
 from waybill.catalog.model import Catalog, ExportType, TableSource
 from waybill.catalog.names import DEFAULT_SCHEMA
@@ -39,7 +39,7 @@ from waybill.catalog.orm import (
     tenant_missing,
     wanted,
 )
-from waybill.catalog.selection import Selection, split_placeholders
+from waybill.catalog.selection import Selection, plain_value, split_placeholders
 from waybill.catalog.sources import NamedSource
 from waybill.errors import ConfigurationError
 from waybill.filter_types import FilterType
@@ -179,12 +179,15 @@ def select_rows(
         InvalidOption: it says more than which rows are wanted, or cannot be kept exactly.
     """
     table = _check(export_type, statement, schema)
-    if not statement._where_criteria and list(statement.get_final_froms()) == [table]:
+    mapper = _mapper_of(statement)
+    is_narrower = bool(statement._where_criteria) or (mapper is not None and mapper.single)
+    if not is_narrower and list(statement.get_final_froms()) == [table]:
         return None
-    for source, column in _foreign_types(statement):
+    columns = list(_columns(statement))
+    for source, column in _foreign_types(columns):
         if not export_type.search_path:
             raise refused("type", what=f"{source}.{column}", name=export_type.name)
-    compares, needs = rights_of(catalog, export_type, _compared(statement, schema))
+    compares, needs = rights_of(catalog, export_type, _compared(columns, schema))
     text, values = _compile(statement, table, export_type.key, schema)
     return Selection(
         split_placeholders(text),
@@ -220,7 +223,7 @@ def _check(export_type: ExportType, statement: Any, schema: str) -> Table:
     ):  # fmt: skip
         if is_there:
             raise refused(what, what="a common table expression")
-    selected = list(statement.selected_columns)
+    selected = _selected(statement)
     tables = {getattr(each, "table", None) for each in selected}
     plain = [each for each in selected if isinstance(each, Column)]
     if len(plain) != len(selected):
@@ -239,11 +242,31 @@ def _check(export_type: ExportType, statement: Any, schema: str) -> Table:
         # What EXISTS selects, which is nothing.
         if (is_literal or isinstance(element, TextClause)) and str(element) not in {"1", "*"}:
             raise refused("text")
+        if not is_literal and _is_bare(element):
+            raise refused("text")
+        if isinstance(element, Select) and element._for_update_arg is not None:
+            raise refused("locking")
         if isinstance(element, BindParameter) and element.callable is not None:
             raise refused("unknown", what="a value that is computed later")
         if isinstance(element, BindParameter) and _is_local(element):
             raise refused("local", what="a column of times with a zone")
     return cast(Table, table._deannotate())
+
+
+def _selected(statement: Select[Any]) -> list[Any]:
+    """Return what is selected; of a class its table's columns. What it computes besides
+    (``column_property``) is the class's, and nobody asked for it."""
+    raw = statement._raw_columns
+    if len(raw) == 1 and isinstance(raw[0], Table):
+        return [each for each in statement.selected_columns if isinstance(each, Column)]
+    return list(statement.selected_columns)
+
+
+def _is_bare(element: Any) -> bool:
+    """Whether it is a name of a column or a table that no model is behind (``column("x")``)."""
+    if isinstance(element, ColumnClause) and not isinstance(element, Column):
+        return element.table is None or type(element.table) is TableClause
+    return type(element) is TableClause
 
 
 def _is_local(parameter: BindParameter[Any]) -> bool:
@@ -274,32 +297,48 @@ def _source(table: Any, schema: str) -> TableSource | None:
     return TableSource(table.schema or schema, table.name) if isinstance(table, Table) else None
 
 
-def _compared(statement: Select[Any], schema: str) -> Iterator[Compared]:
-    """Give the columns of all conditions; those that joins follow are keys."""
-    joins = [each for source in statement.get_final_froms() for each in _join_conditions(source)]
-    for condition in (*statement._where_criteria, *joins):
-        for element in visitors.iterate(condition):
-            if isinstance(element, Column):
-                source = _source(element.table, schema)
-                if source is not None:
-                    is_key = bool(element.primary_key or element.foreign_keys)
-                    yield Compared(source, element.name, is_key)
+def _columns(statement: Select[Any]) -> Iterator[Column[Any]]:
+    """Give the tables' columns that decide which rows there are: those of all conditions, of what
+    is joined, and of queries within. Columns of a subquery are those that it makes them of."""
+    mapper = _mapper_of(statement)
+    criteria = () if mapper is None else (mapper._single_table_criterion,)
+    having = [each for each in (*statement._where_criteria, *criteria) if each is not None]
+    parts: list[ClauseElement] = [*having, *statement.get_final_froms()]
+    seen: set[int] = set()
+    while parts:
+        for element in visitors.iterate(parts.pop()):
+            if id(element) in seen:
+                continue
+            seen.add(id(element))
+            if isinstance(element, Select):
+                parts += element.get_final_froms()  # as its relationships join them
+            elif isinstance(element, ColumnClause):
+                for base in element.base_columns:
+                    if not isinstance(base, ColumnClause):
+                        parts.append(base)
+                    elif isinstance(base, Column):
+                        yield base
 
 
-def _join_conditions(source: FromClause) -> list[Any]:
-    if not isinstance(source, Join):
-        return []
-    found = [source.onclause] if source.onclause is not None else []
-    return found + _join_conditions(source.left) + _join_conditions(source.right)
+def _mapper_of(statement: Select[Any]) -> Mapper[Any] | None:
+    """Return the class whose rows are chosen, where it is a class."""
+    (chosen, *_) = statement._raw_columns
+    entity = chosen._annotations.get("parententity")
+    return entity if isinstance(entity, Mapper) else None
 
 
-def _foreign_types(statement: Select[Any]) -> Iterable[tuple[str, str]]:
-    for condition in statement._where_criteria:
-        for element in visitors.iterate(condition):
-            if isinstance(element, Column) and not (
-                _is_own(element.type) or isinstance(element.type, types.NullType)
-            ):
-                yield str(element.table), element.name
+def _compared(columns: Iterable[Column[Any]], schema: str) -> Iterator[Compared]:
+    for column in columns:
+        source = _source(column.table, schema)
+        if source is not None:
+            is_key = bool(column.primary_key or column.foreign_keys)
+            yield Compared(source, column.name, is_key)
+
+
+def _foreign_types(columns: Iterable[Column[Any]]) -> Iterator[tuple[str, str]]:
+    for column in columns:
+        if not (_is_own(column.type) or isinstance(column.type, types.NullType)):
+            yield str(column.table), column.name
 
 
 def _dialect() -> Any:
@@ -311,7 +350,7 @@ def _compile(
 ) -> tuple[str, list[Any]]:
     """Return the text of the query for keys with ``%s`` for each value, and the values."""
     keys = statement.with_only_columns(
-        *(column for column in statement.selected_columns if column.name in key),
+        *(column for column in _selected(statement) if column.name in key),
         maintain_column_froms=True,
     ).order_by(None)
     # In the order of the key, whatever the table's.
@@ -332,5 +371,5 @@ def _compile(
         value = state.parameters[name]
         # A list's values have processors of their own, all others those of the statement.
         processor = state.processors.get(name) or bound.get(name)
-        values.append(processor(value) if processor is not None else value)
+        values.append(plain_value(processor(value) if processor is not None else value))
     return state.statement.strip(), values

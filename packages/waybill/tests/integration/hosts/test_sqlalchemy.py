@@ -17,21 +17,30 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    String,
     Table,
+    any_,
     case,
+    cast,
+    column,
     create_engine,
     exists,
     func,
+    literal,
     literal_column,
     select,
+    table,
     text,
+    true,
 )
-from sqlalchemy.dialects.postgresql import CITEXT, distinct_on
+from sqlalchemy.dialects.postgresql import ARRAY, CITEXT, JSONB, distinct_on
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
     aliased,
+    column_property,
     defer,
     load_only,
     mapped_column,
@@ -44,6 +53,7 @@ from waybill.catalog import Catalog, Computed, Export
 from waybill.errors import ConfigurationError, InvalidOption
 from waybill.requests.request import ExportRequest
 
+from .conftest import ORDERS
 from .test_querysets import keys, stored
 
 
@@ -76,6 +86,29 @@ class Order(Base):
     total: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     created_at: Mapped[dt.datetime]
     customer: Mapped[Customer] = relationship()
+
+
+class Sale(Base):
+    """Of one table with what is made of it: orders by their status."""
+
+    __tablename__ = "shop_order"
+    metadata = MetaData()
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int]
+    status: Mapped[str]
+    total: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    __mapper_args__ = {"polymorphic_on": "status", "polymorphic_identity": "open"}  # noqa: RUF012
+
+    @hybrid_property
+    def is_large(self) -> Any:
+        return self.total > 5
+
+
+Sale.gross = column_property(Sale.__table__.c.total * 2)  # type: ignore[attr-defined]
+
+
+class PaidSale(Sale):
+    __mapper_args__ = {"polymorphic_identity": "paid"}  # noqa: RUF012
 
 
 class Nickname(Base):
@@ -117,6 +150,20 @@ CHOSEN: dict[str, Callable[[], Any]] = {
     "a moment": lambda: select(Order).where(Order.created_at > dt.datetime(2026, 1, 2)),  # noqa: DTZ001
     "a case": lambda: select(Order).where(case((Order.id > 5, "a'b%s"), else_="%") == "a'b%s"),
     "distinct": lambda: select(Order).distinct().where(Order.id < 9),
+    "a subquery that is joined": lambda: select(Order).join(
+        few := select(Customer).where(Customer.country == "DE").subquery(),
+        few.c.id == Order.customer_id).where(few.c.name != "Customer 0"),
+    "a CTE": lambda: select(Order).join(
+        few := select(Customer.id).where(Customer.country == "DE").cte("few"),
+        few.c.id == Order.customer_id),
+    "a window": lambda: select(Order).join(
+        n := select(Order.id, func.row_number().over(
+            partition_by=Order.customer_id, order_by=Order.total).label("n")).subquery(),
+        n.c.id == Order.id).where(n.c.n == 1),
+    "an array": lambda: select(Order).where(
+        Order.id == any_(literal([1, 2, 7, 300], ARRAY(Integer)))),
+    "JSON": lambda: select(Order).where(
+        literal({"paid": "it's"}, JSONB)[cast(Order.status, String)].astext == "it's"),
     "filter_by": lambda: select(Order).filter_by(id=7),
 }  # fmt: skip
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -125,6 +172,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a union": (lambda: select(Order).union(select(Order)), "combines queries"),
     "text": (lambda: text("SELECT 1"), "SQL as text"),
     "text in a condition": (lambda: select(Order).where(text("1 = 1")), "SQL as text"),
+    "a bare column": (lambda: select(Order).where(column("id") == 1), "SQL as text"),
+    "a bare table": (lambda: select(Order).where(
+        Order.id.in_(select(table("shop_customer", column("id"))))), "SQL as text"),
+    "a lock within": (lambda: select(Order).where(
+        Order.id.in_(select(other.id).with_for_update())), "locks rows"),
     "a literal column": (lambda: select(Order).where(literal_column("now()") == 1), "SQL as text"),
     "a computed column": (lambda: select(Order, func.now()), "computes columns"),
     "two models": (lambda: select(Order, Customer), "computes columns"),
@@ -199,6 +251,38 @@ def test_personal_columns_that_decide_need_their_scope() -> None:
     assert needs(select(Order).where(Order.customer.has(Customer.email == "x"))) == {"exports:pii"}
     on = (Customer.id == Order.customer_id) & (Customer.email > "m")
     assert needs(select(Order).join(Customer, on)) == {"exports:pii"}
+    # Where a query within compares, and where its columns are compared.
+    chosen = select(Customer.id).where(Customer.email > "m")
+    everybody = select(Customer).subquery()
+    told = select(Customer.id, func.lower(Customer.email).label("told")).cte()
+    for within, condition in (
+        (part := chosen.subquery(), part.c.id == Order.customer_id),
+        (part := chosen.cte(), part.c.id == Order.customer_id),
+        (everybody, everybody.c.email > "m"),
+        (aliased(Customer, everybody), everybody.c.email > "m"),
+        (told, told.c.told > "m"),
+        (chosen.where(Customer.id == Order.customer_id).lateral(), true()),
+    ):
+        assert needs(select(Order).join(within, condition)) == {"exports:pii"}
+    assert needs(select(Order).join(everybody, everybody.c.id == Order.customer_id)) == set()
+    whole = exists(select(Customer).where(Customer.id == Order.customer_id))
+    assert needs(select(Order).where(whole)) == set()
+
+
+def test_rows_of_a_class_are_those_of_its_kind_and_what_it_computes_is_left_out(shop: str) -> None:
+    types = Catalog.from_sqlalchemy(Export(Sale, name="orders", tenant=""))
+    engine = create_engine(shop.replace("://", "+psycopg://", 1))
+    with Session(engine) as session:
+        for kind, conditions in (
+            (PaidSale, ()), (PaidSale, (PaidSale.id < 50,)),
+            (Sale, (Sale.is_large, Sale.gross > 12)),  # type: ignore[attr-defined]
+        ):  # fmt: skip
+            statement = select(kind).where(*conditions)
+            shown = set(session.scalars(select(kind.id).where(*conditions)))
+            assert 0 < len(shown) < 2 * ORDERS
+            assert keys(shop, stored(types.select_rows("orders", statement)), "1", types) == shown
+    engine.dispose()
+    assert types.select_rows("orders", select(Sale)) is None
 
 
 def test_models_are_read_as_they_are() -> None:
