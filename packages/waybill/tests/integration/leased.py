@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
+from waybill.jobs.completing import Result
 from waybill.jobs.job import ExportJob, Lease
-from waybill.jobs.leases import LeaseRepository, Result
+from waybill.jobs.leases import LeaseRepository
 from waybill.results.object_keys import object_key
 
 LEASE_SECONDS = 60.0

@@ -16,7 +16,6 @@ from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.jobs.broker import read_address
 from waybill.jobs.celery_app import create_celery
-from waybill.jobs.checkpoints import forget_checkpoint
 from waybill.jobs.host_queue import HostQueue, queue_of
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.queue_name import read_queue_name
@@ -61,7 +60,9 @@ class CoreParts:
         # Told of every job that ends, in the transaction that ends it.
         self.channels = create_channels(settings, channels)
         self.outbox = build_outbox(settings, self.channels, self.engine, clock=self.clock)
-        self._listeners: list[JobListener] = [self.outbox.enqueue, forget_checkpoint]
+        self._listeners: list[JobListener] = (
+            [self.outbox.enqueue] if self.outbox.has_subscriptions else []
+        )
         self.repository = ExportRepository(self.engine, listeners=self._listeners)
         # A wrong address ends the command; the queue's name is in the database, which may be away.
         read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)

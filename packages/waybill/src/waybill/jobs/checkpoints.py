@@ -15,12 +15,9 @@ from typing import Any, Self
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import bindparam, delete
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from waybill.errors import LeaseLost
-from waybill.jobs.checkpoint_tables import export_checkpoints
-from waybill.jobs.job import ExportJob, Lease
+from waybill.jobs.job import Lease
 from waybill.keep_alive import keep_alive
 from waybill.log import get_logger
 from waybill.manifest import ManifestSnapshot
@@ -228,14 +225,6 @@ class CheckpointLog:
             self._connection = None
 
 
-async def forget_checkpoint(connection: AsyncConnection, job: ExportJob) -> None:
-    """Delete the checkpoint of a job that ended; a ``JobListener``. The upload is swept."""
-    await connection.execute(_FORGET, {"ended_export": job.id})
-
-
-_FORGET = delete(export_checkpoints).where(
-    export_checkpoints.c.export_id == bindparam("ended_export")
-)
 _INSERT_PART = """
     INSERT INTO export_checkpoint_parts
         (export_id, number, bytes, sha256, etag, snapshot, rows, last_key)

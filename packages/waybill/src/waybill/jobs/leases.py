@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, ExportAttempt, RetryPolicy
 from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
+from waybill.jobs.completing import Result, completing
 from waybill.jobs.explanations import explain
 from waybill.jobs.forgetting import forgetful
 from waybill.jobs.job import ExportJob, ExportStatus, Lease, Progress
@@ -27,9 +28,10 @@ from waybill.jobs.rows import (
     JobListener,
     alone,
     attempt_of,
-    change,
-    end_attempt,
+    end,
+    hold,
     job_of,
+    over,
     seconds,
     tell,
 )
@@ -50,18 +52,8 @@ _TRACE: Final = select(
 ).where(jobs.c.id == bindparam("of_export"))
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A committed object, as the job's row keeps it. ``expires_at``: when it goes out of reach."""
-
-    storage: str
-    object_key: str
-    object_bytes: int
-    object_etag: str
-    manifest: dict[str, Any]
-    sha256: str
-    rows: int
-    expires_at: datetime
+_OVER: Final = (AttemptOutcome.COMPLETED, AttemptOutcome.FAILED)
+"""How an attempt ends that is its job's last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,32 +163,14 @@ class LeaseRepository:
 
     async def complete(self, lease: Lease, result: Result) -> bool:
         """Commit the result: from here on the object is the job's one file."""
-        values: dict[str, Any] = {
-            "held_export": lease.export_id,
-            "held_token": lease.token,
-            "rows_expected": result.rows,
-            "rows_done": result.rows,
-            "bytes_done": result.object_bytes,
-            "expires_at": result.expires_at,
-            "storage": result.storage,
-            "object_key": result.object_key,
-            "object_bytes": result.object_bytes,
-            "object_etag": result.object_etag,
-            "manifest": result.manifest,
-            "file_name": result.manifest.get("file_name"),
-            "media_type": result.manifest.get("media_type"),
-            "sha256": result.sha256,
-        }
-        statement = _COMPLETE_UNKNOWN
-        if columns := [each["name"] for each in result.manifest.get("columns", ())]:
-            statement, values["file_columns"] = _COMPLETE, columns
-        return await self._end(statement, AttemptOutcome.COMPLETED, values=values)
+        statement, values = completing(lease, result)
+        return await self._end(lease, statement, AttemptOutcome.COMPLETED, values=values)
 
     async def deliver(self, lease: Lease, *, rows: int, bytes: int, sha256: str) -> bool:
         """End a job whose file was streamed to its owner and kept nowhere."""
         statement = _held(lease).values(
             # What a completed job is once its file is gone; nobody need be told of either.
-            **_over(ExportStatus.DELETED),
+            **over(ExportStatus.DELETED),
             **forgetful(),
             rows_expected=rows,
             rows_expected_exact=True,
@@ -205,18 +179,16 @@ class LeaseRepository:
             object_bytes=bytes,
             sha256=sha256,
         )
-        async with self._engine.begin() as connection:
-            job = await change(connection, statement)
-            if job is None:
-                return False
-            await end_attempt(connection, job.id, AttemptOutcome.COMPLETED)
-        return True
+        async with self._alone.begin() as connection:
+            job = await end(connection, statement, AttemptOutcome.COMPLETED, is_over=False)
+        return job is not None
 
     async def retry(
         self, lease: Lease, failure: AttemptFailure, *, delay_seconds: float, progress: Progress
     ) -> bool:
         """End the attempt; the job is due again after ``delay_seconds``."""
         return await self._end(
+            lease,
             _held(lease).values(
                 **_queued_again(func.now() + seconds(delay_seconds)),
                 **_error(failure),
@@ -229,8 +201,9 @@ class LeaseRepository:
     async def fail(self, lease: Lease, failure: AttemptFailure, *, progress: Progress) -> bool:
         """End the job in the dead-letter list."""
         return await self._end(
+            lease,
             _held(lease).values(
-                **_over(ExportStatus.FAILED), **_error(failure), **_figures(progress)
+                **over(ExportStatus.FAILED), **_error(failure), **_figures(progress)
             ),
             AttemptOutcome.FAILED,
             failure,
@@ -239,6 +212,7 @@ class LeaseRepository:
     async def give_back(self, lease: Lease, *, progress: Progress) -> bool:
         """Return an unharmed job to the queue, due now, without spending the attempt."""
         return await self._end(
+            lease,
             _held(lease).values(
                 **_queued_again(func.now()), **_figures(progress), attempt=jobs.c.attempt - 1
             ),
@@ -249,6 +223,7 @@ class LeaseRepository:
         """Return a job that may not begin now to the queue, with a reason that people read
         (``jobs.explanations``), as if nobody had claimed it."""
         return await self._end(
+            lease,
             _held(lease).values(
                 **_queued_again(func.now() + seconds(delay_seconds)),
                 **_figures(Progress()),
@@ -331,7 +306,7 @@ class LeaseRepository:
                 lost = job_of(row)
                 is_spent = lost.attempt >= lost.max_attempts
                 delay = policy.delay_seconds(lost.attempt, lost.max_attempts)
-                job = await change(
+                job = await end(
                     connection,
                     update(jobs)
                     .where(jobs.c.id == lost.id)
@@ -339,16 +314,17 @@ class LeaseRepository:
                         updated_at=func.now(),
                         **_error(failure),
                         **(
-                            _over(ExportStatus.FAILED)
+                            over(ExportStatus.FAILED)
                             if is_spent
                             else _queued_again(func.now() + seconds(delay))
                         ),
                     ),
+                    AttemptOutcome.FAILED if is_spent else AttemptOutcome.RETRIED,
+                    failure,
+                    is_over=is_spent,
                 )
                 if job is None:
                     continue
-                outcome = AttemptOutcome.FAILED if is_spent else AttemptOutcome.RETRIED
-                await end_attempt(connection, job.id, outcome, failure)
                 if is_spent:
                     await tell(self._listeners, connection, job)
                 released.append(job)
@@ -356,17 +332,24 @@ class LeaseRepository:
 
     async def _end(
         self,
+        lease: Lease,
         statement: Update,
         outcome: AttemptOutcome,
         failure: AttemptFailure | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> bool:
-        async with self._engine.begin() as connection:
-            job = await change(connection, statement, values)
+        is_over = outcome in _OVER
+        is_completed = outcome is AttemptOutcome.COMPLETED
+        # The common end, where there is nobody to tell of it, is this one statement.
+        engine = self._alone if is_completed and not self._listeners else self._engine
+        async with engine.begin() as connection:
+            if not is_completed:
+                # Another's attempt may be ended, whose server is still at what it was sent.
+                await hold(connection, lease.export_id)
+            job = await end(connection, statement, outcome, failure, values, is_over=is_over)
             if job is None:
                 return False
-            await end_attempt(connection, job.id, outcome, failure)
-            if job.status.is_finished:
+            if is_over:
                 await tell(self._listeners, connection, job)
         return True
 
@@ -382,15 +365,6 @@ def _held(lease: Lease) -> Update:
         )
         .values(updated_at=func.now())
     )
-
-
-def _over(status: ExportStatus) -> dict[str, Any]:
-    return {
-        "status": status.value,
-        "lease_token": null(),
-        "lease_expires_at": null(),
-        "finished_at": func.now(),
-    }
 
 
 def _queued_again(due_at: Any) -> dict[str, Any]:
@@ -418,18 +392,3 @@ def _figures(progress: Progress) -> dict[str, Any]:
         "rows_expected": progress.rows_expected,
         "rows_expected_exact": progress.is_exact,
     }
-
-
-_COMPLETE: Final = (
-    update(jobs)
-    .where(
-        jobs.c.id == bindparam("held_export"),
-        jobs.c.status == ExportStatus.RUNNING.value,
-        jobs.c.lease_token == bindparam("held_token"),
-    )
-    .values(updated_at=func.now(), rows_expected_exact=True, **_over(ExportStatus.COMPLETED))
-)
-"""``_held``, built once, as every job ends with it; what it is run with says the rest."""
-_COMPLETE_UNKNOWN: Final = _COMPLETE.values(file_columns=null())
-"""Of a file whose columns are not known, which is not the same as none: rights are decided by it.
-"""

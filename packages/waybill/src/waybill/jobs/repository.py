@@ -45,7 +45,8 @@ from waybill.jobs.rows import (
     alone,
     attempt_of,
     change,
-    end_attempt,
+    end,
+    hold,
     job_of,
     move,
     seconds,
@@ -205,9 +206,9 @@ class ExportRepository:
             .values(finished_at=func.now(), next_attempt_at=null(), **forgetful())
         )
         async with self._engine.begin() as connection:
-            job = await change(connection, statement)
+            await hold(connection, export_id)
+            job = await end(connection, statement, AttemptOutcome.CANCELLED, is_over=True)
             if job is not None:
-                await end_attempt(connection, job.id, AttemptOutcome.CANCELLED)
                 await tell((*self._listeners, *audit), connection, job)
             return job
 

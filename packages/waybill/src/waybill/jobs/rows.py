@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import Update, bindparam, func, null, update
+from sqlalchemy import Select, Update, bindparam, delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, Cause, ExportAttempt
+from waybill.jobs.checkpoint_tables import export_checkpoints as checkpoints
 from waybill.jobs.job import ExportJob, ExportStatus, sources_of
 from waybill.jobs.tables import export_attempts as attempts
 from waybill.jobs.tables import export_jobs as jobs
@@ -22,18 +23,6 @@ COMMITS_ALONE: Final = "waybill_commits_alone"
 """Option of statements that must be over when they are answered, pooler or not: no frame at all."""
 
 JOB_COLUMNS = [jobs.c[field.name] for field in fields(ExportJob)]
-
-# Statements of every small job are built once: SQLAlchemy takes longer to build and to recognise
-# them than PostgreSQL takes to run them.
-_END_ATTEMPT: Final = (
-    update(attempts)
-    .where(
-        attempts.c.export_id == bindparam("ended_export"),
-        attempts.c.ended_at.is_(None),
-        jobs.c.id == attempts.c.export_id,
-    )
-    .values(ended_at=func.now(), rows_done=jobs.c.rows_done, bytes_done=jobs.c.bytes_done)
-)
 
 
 class JobListener(Protocol):
@@ -77,6 +66,16 @@ def move(target: ExportStatus) -> Update:
     )
 
 
+def over(status: ExportStatus) -> dict[str, Any]:
+    """Return what an update sets of a job that a worker ends."""
+    return {
+        "status": status.value,
+        "lease_token": null(),
+        "lease_expires_at": null(),
+        "finished_at": func.now(),
+    }
+
+
 def alone(engine: AsyncEngine) -> AsyncEngine:
     """Return an engine for transactions of one statement, which needs no frame around it.
     ``begin`` one that writes, ``connect`` for one that reads: behind a pooler there is a frame."""
@@ -103,23 +102,71 @@ def _returning(statement: Update) -> ReturningUpdate[Any]:
     return statement.returning(*JOB_COLUMNS)
 
 
-async def end_attempt(
+async def hold(connection: AsyncConnection, export_id: UUID) -> None:
+    """Wait for whoever is changing a job, and let nobody else until the transaction's end."""
+    await connection.execute(select(jobs.c.id).where(jobs.c.id == export_id).with_for_update())
+
+
+async def end(
     connection: AsyncConnection,
-    export_id: UUID,
+    statement: Update,
     outcome: AttemptOutcome,
     failure: AttemptFailure | None = None,
-) -> None:
-    """Write the end of a job's open attempt, if it has one, with the job's figures."""
-    await connection.execute(
-        _END_ATTEMPT,
+    values: Mapping[str, Any] | None = None,
+    *,
+    is_over: bool,
+) -> ExportJob | None:
+    """``change`` a job, and in the same statement its history: its open attempt, if any, ends
+    with the job's figures.
+
+    A statement sees what was committed before it began. So whoever may come while the job is
+    claimed, or while a checkpoint of it is written, ``holds`` its row first; the attempt's own
+    worker need not.
+
+    Args:
+        connection: in a transaction, or of an engine for statements ``alone``.
+        statement: an update of at most one row.
+        outcome: of the attempt.
+        failure: why it failed.
+        values: those of a statement that was built beforehand.
+        is_over: the job ends too, and has no checkpoint any more; its upload is swept.
+    """
+    result = await connection.execute(
+        _ending(statement, is_over=is_over),
         {
-            "ended_export": export_id,
-            "outcome": outcome.value,
-            "cause": failure.cause.value if failure else None,
-            "error_code": failure.code if failure else None,
-            "message": failure.message if failure else None,
+            **(values or {}),
+            "attempt_outcome": outcome.value,
+            "attempt_cause": failure.cause.value if failure else None,
+            "attempt_code": failure.code if failure else None,
+            "attempt_message": failure.message if failure else None,
         },
     )
+    row = result.mappings().one_or_none()
+    return None if row is None else job_of(row)
+
+
+@functools.lru_cache(maxsize=32)
+def _ending(statement: Update, *, is_over: bool) -> Select[Any]:
+    # One statement, as each costs the worker more to send than PostgreSQL to run.
+    job = statement.returning(*JOB_COLUMNS).cte("job")
+    attempt = (
+        update(attempts)
+        .where(attempts.c.export_id == job.c.id, attempts.c.ended_at.is_(None))
+        .values(
+            ended_at=func.now(),
+            outcome=bindparam("attempt_outcome"),
+            cause=bindparam("attempt_cause"),
+            error_code=bindparam("attempt_code"),
+            message=bindparam("attempt_message"),
+            rows_done=job.c.rows_done,
+            bytes_done=job.c.bytes_done,
+        )
+    )
+    ending = select(job).add_cte(attempt.cte("attempt"))
+    if is_over:
+        forgotten = delete(checkpoints).where(checkpoints.c.export_id == job.c.id)
+        ending = ending.add_cte(forgotten.cte("checkpoint"))
+    return ending
 
 
 async def tell(

@@ -64,6 +64,11 @@ class NotificationOutbox:
         self._clock = clock
         self._expiring_notice = expiring_notice
 
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether anybody is ever told anything."""
+        return bool(self._subscriptions)
+
     # -- in the transactions of exports -----------------------------------------------------------
 
     async def subscribe(

@@ -18,8 +18,9 @@ from typing import Final
 
 from waybill.clock import Clock
 from waybill.errors import RunError
+from waybill.jobs.completing import Result
 from waybill.jobs.job import ExportJob, Lease
-from waybill.jobs.leases import LeaseRepository, Result
+from waybill.jobs.leases import LeaseRepository
 from waybill.log import get_logger
 from waybill.manifest import InvalidManifest, Manifest, manifest_key
 from waybill.results.object_keys import object_key

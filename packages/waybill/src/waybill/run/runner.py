@@ -33,9 +33,10 @@ from waybill.errors import (
     WorkerLost,
 )
 from waybill.jobs.attempts import AttemptFailure, AttemptOutcome, RetryPolicy
+from waybill.jobs.completing import Result
 from waybill.jobs.figures import JobFigures
 from waybill.jobs.job import ExportJob, Lease, Progress
-from waybill.jobs.leases import LeaseRepository, Result
+from waybill.jobs.leases import LeaseRepository
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.source_use import SourceUse
 from waybill.jobs.turns import Turns

@@ -26,8 +26,8 @@ from waybill.catalog import Catalog
 from waybill.catalog.toml import parse_catalog
 from waybill.config import Settings
 from waybill.jobs.attempts import AttemptFailure
+from waybill.jobs.completing import Result
 from waybill.jobs.job import ExportJob, Progress
-from waybill.jobs.leases import Result
 from waybill.web.pages import install
 
 from ...integration.leased import claimed

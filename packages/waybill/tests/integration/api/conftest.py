@@ -20,8 +20,8 @@ from waybill.api.app import create_app
 from waybill.api.auth import current_principal
 from waybill.api.serve import server_config
 from waybill.bootstrap.everything import Services
+from waybill.jobs.completing import Result
 from waybill.jobs.job import ExportJob
-from waybill.jobs.leases import Result
 from waybill.principal import Principal
 
 from ..leased import claimed

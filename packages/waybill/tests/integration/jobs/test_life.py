@@ -33,7 +33,6 @@ from waybill.jobs.checkpoints import (
     CheckpointLog,
     CheckpointPart,
     ResumePoint,
-    forget_checkpoint,
 )
 from waybill.jobs.dead_letters import DeadLetters
 from waybill.jobs.job import LEGAL_MOVES, ExportStatus, Lease, Progress
@@ -71,8 +70,8 @@ class Workbench:
     def __init__(self, settings: Settings) -> None:
         self.runner = asyncio.Runner()
         self.engine: AsyncEngine = create_engine(settings)
-        self.repository = ExportRepository(self.engine, listeners=[forget_checkpoint])
-        self.leases = LeaseRepository(self.engine, listeners=[forget_checkpoint])
+        self.repository = ExportRepository(self.engine)
+        self.leases = LeaseRepository(self.engine)
         self.dsn = settings.database_dsn
         self.dead_letters = DeadLetters(
             self.repository,
