@@ -179,6 +179,7 @@ class Embedded:
             # As the one application of a server.
             await FastAPI(lifespan=self.lifespan)(scope, receive, send)
             return
+        scope = _with_whole_path(scope)
         own = await self._here()
         host = scope.get("app")
         if host is not None:
@@ -222,10 +223,12 @@ class _Entry:
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = get_route_path(scope)
+        root, path = scope.get("root_path", ""), get_route_path(scope)
         own = path.rsplit("/", self._parts)
-        below = scope.get("root_path", "") + own[0]
-        await self._embedded({**scope, "root_path": below, "path_params": {}}, receive, send)
+        # A host may have said its root path itself (``FastAPI(root_path=…)``), and then routes a
+        # path that a proxy took it off as well; whatever is mounted below finds none of these.
+        found = {"path": root + path, "root_path": root + own[0], "path_params": {}}
+        await self._embedded({**scope, **found}, receive, send)
 
 
 class _HostSignIn:
@@ -233,6 +236,14 @@ class _HostSignIn:
 
     async def authenticate(self, request: Request, token: str | None) -> Principal:
         raise AuthenticationRequired
+
+
+def _with_whole_path(scope: Scope) -> Scope:
+    """Return the scope of a mount with a path that begins with its root path, as ASGI has it. One
+    that the host said itself (``FastAPI(root_path=…)``) is not in what a proxy took it off."""
+    outer, root, path = scope.get("app_root_path", ""), scope.get("root_path", ""), scope["path"]
+    is_within = path == root or path.startswith(f"{root}/")
+    return scope if is_within or not outer else {**scope, "path": outer + path}
 
 
 def _callable(principal: Any) -> Callable[..., Any] | None:

@@ -302,8 +302,8 @@ def _columns(statement: Select[Any]) -> Iterator[Column[Any]]:
     is joined, and of queries within. Columns of a subquery are those that it makes them of."""
     mapper = _mapper_of(statement)
     criteria = () if mapper is None else (mapper._single_table_criterion,)
-    having = [each for each in (*statement._where_criteria, *criteria) if each is not None]
-    parts: list[ClauseElement] = [*having, *statement.get_final_froms()]
+    conditions = [each for each in (*statement._where_criteria, *criteria) if each is not None]
+    parts: list[ClauseElement] = [*conditions, *statement.get_final_froms()]
     seen: set[int] = set()
     while parts:
         for element in visitors.iterate(parts.pop()):

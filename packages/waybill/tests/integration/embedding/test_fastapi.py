@@ -297,6 +297,29 @@ async def test_two_mounts_live_beside_each_other_without_a_lifespan(
             assert answer.json()["links"]["self"].startswith("http://shop.example/data/api/")
 
 
+async def test_root_path_that_a_host_says_itself_is_in_links_where_a_proxy_took_it_off(
+    settings: Settings, catalog: Catalog
+) -> None:
+    app = shop()
+    app.include_router(
+        waybill.router(settings, principal=Depends(exporter), catalog=catalog), prefix="/data"
+    )
+    app.mount("/more", waybill.app(settings, principal=Depends(exporter), catalog=catalog))
+
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        # As FastAPI(root_path="/v2") does, whatever the path is.
+        await app({**scope, "root_path": "/v2"}, receive, send)
+
+    async with alive(app), visiting(behind) as ann:
+        for taken_off in ("", "/v2"):
+            for below in ("/data", "/more"):
+                made = await ann.post(f"{taken_off}{below}/api/users/export")
+                link = f"http://shop.example/v2{below}/api/exports/"
+                assert made.headers.get("location", "").startswith(link), made.text
+                assert (await ann.get(made.headers["location"])).status_code == 200
+            assert (await ann.get(f"{taken_off}/more/healthz")).status_code == 200
+
+
 async def test_lifespan_starts_and_stops_it_as_often_as_it_runs(
     settings: Settings, catalog: Catalog
 ) -> None:
