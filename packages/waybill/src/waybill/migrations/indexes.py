@@ -20,11 +20,10 @@ from sqlalchemy import Connection, TextClause, text
 
 from waybill.log import get_logger
 from waybill.migrations.schema import pin_functions
+from waybill.migrations.turn import Turn
 
 log = get_logger(__name__)
 
-ADVISORY_LOCK: Final = 0x77617962
-"""Any number that nothing else of ours uses: two deploys that migrate at once take turns."""
 LOCK_SECONDS = 5.0
 """How long a migration waits for a table that is in use: so long, and no longer, it may hold up who
 uses it."""
@@ -42,10 +41,10 @@ _BYTES: Final = text(
 )
 
 
-def begin(connection: Connection) -> None:
+def begin(connection: Connection, turn: Turn) -> None:
     """Begin a transaction of a migration: nobody else's is under way, and it waits for a table no
     longer than it may."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+    turn.wait(connection)
     # Whoever waits for a table keeps everybody waiting who comes after, readers included.
     connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
 
@@ -93,11 +92,12 @@ def _outside_of_transactions(index: str) -> Iterator[None]:
     """Commit what was done, and begin anew behind the block."""
     attributes = context.config.attributes
     connection, schema = op.get_bind(), attributes["schema"]
+    attributes["turn"].keep()
     pin_functions(connection, schema)
     attributes["kept"] = op.get_context().get_current_revision()
     attributes["building"] = index
     with op.get_context().autocommit_block():
         yield
     attributes["building"] = None
-    begin(connection)
+    begin(connection, attributes["turn"])
     connection.exec_driver_sql(f"SET LOCAL search_path = {schema}, pg_temp")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
 from waybill.migrations import indexes
 from waybill.migrations.schema import pin_functions, prepare_schema
+from waybill.migrations.turn import Turn
 from waybill.own_database import VERSION_TABLE, connection_arguments
 
-_TURN_LOCK = 0x7761796D
-"""As ``indexes.ADVISORY_LOCK``, and held between transactions too."""
-_TURN_PAUSE_SECONDS = 0.25
-
 _FOLDER = str(Path(__file__).parent)
+_ONE_AT_A_TIME = threading.Lock()
+"""Alembic keeps what it works on in its modules."""
 
 
 def known_revisions() -> list[str]:
@@ -62,16 +61,23 @@ def migrate(settings: Settings, revision: str = "head") -> str:
     engine = create_engine("postgresql+psycopg://", poolclass=NullPool, connect_args=arguments)
     where = _where(arguments)
     try:
-        with _turn(engine), engine.connect() as connection:
+        with (
+            _ONE_AT_A_TIME,
+            closing(Turn(arguments, where)) as turn,
+            engine.connect() as connection,
+        ):
             config.attributes.update(
                 connection=connection,
+                turn=turn,
                 schema=schema,
-                prepare=partial(_prepare, connection, schema, revision, known),
+                prepare=partial(_prepare, connection, turn, schema, revision, known),
                 finish=partial(pin_functions, connection, schema),
             )
             command.upgrade(config, wanted)
     except _AtLater as exc:
         return exc.revision
+    except psycopg.OperationalError as exc:  # of the connection that keeps the turn
+        raise _not_let_in(where) from exc
     except DBAPIError as exc:
         raise _explained(exc, where, config.attributes) from exc
     finally:
@@ -79,13 +85,15 @@ def migrate(settings: Settings, revision: str = "head") -> str:
     return wanted
 
 
-def _prepare(connection: Connection, schema: str, revision: str, known: list[str]) -> None:
+def _prepare(
+    connection: Connection, turn: Turn, schema: str, revision: str, known: list[str]
+) -> None:
     """Begin the first transaction.
 
     Raises:
         ConfigurationError, _AtLater
     """
-    indexes.begin(connection)
+    indexes.begin(connection, turn)
     prepare_schema(connection, schema)
     current = _current_revision(connection, schema)
     if current is not None and current not in known and revision == "head":
@@ -99,26 +107,6 @@ class _AtLater(Exception):
     def __init__(self, revision: str) -> None:
         self.revision = revision
         super().__init__(revision)
-
-
-@contextmanager
-def _turn(engine: Engine) -> Iterator[None]:
-    """Wait until nobody else migrates, and let nobody for the block.
-
-    Asked for again and again instead of waited for: the build of an index waits for all snapshots
-    that are older, and one that waits for its turn has one. A transaction between two statements
-    has none, but for that of a SELECT, which stays with its portal until the next statement: so the
-    last one is no SELECT.
-    """
-    with engine.begin() as connection:
-        ask = text("SELECT pg_try_advisory_xact_lock(:lock)")
-        is_mine = False
-        while not is_mine:
-            is_mine = bool(connection.scalar(ask, {"lock": _TURN_LOCK}))
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            if not is_mine:
-                time.sleep(_TURN_PAUSE_SECONDS)
-        yield
 
 
 def _explained(exc: DBAPIError, where: str, attributes: Mapping[str, Any]) -> ConfigurationError:
@@ -138,10 +126,14 @@ def _explained(exc: DBAPIError, where: str, attributes: Mapping[str, Any]) -> Co
             "pg_stat_activity, and try again."
         )
     if isinstance(exc, OperationalError):
-        return ConfigurationError(
-            f"The database at {where} does not let us in. Check WAYBILL_DATABASE_URL."
-        )
+        return _not_let_in(where)
     return ConfigurationError(f"{_meaning(exc)} (at {where}) {left}")
+
+
+def _not_let_in(where: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The database at {where} does not let us in. Check WAYBILL_DATABASE_URL."
+    )
 
 
 def _where(arguments: Mapping[str, Any]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,9 +17,10 @@ import pytest
 
 from waybill.config import Settings
 from waybill.errors import ConfigurationError
+from waybill.local.faults.poolers import pgbouncer
 from waybill.local.stack import LocalStack
 from waybill.local.testing import temporary_database
-from waybill.migrations import indexes
+from waybill.migrations import indexes, turn
 from waybill.migrations.run import known_revisions, migrate
 
 BEFORE = "0019"
@@ -67,6 +72,17 @@ def building(ask: Ask) -> int:
     raise AssertionError("No index is being built.")
 
 
+def in_another_process(settings: Settings) -> int:
+    """Migrate there, and return the exit status."""
+    migrating = (
+        "import sys; from waybill.cli import main; from waybill.migrations import indexes;"
+        " indexes.SMALL_BYTES = -1; sys.argv[1:] = ['migrate']; main()"
+    )
+    environment = {**os.environ, "WAYBILL_DATABASE_URL": settings.database_dsn}
+    done = subprocess.run([sys.executable, "-c", migrating], env=environment)  # noqa: PLW1510
+    return done.returncode
+
+
 def test_jobs_are_written_while_an_index_waits_for_who_wrote_before(
     at: Callable[[str], Settings],
 ) -> None:
@@ -78,7 +94,7 @@ def test_jobs_are_written_while_an_index_waits_for_who_wrote_before(
     ):
         slow.execute(ADD)
         # Two deploys at once, as well.
-        both = [threads.submit(migrate, earlier) for _ in range(2)]
+        both = [threads.submit(in_another_process, earlier) for _ in range(2)]
         try:
             building(ask)
             with psycopg.connect(earlier.database_dsn) as other:
@@ -86,7 +102,8 @@ def test_jobs_are_written_while_an_index_waits_for_who_wrote_before(
                 other.execute(ADD)
         finally:
             slow.commit()
-        assert [each.result() for each in both] == [known_revisions()[-1]] * 2
+        assert [each.result() for each in both] == [0, 0]
+        assert migrate(earlier) == known_revisions()[-1]
         assert ask("SELECT count(*) FROM waybill.export_jobs") == [(2,)]
 
 
@@ -114,6 +131,27 @@ def test_build_that_was_cut_is_said_and_built_anew(at: Callable[[str], Settings]
         assert ask(states) == [("ix_export_jobs_files", False)]
         assert migrate(earlier) == known_revisions()[-1]
         assert ask(states) == [("ix_export_jobs_files", True)]
+
+
+def test_pooler_that_lends_one_connection_is_enough_where_no_large_index_is_built(
+    at: Callable[[str], Settings],
+    settings: Settings,
+    server_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    earlier = at(BEFORE)
+    monkeypatch.setattr(turn, "SECOND_CONNECTION_SECONDS", 0.5)
+    with pgbouncer(earlier.database_dsn, server_directory, pool_size=1) as dsn:
+        # Not of ``earlier``, which has read its own address already.
+        pooled = settings.model_copy(update={"database_url": type(settings.database_url)(dsn)})
+        with pytest.raises(ConfigurationError) as caught:
+            migrate(pooled)
+        assert "second connection" in str(caught.value)
+        assert "Nothing was changed. Have the pooler lend two" in str(caught.value)
+        with asking(earlier) as ask:
+            assert ask("SELECT version_num FROM waybill.waybill_migrations") == [(BEFORE,)]
+        monkeypatch.setattr(indexes, "SMALL_BYTES", 1 << 30)
+        assert migrate(pooled) == known_revisions()[-1]
 
 
 def test_indexes_are_the_same_however_they_were_built(
