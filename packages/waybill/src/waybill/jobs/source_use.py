@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from waybill.catalog import Catalog, ExportType
 from waybill.errors import SourceFull
 from waybill.jobs.job import ExportStatus
-from waybill.jobs.rows import COMMITS_ALONE, alone
+from waybill.jobs.rows import alone
 from waybill.jobs.tables import export_jobs as jobs
 
 # The few that run have an index of their own.
@@ -57,7 +57,7 @@ class SourceUse:
     """
 
     def __init__(self, engine: AsyncEngine, catalog: Catalog) -> None:
-        self._engine = alone(engine).execution_options(**{COMMITS_ALONE: True})
+        self._engine = alone(engine)
         self._catalog = catalog
 
     def sharing(self, export_type: ExportType) -> Count | None:

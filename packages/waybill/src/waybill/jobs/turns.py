@@ -25,12 +25,15 @@ from uuid import UUID
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Integer,
     Interval,
     Text,
     bindparam,
     func,
+    null,
     select,
+    update,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
@@ -39,8 +42,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from waybill.catalog import Catalog
 from waybill.jobs.explanations import SOURCE_FULL, explain
-from waybill.jobs.job import ExportJob
+from waybill.jobs.job import ExportJob, ExportStatus
 from waybill.jobs.rows import COMMITS_ALONE, JOB_COLUMNS, alone, job_of, seconds
+from waybill.jobs.tables import export_jobs as jobs
 from waybill.own_database import SCHEMA
 
 _REMEMBERED: Final = timedelta(hours=1)
@@ -49,6 +53,9 @@ _TIDIED: Final = 1_000
 
 _CLAIM_TRIES: Final = 10
 _LOCKED_PAUSE_SECONDS: Final = 0.1
+
+_QUEUED: Final = ExportStatus.QUEUED.value
+_RUNNING: Final = ExportStatus.RUNNING.value
 
 _LIMITS = (
     bindparam("per_tenant", type_=Integer),
@@ -127,6 +134,7 @@ class Turns:
         *,
         schema: str = SCHEMA,
     ) -> None:
+        self._framed = engine
         self._engine = alone(engine).execution_options(**{COMMITS_ALONE: True})
         self.limits = limits or RunningLimits()
         functions = getattr(func, schema)
@@ -188,6 +196,36 @@ class Turns:
         async with self._autocommit() as connection:
             found: UUID | None = await connection.scalar(self._next, self.limits.parameters())
             return found
+
+    async def correct_reasons(self) -> None:
+        """Take the reason off those that wait for a place at their source where there is one by
+        now, as many as there are: they wait for a worker. Whoever counts what more workers would
+        help with leaves out what bears the reason."""
+        limited = sorted({each for types in self.limits.per_source for each in types})
+        reasons: list[tuple[ColumnElement[bool], int | None]] = [
+            (jobs.c.export_type.not_in(limited), None)
+        ]
+        async with self._framed.begin() as connection:
+            for types, most in self.limits.per_source.items():
+                among = jobs.c.export_type.in_(types)
+                running = await connection.scalar(
+                    select(func.count()).where(jobs.c.status == _RUNNING, among)
+                )
+                if (room := most - (running or 0)) > 0:
+                    reasons.append((among, room))
+            for of_types, limit in reasons:
+                wrong = (
+                    select(jobs.c.id)
+                    .where(jobs.c.status == _QUEUED, jobs.c.error_code == SOURCE_FULL, of_types)
+                    .order_by(jobs.c.next_attempt_at)
+                    .limit(limit)
+                    .with_for_update(skip_locked=True)
+                )
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id.in_(wrong.scalar_subquery()))
+                    .values(error_code=null(), error_message=null(), updated_at=func.now())
+                )
 
     async def tidy(self) -> None:
         """Forget who is long served and does not wait, and take off the list whose jobs were

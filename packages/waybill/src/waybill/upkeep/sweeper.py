@@ -77,6 +77,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Free the jobs of lost workers, then announce every due job."""
         await self._release_lost_workers()
+        await self._turns.correct_reasons()
         await self._publish_due()
 
     async def clean(self) -> None:

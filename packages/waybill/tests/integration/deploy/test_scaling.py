@@ -12,21 +12,22 @@ import yaml
 KEDA = Path(__file__).parents[5] / "deploy" / "kubernetes" / "keda.yaml"
 _INSERT = (
     "INSERT INTO export_jobs (id, export_type, format, requested_by, status, max_attempts,"
-    " next_attempt_at, lease_token, is_stream, attempt)"
-    " VALUES (%s, 'users', 'csv', 'ann', %s, 3, now() + %s::interval, %s, %s, 0)"
+    " next_attempt_at, lease_token, is_stream, attempt, error_code)"
+    " VALUES (%s, 'users', 'csv', 'ann', %s, 3, now() + %s::interval, %s, %s, 0, %s)"
 )
 
 
 def test_keda_counts_what_runs_and_what_is_due(execute: Callable[..., Any]) -> None:
-    for status, wait, is_stream in (
-        ("queued", "-1 s", False), ("queued", "-1 s", False),
-        ("queued", "1 hour", False),  # waits for its retry
-        ("running", "0 s", False),
-        ("running", "0 s", True),  # the API's own
-        ("cancelled", "0 s", False),
+    for status, wait, is_stream, code in (
+        ("queued", "-1 s", False, None), ("queued", "-1 s", False, "source_unavailable"),
+        ("queued", "1 hour", False, "source_unavailable"),  # waits for its retry
+        ("queued", "-1 s", False, "source_full"),  # no worker could begin it
+        ("running", "0 s", False, None),
+        ("running", "0 s", True, None),  # the API's own
+        ("cancelled", "0 s", False, None),
     ):  # fmt: skip
         lease = uuid4() if status == "running" else None
-        execute(_INSERT, uuid4(), status, wait, lease, is_stream)
+        execute(_INSERT, uuid4(), status, wait, lease, is_stream, code)
     _, scaled = yaml.safe_load_all(KEDA.read_text(encoding="utf-8"))
     trigger = scaled["spec"]["triggers"][0]["metadata"]
     # As KEDA's own role asks, to whom our schema is one among others.

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from waybill.catalog.politeness import Together
 from waybill.config import Settings
 from waybill.jobs.attempts import AttemptFailure, Cause, RetryPolicy
 from waybill.jobs.job import ExportJob, Lease, Progress
+from waybill.local.faults.poolers import pgbouncer
 
 Add = Callable[..., Awaitable[ExportJob]]
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -110,6 +112,42 @@ async def test_job_that_waits_for_its_source_says_so_and_no_more_once_it_runs(
     taken = await workers[1](jobs[3].id)
     assert taken is not None
     assert (taken[0].id, taken[0].error_code) == (jobs[3].id, None)
+
+
+async def test_reason_is_taken_off_as_many_as_have_a_place_and_wait_for_a_worker(
+    workers: list[Claim], add: Add, services: Services, execute: Execute
+) -> None:
+    jobs = [await add(export_type="orders") for _ in range(6)]
+    leases = [taken[1] for job in jobs[:3] if (taken := await workers[0](job.id))]
+    for job in jobs[3:]:
+        assert await workers[1](job.id) is None
+    waiting = "SELECT count(*) FROM export_jobs WHERE error_code = 'source_full'"
+    await services.sweeper.sweep()
+    assert execute(waiting) == [(3,)]
+    assert await services.leases.fail(leases[0], LOST, progress=Progress())
+    await services.sweeper.sweep()
+    assert execute(waiting) == [(2,)]
+    assert (await services.repository.find(jobs[3].id)).error_message is None  # type: ignore[union-attr]
+    # Nor do those that have no limit any more wait for one.
+    execute("UPDATE export_jobs SET export_type = 'users' WHERE error_code = 'source_full'")
+    await services.sweeper.sweep()
+    assert execute(waiting) == [(0,)]
+
+
+async def test_places_are_counted_through_a_pooler_that_lends_per_transaction(
+    settings: Settings, catalog: Catalog, database: str, server_directory: Path, add: Add
+) -> None:
+    await add(export_type="orders")
+    with pgbouncer(database, server_directory) as dsn:
+        pooled = settings.model_copy(update={"database_url": type(settings.database_url)(dsn)})
+        async with Services(pooled, catalog=catalog) as behind:
+            assert await behind.leases.claim(uuid4(), lease_seconds=60, worker="w/1/f")
+            assert await behind.source_use.readers_of(catalog["orders"]) == 1
+            await behind.turns.correct_reasons()
+            place = behind.source_use.place(catalog["orders"])
+            assert place is not None
+            async with behind.repository.engine.begin() as connection:
+                await place(connection)
 
 
 async def test_reason_is_not_written_past_who_changes_the_job(
