@@ -440,7 +440,7 @@ class Settings(NotificationSettings, BaseSettings):
             )
         return self
 
-    @cached_property
+    @property
     def database_dsn(self) -> str:
         """``database_url`` as libpq reads it."""
         return read_dsn(self.database_url.get_secret_value())

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -135,9 +136,17 @@ async def test_reason_is_taken_off_as_many_as_have_a_place_and_wait_for_a_worker
 
 
 async def test_places_are_counted_through_a_pooler_that_lends_per_transaction(
-    settings: Settings, catalog: Catalog, database: str, server_directory: Path, add: Add
+    settings: Settings,
+    catalog: Catalog,
+    database: str,
+    server_directory: Path,
+    add: Add,
+    execute: Execute,
 ) -> None:
     await add(export_type="orders")
+    name = urlsplit(database).path.strip("/")
+    # As it is where nobody said otherwise: our schema is one among others.
+    execute(f'ALTER DATABASE "{name}" SET search_path = public')
     with pgbouncer(database, server_directory) as dsn:
         pooled = settings.model_copy(update={"database_url": type(settings.database_url)(dsn)})
         async with Services(pooled, catalog=catalog) as behind:
