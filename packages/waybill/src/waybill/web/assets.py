@@ -10,6 +10,8 @@ from typing import Final
 from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
+from waybill.web.head import HeadRoute
+
 FILES: Final = {
     "pages.css": "text/css; charset=utf-8",
     "pages.js": "text/javascript; charset=utf-8",
@@ -19,7 +21,7 @@ FILES: Final = {
 _CACHED: Final = "public, max-age=31536000, immutable"
 _BRIEFLY: Final = "public, max-age=3600"
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=HeadRoute)
 
 
 @router.get("/assets/{name}")

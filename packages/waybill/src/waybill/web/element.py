@@ -16,6 +16,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from waybill.jobs.explanations import EXPLANATIONS
+from waybill.web.head import HeadRoute
 from waybill.web.texts import LANGUAGES, Texts
 
 MODULE: Final = "waybill-export.js"
@@ -30,7 +31,7 @@ _KEYS: Final = (
 )
 _FAMILIES: Final = ("element.", "status.", "says.")
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=HeadRoute)
 
 
 @router.get(f"/elements/{MODULE}")

@@ -23,7 +23,7 @@ from waybill.clock import SystemClock
 from waybill.log import get_logger
 from waybill.web import sign_in_attempt
 from waybill.web.origin import target_of
-from waybill.web.rendering import PageRoute, error_page
+from waybill.web.rendering import OnceRoute, PageRoute, error_page
 from waybill.web.signing_in import admit, provider_of, show_sign_in
 
 log = get_logger(__name__)
@@ -75,7 +75,6 @@ async def sign_in_at_provider(
     return response
 
 
-@router.get(CALLBACK)
 async def come_back(
     request: Request,
     services: AppServices,
@@ -106,6 +105,9 @@ async def come_back(
         response = await _failed(request, services, exc, target)
     sign_in_attempt.forget(request, response, state)
     return response
+
+
+router.add_api_route(CALLBACK, come_back, methods=["GET"], route_class_override=OnceRoute)
 
 
 async def _failed(

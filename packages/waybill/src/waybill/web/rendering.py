@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -10,7 +10,6 @@ import jinja2
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
-from fastapi.routing import APIRoute
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette._utils import get_route_path
@@ -24,6 +23,7 @@ from waybill.log import get_logger
 from waybill.web import assets
 from waybill.web.cookies import clear_cookie, cookie_name, session_of, set_cookie
 from waybill.web.forms import FormRefused
+from waybill.web.head import Handler, HeadRoute
 from waybill.web.origin import ForeignRequest, target_of
 from waybill.web.texts import Texts, language_of
 from waybill.web.values import FILTERS
@@ -45,7 +45,6 @@ HEADERS: Final = {
 }
 _PAGE_STATUS: Final[dict[type[RequestError], int]] = {ForeignRequest: 403, FormRefused: 400}
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 ErrorHandler = Callable[[Request, Any], Response | Awaitable[Response]]
 
 _environment: Final = jinja2.Environment(
@@ -92,12 +91,11 @@ def see_other(request: Request, path: str) -> Response:
     )
 
 
-class PageRoute(APIRoute):
+class PageRoute(HeadRoute):
     """A route whose errors are pages too, and that leads strangers to where one signs in."""
 
-    def get_route_handler(self) -> Handler:
-        """Return the handler, as the framework asks for it."""
-        answer = super().get_route_handler()
+    def answering(self, answer: Handler) -> Handler:
+        """Return what answers by ``answer``."""
 
         async def handler(request: Request) -> Response:
             try:
@@ -116,6 +114,12 @@ class PageRoute(APIRoute):
             return response
 
         return handler
+
+
+class OnceRoute(PageRoute):
+    """A page's route where an answer is used up by looking at it: by GET alone."""
+
+    answers_head = False
 
 
 def error_page(request: Request, status: int, code: str, detail: str = "") -> Response:
@@ -150,7 +154,7 @@ def pages_for_people(otherwise: ErrorHandler) -> ErrorHandler:
 def _refusal(request: Request, exc: RequestError) -> Response:
     if isinstance(exc, AuthenticationRequired | RecentLoginRequired):
         here = get_route_path(request.scope)
-        if request.url.query and request.method == "GET":
+        if request.url.query and request.method in {"GET", "HEAD"}:
             here += f"?{request.url.query}"
         query = {"next": target_of(here)}
         if isinstance(exc, RecentLoginRequired):

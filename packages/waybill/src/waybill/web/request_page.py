@@ -137,7 +137,7 @@ async def _page(
         "request.html",
         status=status,
         **({"trouble": "", "code": "", "is_kept": False} | values),
-        is_fresh=request.method == "GET",
+        is_fresh=request.method != "POST",
         type=export_type,
         usable=services.access.usable(principal, export_type),
         form=form,
