@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 
 from waybill.bootstrap.parts import parts_factory
 from waybill.bootstrap.scheduler import DeliveryParts, SchedulerParts
@@ -104,7 +104,9 @@ def install(
     runtime = ProcessRuntime(parts_factory(WorkerParts, given, shutdown=shutdown, **common))
     upkeep = ProcessRuntime(parts_factory(SchedulerParts, given, **common))
     options: dict[str, Any] = {
-        # Said for each task, whatever the application has as its defaults.
+        # Said for each task, whatever the application has as its defaults. Its own class of tasks
+        # may ask for arguments that ours have not, repeat what raises, or raise itself.
+        "base": Task,
         "serializer": "json",
         "acks_late": True,
         "reject_on_worker_lost": True,
@@ -291,6 +293,12 @@ def _connect(
     longest: float,
     queue: str,
 ) -> None:
+    def on_init(instance: Any, **_: Any) -> None:
+        if instance.app is app:
+            # Before -Q is read, which may name none that the application was not told of.
+            for name in (queue, f"{queue}.upkeep"):
+                know_queue(app, name)
+
     def on_setup(instance: Any, **_: Any) -> None:
         if instance.app is not app:
             return
@@ -324,6 +332,7 @@ def _connect(
         for runtime in runtimes:
             runtime.close()
 
+    signals.celeryd_init.connect(on_init, weak=False)
     signals.celeryd_after_setup.connect(on_setup, weak=False)
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
     signals.worker_process_shutdown.connect(on_process_shutdown, weak=False)

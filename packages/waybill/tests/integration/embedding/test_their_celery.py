@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.beat import Service
 
 import waybill.celery
@@ -17,7 +17,7 @@ from waybill.catalog import Catalog, Column, Computed, ExportType, TableSource
 from waybill.celery import check
 from waybill.config import Settings
 from waybill.errors import ConfigurationError, QueueUnavailable
-from waybill.jobs.host_queue import HostQueue
+from waybill.jobs.host_queue import RUN_EXPORT_HERE, HostQueue
 
 from ...logged import logged
 
@@ -149,6 +149,54 @@ async def test_routes_of_theirs_for_every_task_catch_none_of_ours(
     entry = app.conf.beat_schedule["waybill.sweep"]
     app.tasks["waybill.sweep"].apply_async(**entry["options"])
     assert await HostQueue(app, f"{ours}.upkeep").depth() == 1
+
+
+async def test_messages_that_a_route_of_theirs_gives_a_priority_are_counted(
+    settings: Settings, catalog: Catalog
+) -> None:
+    app = theirs(settings.redis_url.get_secret_value(), task_routes={"*": {"priority": 5}})
+    ours = f"exports-{uuid4()}"
+    waybill.celery.install(app, settings, queue=ours, catalog=catalog)
+    queue = HostQueue(app, ours)
+    assert await queue.depth() == 0
+    await queue.publish(uuid4())
+    assert await queue.depth() == 1
+    with app.connection_for_write() as connection:
+        assert connection.default_channel.queue_purge(ours) == 1
+
+
+def test_queues_of_ours_are_known_where_theirs_have_to_be_declared(
+    settings: Settings, catalog: Catalog
+) -> None:
+    app = theirs(task_create_missing_queues=False)
+    waybill.celery.install(app, settings, catalog=catalog)
+    signals.celeryd_init.send(
+        sender="worker", instance=SimpleNamespace(app=app), conf=app.conf, options={}
+    )
+    app.amqp.queues.select(["waybill", "waybill.upkeep"])  # as -Q does
+    assert set(app.amqp.queues.consume_from) == {"waybill", "waybill.upkeep"}
+
+
+def test_what_their_class_of_tasks_asks_for_is_not_asked_of_ours(
+    settings: Settings, catalog: Catalog
+) -> None:
+    class OfATenant(Task):  # type: ignore[misc]
+        autoretry_for = (Exception,)
+
+        def before_start(self, *_: Any) -> None:
+            raise ValueError("no tenant")
+
+        def __call__(self, *_: Any, tenant: str) -> Any:
+            return self.run(tenant)
+
+        def apply_async(self, *_: Any, tenant: str, **__: Any) -> Any:
+            raise ValueError(tenant)
+
+    app = Celery("theirs", broker="memory://", task_cls=OfATenant, set_as_current=False)
+    waybill.celery.install(app, settings, queue=f"exports-{uuid4()}", catalog=catalog)
+    assert app.tasks[RUN_EXPORT_HERE].apply(args=["no id of ours"]).get() is None
+    entry = app.conf.beat_schedule["waybill.sweep"]
+    app.tasks["waybill.sweep"].apply_async(**entry["options"])  # as beat sends it
 
 
 async def test_broker_that_is_away_is_said_to_be_however_long_they_would_wait() -> None:
