@@ -1,8 +1,9 @@
-"""A connection to the source that rests between exports, instead of a new one for each.
+"""Connections to the source that rest between exports, instead of a new one for each.
 
 A new one costs a small export a third of PostgreSQL's work: a process, SCRAM on both ends, and a
-catalog to be read again from nothing. So a worker's process keeps the one it had, if nothing speaks
-against it. What a new connection would have found out, a kept one must find out too:
+catalog to be read again from nothing. So a worker's process keeps those it had, as many as it has
+exports side by side, if nothing speaks against one. Each belongs to one export at a time. What a
+new connection would have found out, a kept one must find out too:
 
 * whose it is: the role's rights to connect and its settings are asked for in each snapshot
   (``STANDING``), and must be those of the first;
@@ -80,35 +81,41 @@ class KeptConnection:
 
 
 class ConnectionKeeper:
-    """Keeps one connection at most. Safe for threads, and with a fork: a child has none."""
+    """Keeps ``places`` connections at most. Safe for threads, and with a fork: a child has none."""
 
     def __init__(
-        self, *, most_seconds: float = MOST_SECONDS, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        places: int = 1,
+        most_seconds: float = MOST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self._places = places
         self._most_seconds = most_seconds
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._kept: KeptConnection | None = None
-        self._parents: KeptConnection | None = None
+        self._kept: list[KeptConnection] = []
+        self._parents: list[KeptConnection] = []
 
     def take(self) -> KeptConnection | None:
-        """Give the connection away, if there is one that may still be used."""
-        with self._own_lock():
-            kept, self._kept = self._kept, None
-        if kept is None:
-            return None
-        if self._is_old(kept) or not kept.is_quiet:
+        """Give a connection away, if there is one that may still be used: that which rested
+        shortest, so that those which are not needed grow old."""
+        while True:
+            with self._own_lock():
+                if not self._kept:
+                    return None
+                kept = self._kept.pop()
+            if not self._is_old(kept) and kept.is_quiet:
+                limit_silence(kept.connection, _ANSWER_MILLISECONDS)
+                return kept
             kept.connection.close()
-            return None
-        limit_silence(kept.connection, _ANSWER_MILLISECONDS)
-        return kept
 
     def keep(self, kept: KeptConnection) -> None:
-        """Let a connection rest until it is taken or too old; close it if one rests already."""
+        """Let a connection rest until it is taken or too old; close it if all places are taken."""
         with self._own_lock():
-            if self._kept is None and not self._is_old(kept):
-                self._kept = kept
+            if len(self._kept) < self._places and not self._is_old(kept):
+                self._kept.append(kept)
                 if not kept.is_timed:
                     kept.is_timed = True
                     self._close_in_time(kept)
@@ -118,8 +125,8 @@ class ConnectionKeeper:
     def close(self) -> None:
         """Close what rests here."""
         with self._own_lock():
-            kept, self._kept = self._kept, None
-        if kept is not None:
+            resting, self._kept = self._kept, []
+        for kept in resting:
             kept.connection.close()
 
     # -- age --------------------------------------------------------------------------------------
@@ -136,9 +143,10 @@ class ConnectionKeeper:
     def _close_if_resting(self, kept: KeptConnection) -> None:
         # One that is in use is closed when it comes back.
         with self._own_lock():
-            if self._kept is not kept:
+            resting = [each for each in self._kept if each is not kept]
+            if len(resting) == len(self._kept):
                 return
-            self._kept = None
+            self._kept = resting
         kept.connection.close()
 
     # -- forks ------------------------------------------------------------------------------------
@@ -146,10 +154,10 @@ class ConnectionKeeper:
     @contextlib.contextmanager
     def _own_lock(self) -> Iterator[None]:
         if self._pid != os.getpid():
-            # The parent's connection is the parent's: closing it here would end it there. And its
+            # The parent's connections are the parent's: closing one here would end it there. And its
             # lock may have been held by a thread that the child does not have.
             self._lock = threading.Lock()
-            self._parents, self._kept = self._kept, None
+            self._parents, self._kept = self._kept, []
             self._pid = os.getpid()
         with self._lock:
             yield

@@ -127,6 +127,7 @@ class NamedSources(PostgresSource):
         dsns: their addresses by name, the default one's among them (``source_dsns``).
         settings: bounds of each connection.
         rest_seconds: how long a connection of each may rest between exports; 0: not at all.
+        places: how many of each may rest: as many as there are exports side by side.
     """
 
     def __init__(
@@ -135,9 +136,12 @@ class NamedSources(PostgresSource):
         settings: SourceSettings | None = None,
         *,
         rest_seconds: float = 0.0,
+        places: int = 1,
     ) -> None:
         def keeper() -> ConnectionKeeper | None:
-            return ConnectionKeeper(most_seconds=rest_seconds) if rest_seconds else None
+            if not rest_seconds:
+                return None
+            return ConnectionKeeper(places=places, most_seconds=rest_seconds)
 
         super().__init__(dsns[DEFAULT_SOURCE], settings, keeper=keeper())
         self._others = {
