@@ -125,6 +125,8 @@ def settings(local_stack: LocalStack, database: str) -> Settings:
         requests_burst=10_000,
         address_requests_burst=100_000,
         max_watchers_per_person=1_000,
+        # A message runs one job, unless that is what a test is about.
+        small_jobs_together=1,
         log_level="WARNING",
     )
 

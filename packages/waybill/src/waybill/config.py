@@ -330,7 +330,11 @@ class Settings(NotificationSettings, BaseSettings):
 
     # -- the worker ---------------------------------------------------------------------------
     worker_concurrency: int = Field(2, ge=1)
-    """How many exports one worker runs at a time."""
+    """How many exports one worker runs at a time, each in a process of its own."""
+    small_jobs_together: int = Field(4, ge=1, le=16)
+    """How many exports of at most 10,000 rows a worker's process runs side by side while others are
+    due: one waits for the network while another goes on. Parquet, XLSX and whatever was tried
+    before run alone. 1: each does."""
     shutdown_grace_seconds: float = Field(10.0, ge=0)
     """How long a worker that is told to stop lets an export run before it gives it back."""
     source_readers: int | None = Field(None, ge=1, le=16)

@@ -61,6 +61,8 @@ def settings(database_url: str, directory: Path, **overrides: Any) -> Settings:
             "redis_url": "redis://127.0.0.1:1/0",
             "quota_per_day": "unlimited",
             "max_attempts": 1,
+            # What is asked for is run, and nothing that lies there besides.
+            "small_jobs_together": 1,
             **overrides,
         }
     )

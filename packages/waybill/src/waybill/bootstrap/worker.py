@@ -28,7 +28,7 @@ _HOOK_OF = {Outcome.COMPLETED: "on_completed", Outcome.FAILED: "on_failed"}
 
 
 class WorkerParts(ProcessParts):
-    """One attempt at a time. ``shutdown`` is the order to stop, made before the fork.
+    """One message at a time. ``shutdown`` is the order to stop, made before the fork.
 
     Raises:
         ConfigurationError: as ``ProcessParts``, or the function of a computed column is not there.
@@ -74,6 +74,7 @@ class WorkerParts(ProcessParts):
             source_dsns(self.catalog, settings),
             SourceSettings(max_row_bytes=settings.max_row_bytes),
             rest_seconds=settings.source_rest_seconds,
+            places=settings.small_jobs_together,
         )
 
     @cached_property

@@ -234,12 +234,14 @@ def _unused(patient: Patient) -> Iterator[Finding]:
 
 def _readers(patient: Patient) -> Iterator[Finding]:
     settings = patient.settings
-    needed = settings.worker_concurrency * ((settings.source_readers or 4) + 2)
+    beside = settings.small_jobs_together - 1
+    needed = settings.worker_concurrency * ((settings.source_readers or 4) + 2 + beside)
     if needed > _MANY_CONNECTIONS:
         yield _report.warning(
             "source_readers",
             f"One worker may open {needed} connections to the source.",
-            "Lower WAYBILL_WORKER_CONCURRENCY or WAYBILL_SOURCE_READERS.",
+            "Lower WAYBILL_WORKER_CONCURRENCY, WAYBILL_SOURCE_READERS or "
+            "WAYBILL_SMALL_JOBS_TOGETHER.",
         )  # fmt: skip
 
 

@@ -84,11 +84,16 @@ def sources_of(target: ExportStatus) -> tuple[ExportStatus, ...]:
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to work on a job. Every write of a worker names the token (a fencing token: see
-    Kleppmann, "How to do distributed locking", 2016), so a worker that lost it changes nothing."""
+    Kleppmann, "How to do distributed locking", 2016), so a worker that lost it changes nothing.
+
+    ``is_more_due``: whether another job could have been claimed in the same moment, where the claim
+    was to find out.
+    """
 
     export_id: UUID
     attempt: int
     token: UUID
+    is_more_due: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,13 @@ class LeaseRepository:
     # -- taking and keeping ---------------------------------------------------------------------
 
     async def claim(
-        self, notified: UUID, *, lease_seconds: float, worker: str, token: UUID | None = None
+        self,
+        notified: UUID,
+        *,
+        lease_seconds: float,
+        worker: str,
+        token: UUID | None = None,
+        is_looking: bool = False,
     ) -> tuple[ExportJob, Lease] | None:
         """Take the due job whose turn it is: raise its attempt and give it a fresh lease.
 
@@ -100,15 +106,23 @@ class LeaseRepository:
             worker: who claims, for the history.
             token: the lease's token, fresh for each claim. Choosing it beforehand lets the caller
                 find out with ``find_claim`` what became of a claim whose answer was lost.
+            is_looking: whether the lease is to say if another job is due.
 
         Returns:
             ``None`` when no job is due, or those that are must wait for others to end.
         """
         token = token or uuid4()
-        job = await self._turns.claim(
-            notified, token=token, holder=worker, lease_seconds=lease_seconds
+        claimed = await self._turns.claim(
+            notified,
+            token=token,
+            holder=worker,
+            lease_seconds=lease_seconds,
+            is_looking=is_looking,
         )
-        return None if job is None else (job, Lease(job.id, job.attempt, token))
+        if claimed is None:
+            return None
+        job, is_more_due = claimed
+        return job, Lease(job.id, job.attempt, token, is_more_due)
 
     async def find_trace(self, lease: Lease) -> tuple[str | None, UUID | None]:
         """Return the ``traceparent`` that the job came with, and the token of the attempt before.

@@ -28,6 +28,8 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Interval,
+    Result,
+    Select,
     Text,
     bindparam,
     func,
@@ -50,6 +52,7 @@ from waybill.own_database import SCHEMA
 _REMEMBERED: Final = timedelta(hours=1)
 """As long as the migration's listing counts newcomers back: what is older orders nothing."""
 _TIDIED: Final = 1_000
+_MORE: Final = "is_more_due"
 
 _CLAIM_TRIES: Final = 10
 _LOCKED_PAUSE_SECONDS: Final = 0.1
@@ -142,12 +145,22 @@ class Turns:
             *(Column(column.name, column.type) for column in JOB_COLUMNS), name="claimed"
         )
         self._claim = select(*claimed.c)
+        # Called when the claim has been, whose change it sees, as it may change something itself.
+        self._claim_and_look = select(
+            *claimed.c, functions.fairest_export(*_LIMITS).is_not(None).label(_MORE)
+        )
         self._next = select(functions.fairest_export(*_LIMITS))
         self._tidy = select(functions.tidy_export_turns(_REMEMBERED, _TIDIED))
 
     async def claim(
-        self, notified: UUID, *, token: UUID, holder: str, lease_seconds: float
-    ) -> ExportJob | None:
+        self,
+        notified: UUID,
+        *,
+        token: UUID,
+        holder: str,
+        lease_seconds: float,
+        is_looking: bool = False,
+    ) -> tuple[ExportJob, bool] | None:
         """Give a lease on the job whose turn it is, and commit.
 
         A claim passes over rows that somebody is changing at this moment, such as the API noting
@@ -161,10 +174,11 @@ class Turns:
             token: the lease's.
             holder: who claims, for the history.
             lease_seconds: how long the lease lives unless it is renewed.
+            is_looking: whether to look for another job that could be claimed now.
 
         Returns:
-            ``None`` when no job is due, or all that are must wait for others to end, or stay
-            locked.
+            The job, and whether another was found. ``None`` when no job is due, or all that are
+            must wait for others to end, or stay locked.
         """
         values = {
             "notified": notified,
@@ -176,20 +190,23 @@ class Turns:
             "waiting_message": explain(SOURCE_FULL),
         }
         for _ in range(_CLAIM_TRIES):
-            row = await self._try(values)
+            row = await self._try(values, self._claim_and_look if is_looking else self._claim)
             if row is None:
                 return None
             if row["id"] is not None:
-                return job_of(row)
+                columns = dict(row)
+                is_more_due = columns.pop(_MORE, False)
+                return job_of(columns), is_more_due
             await asyncio.sleep(_LOCKED_PAUSE_SECONDS)
         return None
 
-    async def _try(self, values: Mapping[str, Any]) -> RowMapping | None:
+    async def _try(self, values: Mapping[str, Any], claim: Select[Any]) -> RowMapping | None:
         """Claim once. A row without an id says that a job is due, and locked."""
         # One statement, one transaction, both over before the answer is sent: nothing that happens
         # to this process keeps the lock that claims take turns by.
         async with self._autocommit() as connection:
-            return (await connection.execute(self._claim, values)).mappings().one_or_none()
+            answer: Result[Any] = await connection.execute(claim, values)
+            return answer.mappings().one_or_none()
 
     async def next_due(self) -> UUID | None:
         """Return the job that a claim would give now."""

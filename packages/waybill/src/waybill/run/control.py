@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from waybill.errors import DeadlineExceeded, LeaseLost, RunError
 from waybill.jobs.job import Progress
@@ -19,9 +20,16 @@ class AttemptControl:
     Args:
         deadline_seconds: how long the attempt may take from now on.
         held_until: until when the lease holds, by ``time.monotonic``, unless it is prolonged.
+        on_expected: told, in the pipeline's thread, when it is known how many rows are coming.
     """
 
-    def __init__(self, deadline_seconds: float, held_until: float) -> None:
+    def __init__(
+        self,
+        deadline_seconds: float,
+        held_until: float,
+        on_expected: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_expected = on_expected
         self.deadline_seconds = deadline_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._held_until = held_until
@@ -47,6 +55,8 @@ class AttemptControl:
         """Say how many rows are coming."""
         self._expected, self._is_exact = rows, is_exact
         self._progress = Progress(0, 0, rows, is_exact)
+        if self._on_expected is not None:
+            self._on_expected()
 
     def progress(self, rows: int, bytes_done: int) -> None:
         """Say how many rows and bytes are done. Cheap: nothing is written here."""

@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
@@ -46,6 +47,7 @@ from waybill.pipeline.pipeline import Completion
 from waybill.requests.request import ExportRequest
 from waybill.results.adoption import ResultAdoption, StorageUndecided
 from waybill.run.attempt_span import attempt_span
+from waybill.run.company import Company, Member
 from waybill.run.control import AttemptControl
 from waybill.run.heartbeat import Heartbeat, trusted_until
 from waybill.run.identity import WorkerIdentity
@@ -67,11 +69,9 @@ _CLAIM_PAUSE_SECONDS = 0.5
 _BUSY_SECONDS = 30.0
 """How long a job waits before its source is asked again whether there is room."""
 
-_Claim = tuple[ExportJob, Lease]
-
 
 class ExportRunner:
-    """Claims a job, runs it, and ends the attempt. Safe to call twice for one message.
+    """Claims jobs, runs them, and ends the attempts. Safe to call twice for one message.
 
     Args:
         leases: the lease protocol on waybill's database.
@@ -126,30 +126,42 @@ class ExportRunner:
         self._retries = RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds)
 
     async def run(self, notified: UUID) -> Outcome:
-        """Run one attempt of the job whose turn it is, if any is due.
+        """Run one attempt of the job whose turn it is, if any is due; and of others beside it while
+        all are small (``run.company``). Return what became of the first when all are over.
 
         ``notified`` is the job that a message names. A message says that there is work, not which:
         every due job has one, so none is left over when all messages are answered.
         """
-        asked_at = time.monotonic()
-        claimed = await self._claim(notified)
-        if claimed is None:
+        company = Company(
+            partial(self._claim, notified),
+            self._run,
+            places=self._settings.small_jobs_together,
+            is_stopping=lambda: self._shutdown is not None and self._shutdown.is_set(),
+        )
+        first = await self._claim(notified, company)
+        if first is None:
             await self.release_dead_siblings()
             # A duplicate message, or one that came too early or too late, or whose job must wait
             # until others have ended: no effect.
             log.info("export.nothing_to_claim", notified=str(notified))
             return Outcome.SKIPPED
-        job, lease = claimed
+        return await company.run(first)
+
+    async def _run(self, member: Member) -> Outcome:
+        job, lease = member.job, member.lease
         with structlog.contextvars.bound_contextvars(export_id=str(job.id), attempt=lease.attempt):
-            outcome = await self._run(job, lease, asked_at)
+            outcome = await self._run_traced(member)
         await self._announce_next()
         return outcome
 
-    async def _run(self, job: ExportJob, lease: Lease, asked_at: float) -> Outcome:
+    async def _run_traced(self, member: Member) -> Outcome:
+        job, lease = member.job, member.lease
         async with attempt_span(self._leases, job, lease) as span:
-            log.info("export.started", type=job.export_type, format=job.format)
+            log.info(
+                "export.started", type=job.export_type, format=job.format, beside=member.beside
+            )
             self._figures.claimed(job)
-            outcome = await self._attempt(job, lease, asked_at)
+            outcome = await self._attempt(member)
             span.set(outcome=outcome.value)
             self._figures.attempt_ended(job, outcome.value)
             log.info("export.attempt_ended", outcome=outcome.value)
@@ -159,7 +171,12 @@ class ExportRunner:
 
     # -- the beginning of an attempt ------------------------------------------------------------
 
-    async def _claim(self, notified: UUID) -> _Claim | None:
+    async def _claim(self, notified: UUID, company: Company) -> Member | None:
+        asked_at = time.monotonic()
+        claimed = await self._claim_surely(notified)
+        return None if claimed is None else Member(*claimed, asked_at, company)
+
+    async def _claim_surely(self, notified: UUID) -> tuple[ExportJob, Lease] | None:
         """Claim a job, and find out what became of a claim whose answer was lost."""
         identity = str(WorkerIdentity.current(self._family))
         token = uuid4()
@@ -175,6 +192,7 @@ class ExportRunner:
                         lease_seconds=self._settings.lease_seconds,
                         worker=identity,
                         token=token,
+                        is_looking=self._settings.small_jobs_together > 1,
                     )
             except DATABASE_ERRORS as exc:
                 # The message may be lost with this: the sweeper publishes again.
@@ -225,12 +243,15 @@ class ExportRunner:
 
     # -- the attempt ----------------------------------------------------------------------------
 
-    async def _attempt(self, job: ExportJob, lease: Lease, asked_at: float) -> Outcome:
+    async def _attempt(self, member: Member) -> Outcome:
+        job, lease = member.job, member.lease
         closed = self._closed(job)
         if closed is not None:
             return await self._postpone(lease, closed)
         control = AttemptControl(
-            self._deadline_seconds(job), trusted_until(asked_at, self._settings.lease_seconds)
+            self._deadline_seconds(job),
+            trusted_until(member.asked_at, self._settings.lease_seconds),
+            on_expected=member.company.look,
         )
         declared = self._catalog.get(job.export_type)
         count = None if declared is None else self._use.sharing(declared)
@@ -238,7 +259,7 @@ class ExportRunner:
         await beats.share()
         heartbeat = asyncio.create_task(beats.run())
         try:
-            completion = await self._produced(job, lease, control, heartbeat)
+            completion = await self._produced(member, control, heartbeat)
         except LeaseLost:
             log.warning("export.lease_lost")
             return Outcome.LEASE_LOST
@@ -265,14 +286,13 @@ class ExportRunner:
         return await self._complete(lease, completion)
 
     async def _produced(
-        self,
-        job: ExportJob,
-        lease: Lease,
-        control: AttemptControl,
-        heartbeat: asyncio.Task[None],
+        self, member: Member, control: AttemptControl, heartbeat: asyncio.Task[None]
     ) -> Completion:
         """Run the pipeline in a thread, and wait for it no longer than its lease and orders."""
-        producing = asyncio.create_task(asyncio.to_thread(self._produce, job, lease, control))
+        await member.may_begin(control)
+        producing = asyncio.create_task(
+            asyncio.to_thread(self._produce, member.job, member.lease, control)
+        )
         await asyncio.wait({producing, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
         if heartbeat.done() and not producing.done():
             if heartbeat.exception() is not None:

@@ -154,8 +154,8 @@ class ConnectionKeeper:
     @contextlib.contextmanager
     def _own_lock(self) -> Iterator[None]:
         if self._pid != os.getpid():
-            # The parent's connections are the parent's: closing one here would end it there. And its
-            # lock may have been held by a thread that the child does not have.
+            # The parent's connections are the parent's: closing one here would end it there. And
+            # its lock may have been held by a thread that the child does not have.
             self._lock = threading.Lock()
             self._parents, self._kept = self._kept, []
             self._pid = os.getpid()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Generic, TypeVar
 
 from waybill.bootstrap.parts import ProcessParts
+
+_MOST_THREADS: Final = 64
 
 T = TypeVar("T")
 P = TypeVar("P", bound=ProcessParts)
@@ -44,6 +47,9 @@ class ProcessRuntime(Generic[P]):
     def _here(self) -> tuple[asyncio.Runner, P]:
         if self._runner is None or self._services is None or self._pid != os.getpid():
             self._runner = asyncio.Runner(loop_factory=_fastest_loop())
+            # Each job has one for its pipeline, which it may leave behind when that hangs.
+            threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="waybill")
+            self._runner.get_loop().set_default_executor(threads)
             self._services = self._build()
             self._pid = os.getpid()
         return self._runner, self._services

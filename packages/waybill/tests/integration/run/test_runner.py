@@ -414,8 +414,8 @@ async def test_job_passed_over_by_both_messages_is_run_by_the_second(
     tries = asyncio.Queue[bool]()
     real = Turns._try
 
-    async def counted(turns: Turns, values: Any) -> Any:
-        row = await real(turns, values)
+    async def counted(turns: Turns, *given: Any) -> Any:
+        row = await real(turns, *given)
         tries.put_nowait(row is not None and row["id"] is None)
         return row
 
