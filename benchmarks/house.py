@@ -32,10 +32,12 @@ class House:
     Args:
         directory: where the stack's data and the peers' files go; on a disk with room.
         sizes: the tables' rows.
+        source: the name of the database they are read from; the service's own if left out.
     """
 
-    def __init__(self, directory: Path, sizes: tuple[int, ...]) -> None:
+    def __init__(self, directory: Path, sizes: tuple[int, ...], source: str | None = None) -> None:
         self.directory = directory
+        self._source = source
         self.files = directory / "files"
         self.files.mkdir(parents=True, exist_ok=True)
         self._sizes = sorted(set(sizes))
@@ -49,12 +51,14 @@ class House:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, directory: Path, sizes: tuple[int, ...]) -> Iterator[House]:
+    def opened(
+        cls, directory: Path, sizes: tuple[int, ...], source: str | None = None
+    ) -> Iterator[House]:
         """Start the stack for the block and stop whatever was started, in order, after it."""
-        house = cls(directory, sizes)
+        house = cls(directory, sizes, source)
         with house._exits:
             house._exits.enter_context(house.stack)
-            house._exits.callback(house._stop_service)
+            house._exits.callback(house.stop_service)
             yield house
 
     # -- the service ----------------------------------------------------------------------------
@@ -63,15 +67,20 @@ class House:
         """Return the running service, with a worker of that many processes if it is given."""
         concurrency = concurrency or self._concurrency or 1
         if self._service is None or self._concurrency != concurrency:
-            self._stop_service()
+            self.stop_service()
             catalog = self.directory / "waybill.toml"
-            catalog.write_text("".join(_TYPE.format(rows=rows) for rows in self._sizes), "utf-8")
+            declared = "" if self._source is None else f"[sources.{self._source}]\n"
+            catalog.write_text(declared + "".join(map(self._type, self._sizes)), "utf-8")
             self._service_exits = contextlib.ExitStack()
             self._service = self._service_exits.enter_context(
                 running_service(self.stack, catalog=str(catalog), concurrency=concurrency)
             )
             self._concurrency = concurrency
         return self._service
+
+    def _type(self, rows: int) -> str:
+        said = "" if self._source is None else f'source = "{self._source}"\n'
+        return _TYPE.format(rows=rows) + said
 
     def client(self) -> httpx.Client:
         """Return a client that keeps its connection to the service, as an application's does: one
@@ -85,8 +94,10 @@ class House:
             self._client.get("/api/exports").raise_for_status()
         return self._client
 
-    def _stop_service(self) -> None:
+    def stop_service(self) -> None:
+        """Stop it. It comes back, with the environment of that moment, when it is asked for."""
         self._client = None
+        self._service = None
         self._service_exits.close()
 
     def fresh_worker(self) -> None:

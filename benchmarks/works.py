@@ -59,7 +59,7 @@ def _request(house: House, rows: int, body: dict[str, Any]) -> str:
     return str(response.json()["id"])
 
 
-def _job(
+def job(
     format: str, compression: str | None = None, *, download: bool = False
 ) -> Callable[[House, int], Measurement]:
     """POST to ``completed`` as the client sees it, through API, queue, worker and S3."""
@@ -227,11 +227,11 @@ def _peer_process(
 WORKS: dict[str, Work] = {
     work.name: work
     for work in (
-        Work("job_csv", "waybill job, CSV", _job("csv"), 6),
-        Work("job_csv_zstd", "waybill job, CSV + zstd", _job("csv", "zstd"), 5),
-        Work("job_ndjson", "waybill job, NDJSON", _job("ndjson"), 8),
-        Work("job_parquet", "waybill job, Parquet", _job("parquet"), 8),
-        Work("job_download", "waybill job, and download", _job("csv", download=True), 8),
+        Work("job_csv", "waybill job, CSV", job("csv"), 6),
+        Work("job_csv_zstd", "waybill job, CSV + zstd", job("csv", "zstd"), 5),
+        Work("job_ndjson", "waybill job, NDJSON", job("ndjson"), 8),
+        Work("job_parquet", "waybill job, Parquet", job("parquet"), 8),
+        Work("job_download", "waybill job, and download", job("csv", download=True), 8),
         Work("stream_csv", "waybill stream, CSV", _stream("csv"), 8),
         Work("sync_rest", "naive synchronous endpoint", _sync_rest, 30, 2.0),
         Work("psql_file_csv", "psql \\copy to a file, CSV", _peer("psql_file", "csv", to_s3=False),
