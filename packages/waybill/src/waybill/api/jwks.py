@@ -47,6 +47,10 @@ class KeysUnavailable(AuthenticationRequired):
         super().__init__("the issuer's keys cannot be fetched at the moment; try again shortly")
 
 
+class WrongAnswer(BadAnswer):
+    """An answer that will be the same the next time."""
+
+
 class RemoteKeySet:
     """The keys at an address.
 
@@ -82,6 +86,8 @@ class RemoteKeySet:
         self._keys: dict[tuple[str, str | None], tuple[Any, ...]] = {}
         self._fetched_at = self._attempted_at = -math.inf
         self._lock = asyncio.Lock()
+        self.refused_because = ""
+        """What is wrong with the last answer, where there was one that can be none of a while."""
 
     async def keys_for(self, algorithm: str, key_id: str | None) -> Sequence[Any]:
         """Return the keys of that id and algorithm. Without an id, the only key of the algorithm.
@@ -134,6 +140,7 @@ class RemoteKeySet:
         except (httpx.HTTPError, OSError, TimeoutError, BadAnswer) as exc:
             reason = str(exc) if isinstance(exc, BadAnswer) else type(exc).__name__
             record(KEY_FAILURES)
+            self.refused_because = reason if isinstance(exc, WrongAnswer) else ""
             log.warning("auth.keys_not_fetched", reason=reason, keys=len(self._keys))
             return
         self._keys = keys
@@ -147,7 +154,8 @@ class RemoteKeySet:
             timeout_seconds=self._timeout_seconds,
         )
         if status != httpx.codes.OK:
-            raise BadAnswer(f"the answer has the status {status}")
+            kind = BadAnswer if status >= httpx.codes.INTERNAL_SERVER_ERROR else WrongAnswer
+            raise kind(f"the answer has the status {status}")
         return document
 
 
@@ -157,7 +165,7 @@ def _read_keys(document: bytes) -> dict[tuple[str, str | None], tuple[Any, ...]]
     try:
         entries = json.loads(document)["keys"]
     except (ValueError, RecursionError, KeyError, TypeError):
-        raise BadAnswer("the document is not a JSON object with 'keys'") from None
+        raise WrongAnswer("the document is not a JSON object with 'keys'") from None
     if not isinstance(entries, list):
         raise BadAnswer("'keys' is not a list")
     if len(entries) > MAX_KEYS:

@@ -42,12 +42,20 @@ def examine(patient: Patient) -> Iterator[Finding]:
         if jwt.is_configured:
             yield _report.ok("secrets", "Tokens are checked with shared secrets.")
         return
+    keys = RemoteKeySet(jwt.jwks_url)
     try:
-        usable = asyncio.run(RemoteKeySet(jwt.jwks_url).count_usable())
+        usable = asyncio.run(keys.count_usable())
     except KeysUnavailable:
+        if keys.refused_because:
+            yield _report.error(
+                "keys", f"The issuer answers, and not with its keys: {keys.refused_because}.",
+                "Correct WAYBILL_JWT_JWKS_URL: it names the JSON document itself, and no page that "
+                "leads there.",
+            )  # fmt: skip
+            return
         yield _report.away(
-            "keys", "The issuer's keys cannot be fetched, or the answer is no key set.",
-            "Open WAYBILL_JWT_JWKS_URL from this machine; a redirect counts as no answer.",
+            "keys", "The issuer's keys cannot be fetched: it does not answer.",
+            "Open WAYBILL_JWT_JWKS_URL from this machine.",
         )  # fmt: skip
         return
     if usable:

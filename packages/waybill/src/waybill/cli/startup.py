@@ -72,17 +72,30 @@ def refuse_unknown_variables() -> None:
         )
 
 
+_NEAR = 0.8
+
+
 def unknown_variables() -> list[str]:
     """Return variables of ours that are none, each with the nearest that there is."""
     from waybill.cli.settings import reference
 
     known = {variable for variable, _, _ in reference()} | _OF_THE_CLIENT
-    given = {name for name in _given() if name.startswith(_PREFIX) and not is_named_dsn(name)}
-    unknown = sorted(given - known)
-    return [_with_nearest(name, known) for name in unknown]
+    given = _given()
+    ours = {name for name in given if name.startswith(_PREFIX) and not is_named_dsn(name)}
+    # A prefix that is misspelt: what follows it is a setting's, to the letter.
+    nearly = {name for name in given - ours if _misses_prefix(name, known)}
+    return [_with_nearest(name, known) for name in sorted((ours - known) | nearly)]
 
 
-def _given() -> Iterable[str]:
+def _misses_prefix(name: str, known: Iterable[str]) -> bool:
+    if name.startswith(_PREFIX):
+        return False
+    prefix, _, rest = name.partition("_")
+    is_near = difflib.SequenceMatcher(None, prefix, _PREFIX.rstrip("_")).ratio() > _NEAR
+    return is_near and f"{_PREFIX}{rest}" in known
+
+
+def _given() -> set[str]:
     from dotenv import dotenv_values
 
     names = {name.upper() for name in os.environ}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -45,6 +45,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
             yield _report.ok("reachable", "The broker answers.")
             yield from _server(client)
             yield from _writes(client, QueueKeys(queue).written)
+            yield from _commands(client, f"{QueueKeys(queue).written}.doctor")
             yield from _neighbours(client)
     except ConfigurationError as exc:
         yield _report.error("address", str(exc), f"Correct {_VARIABLE}.")
@@ -63,6 +64,12 @@ def _not_reached(exc: BaseException) -> Finding:
         return _report.error(
             "reachable", "The broker refuses our name or password.", f"Correct {_VARIABLE}."
         )
+    if "DB index is out of range" in said:
+        return _report.error(
+            "reachable", "The broker has no database of that number.",
+            f"Name another at the end of {_VARIABLE} (/0), or raise `databases` in its "
+            "configuration.",
+        )  # fmt: skip
     return _report.away(
         "reachable",
         f"The broker does not answer ({type(cause).__name__}); jobs are kept in the database "
@@ -129,6 +136,50 @@ def _writes(client: Any, key: str) -> Iterator[Finding]:
         )
     else:
         yield _report.ok("writable", "The broker takes messages.")
+
+
+def _commands(client: Any, key: str) -> Iterator[Finding]:
+    """Try each command of a worker, on keys that are not there or are gone afterwards."""
+
+    def at_once() -> None:
+        with client.pipeline(transaction=True) as pipe:
+            pipe.exists(key)
+            pipe.execute()
+
+    tries: dict[str, Callable[[], Any]] = {
+        "BRPOP": lambda: client.brpop([key], timeout=0.01),
+        "LLEN": lambda: client.llen(key),
+        "HSET": lambda: client.hset(f"{key}.h", "a", "b"),
+        "HGET": lambda: client.hget(f"{key}.h", "a"),
+        "HDEL": lambda: client.hdel(f"{key}.h", "a"),
+        "ZADD": lambda: client.zadd(f"{key}.z", {"a": 1}),
+        "ZREVRANGEBYSCORE": lambda: client.zrevrangebyscore(f"{key}.z", 0, 0),
+        "ZREM": lambda: client.zrem(f"{key}.z", "a"),
+        "SADD": lambda: client.sadd(f"{key}.s", "a"),
+        "SMEMBERS": lambda: client.smembers(f"{key}.s"),
+        "SET": lambda: client.set(f"{key}.v", "a", ex=60),
+        "GET": lambda: client.get(f"{key}.v"),
+        "INCR": lambda: client.incr(f"{key}.n"),
+        "DEL": lambda: client.delete(*(f"{key}{each}" for each in (".h", ".z", ".s", ".v", ".n"))),
+        "EVAL": lambda: client.eval("return 1", 1, key),
+        "MULTI": at_once,
+    }
+    refused = []
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except NoPermissionError:
+            refused.append(name)
+        except RedisError:
+            pass  # a broker that takes no writes says so above
+    if refused:
+        yield _report.error(
+            "commands", f"The broker's user may not use {', '.join(refused)}: workers take no "
+            "messages.",
+            "Allow it (`+@all -@admin -@dangerous` is enough).",
+        )  # fmt: skip
+    else:
+        yield _report.ok("commands", "The broker's user may use what workers need.")
 
 
 _SEE: Final = "See its log; a user of its own needs ~waybill.* and the commands of lists."

@@ -10,6 +10,7 @@ import psycopg
 
 from waybill.doctor.connections import Connection, ask, connected, not_reached
 from waybill.doctor.findings import Finding, Patient, Report
+from waybill.errors import ConfigurationError
 from waybill.migrations.run import known_revisions
 from waybill.own_database import VERSION_TABLE
 
@@ -17,6 +18,8 @@ AREA: Final = "database"
 _VARIABLE: Final = "WAYBILL_DATABASE_URL"
 _SKEW_SECONDS: Final = 5.0
 _OLDEST_VERSION: Final = 14
+_SHORTEST_SECONDS: Final = 5.0
+_FEWEST_CONNECTIONS: Final = 20
 _ALL: Final = "SELECT INSERT UPDATE DELETE"
 RIGHTS: Final = {
     "audit_events": "SELECT INSERT",
@@ -45,12 +48,18 @@ _report = Report(AREA)
 
 def examine(patient: Patient) -> Iterator[Finding]:
     """Look at waybill's own database."""
-    dsn = patient.settings.database_dsn
+    try:
+        dsn = patient.settings.database_dsn
+    except ConfigurationError as exc:
+        yield _report.error("address", str(exc), f"Correct {_VARIABLE}.")
+        return
     try:
         with connected(dsn) as connection:
             yield _report.ok("reachable", "waybill's database answers.")
             yield from _server(connection)
+            yield from _limits(connection)
             yield from schema(connection, patient.settings.own_schema)
+            yield from _tables(connection, patient.settings.own_schema)
             yield from _rights(connection, patient.settings.own_schema)
             yield from _pooler(patient, connection, dsn)
     except psycopg.OperationalError as exc:
@@ -93,6 +102,58 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield _report.ok("clock", "Its clock and this machine's agree.")
 
 
+def _limits(connection: Connection) -> Iterator[Finding]:
+    """Look at what the server or the role sets and nothing of ours gets around."""
+    seconds, connections = ask(
+        connection,
+        """
+        SELECT (SELECT setting::numeric / 1000 FROM pg_settings
+                WHERE name IN ('transaction_timeout', 'idle_in_transaction_session_timeout')
+                  AND setting::numeric > 0 ORDER BY setting::numeric LIMIT 1),
+               (SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1))
+                FROM pg_roles, pg_database
+                WHERE rolname = current_user AND datname = current_database())
+        """,
+    )
+    if seconds is not None and seconds < _SHORTEST_SECONDS:
+        yield _report.error(
+            "time_limits",
+            f"It ends transactions, or idle ones, after {float(seconds):g} s; ours may take "
+            f"{_SHORTEST_SECONDS:g} s.",
+            "ALTER ROLE … SET transaction_timeout = 0 and idle_in_transaction_session_timeout = 0 "
+            "for the service's role.",
+        )  # fmt: skip
+    if connections is not None and connections < _FEWEST_CONNECTIONS:
+        yield _report.warning(
+            "connections",
+            f"The role or the database takes {connections} connections at a time; one API process "
+            f"opens up to {_FEWEST_CONNECTIONS}.",
+            "ALTER ROLE … CONNECTION LIMIT, or put a pooler in front.",
+        )  # fmt: skip
+
+
+def _tables(connection: Connection, own: str) -> Iterator[Finding]:
+    """Look for what the migrations made, where they were all applied, and is gone."""
+    known = known_revisions()
+    try:
+        at = ask(connection, f"SELECT version_num FROM {own}.{VERSION_TABLE}")  # noqa: S608
+    except psycopg.Error:
+        return  # said already
+    missing = ask(
+        connection,
+        "SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(%s::text[]) AS w (name)"
+        " WHERE NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n"
+        " ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = w.name)",
+        sorted(RIGHTS),
+        own,
+    )[0]
+    if missing and at and at[0] == known[-1]:
+        yield _report.error(
+            "tables", f"Tables that its migrations made are gone: {missing}.",
+            "Restore them from a backup: `waybill migrate` takes them for made.",
+        )  # fmt: skip
+
+
 def schema(connection: Connection, own: str) -> Iterator[Finding]:
     """Look at the level of the migrations; cheap enough for ``/readyz``."""
     known = known_revisions()
@@ -123,7 +184,18 @@ def schema(connection: Connection, own: str) -> Iterator[Finding]:
 
 
 def _rights(connection: Connection, own: str) -> Iterator[Finding]:
-    """Ask for the right to each table that is there, and for each kind of statement."""
+    """Ask for the right to each table and function that is there, and for each kind of
+    statement."""
+    may_use = ask(
+        connection,
+        "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s", own,
+    )  # fmt: skip
+    if may_use == (False,):
+        yield _report.error(
+            "rights", f"The role may not use the schema {own}, where waybill's tables are.",
+            f"GRANT USAGE ON SCHEMA {own} (`waybill grants` prints all rights).",
+        )  # fmt: skip
+        return
     wanted = [(table, right) for table, rights in RIGHTS.items() for right in rights.split()]
     # A table that is not there is the migrations' to say.
     missing = ask(
@@ -139,6 +211,16 @@ def _rights(connection: Connection, own: str) -> Iterator[Finding]:
         [right for _, right in wanted],
         own,
     )[0]
+    functions = ask(
+        connection,
+        "SELECT string_agg(DISTINCT p.proname::text, ', ') FROM pg_proc AS p"
+        " JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = %s"
+        " WHERE NOT has_function_privilege(p.oid, 'EXECUTE')"
+        " AND p.prorettype <> 'trigger'::regtype",
+        own,
+    )[0]
+    if functions:
+        missing = ", ".join(filter(None, (missing, f"EXECUTE on {functions}")))
     if missing:
         yield _report.error(
             "rights", f"The role lacks rights: {missing}.",

@@ -188,6 +188,20 @@ def _strangers(patient: Patient) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _public_url(patient: Patient) -> Iterator[Finding]:
+    given = patient.settings.public_url
+    parts = urlsplit(given)
+    if given and (
+        parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment
+    ):
+        yield _report.error(
+            "public_url",
+            "WAYBILL_PUBLIC_URL is no address of a service: links in mails and answers begin with "
+            "it.",
+            "Write it as https://exports.example.com, without ? and #.",
+        )  # fmt: skip
+
+
 def _clock(patient: Patient) -> Iterator[Finding]:
     if patient.settings.clock_offset_seconds:
         yield _report.warning(
@@ -256,6 +270,7 @@ RULES: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _fallback,
     _s3,
     _strangers,
+    _public_url,
     _clock,
     _roles,
     _unused,

@@ -80,9 +80,21 @@ def _examine(source: _Source, dsn: str) -> Iterator[Finding]:
     except psycopg.OperationalError as exc:
         yield not_reached(report, exc, dsn, variable_of(source.name))
     except psycopg.Error as exc:
-        yield report.error(
+        yield _refused(source, exc)
+
+
+def _refused(source: _Source, exc: psycopg.Error) -> Finding:
+    if exc.sqlstate is not None:
+        return source.report.error(
             "answers", f"It refused a question (SQLSTATE {exc.sqlstate}).", "See its log."
         )
+    # libpq's own refusal, which may quote a password.
+    variable = variable_of(source.name)
+    return source.report.error(
+        "address",
+        f"{variable} is no address of a PostgreSQL database.",
+        f"Write {variable} as postgresql://user:…@host:5432/name.",
+    )
 
 
 def _role(source: _Source, connection: Connection) -> Iterator[Finding]:
@@ -94,14 +106,17 @@ def _role(source: _Source, connection: Connection) -> Iterator[Finding]:
             "may only read.",
         )  # fmt: skip
         return
-    is_superuser, may_write = ask(
+    is_superuser, may_write, may_create = ask(
         connection,
         """
         SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
                (SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'
                   AND n.nspname <> 'information_schema'
-                  AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
+                  AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+               (SELECT string_agg(quote_ident(nspname), ', ' ORDER BY nspname) FROM pg_namespace
+                WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+                  AND has_schema_privilege(oid, 'CREATE'))
         """,
     )
     if is_superuser or may_write:
@@ -109,6 +124,11 @@ def _role(source: _Source, connection: Connection) -> Iterator[Finding]:
         yield source.report.warning(
             "role", f"Its role {what}; exports only read.",
             "CREATE ROLE waybill_reader LOGIN and GRANT SELECT on what the catalog names.",
+        )  # fmt: skip
+    elif may_create:
+        yield source.report.warning(
+            "role", f"Its role may make tables in {may_create}; exports only read.",
+            "REVOKE CREATE ON SCHEMA … FROM PUBLIC, and from the role.",
         )  # fmt: skip
     else:
         yield source.report.ok("role", "Its role may only read.")

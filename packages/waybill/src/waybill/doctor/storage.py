@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.errors import ConfigurationError, RunError, StorageUnavailable
@@ -74,6 +74,12 @@ def _directory(storage: DirectoryStorage) -> Iterator[Finding]:
         yield _report.ok("space", "Its disk has room.")
 
 
+def _code_behind(exc: RunError) -> str:
+    """Return what S3 called its refusal; nothing where something else answered than S3."""
+    answer = getattr(exc.__cause__, "response", None) or {}
+    return str(answer.get("Error", {}).get("Code", ""))
+
+
 # -- S3 -----------------------------------------------------------------------------------------
 
 
@@ -107,7 +113,7 @@ class _S3Examination:
                 return _report.ok(what, f"The storage lets us {does}."), call()
         except RunError as exc:
             remedy = f"Allow the credentials {right}."
-            code = getattr(exc.__cause__, "response", {}).get("Error", {}).get("Code", "")
+            code = _code_behind(exc)
             if isinstance(exc, StorageUnavailable):
                 return _report.away(what, str(exc), "Look at the storage and the way there."), None
             if code not in {"AccessDenied", "403"}:
@@ -119,8 +125,14 @@ class _S3Examination:
         try:
             with translated("look at the bucket"):
                 self._client.boto3.head_bucket(Bucket=self._client.bucket)
+        except ParamValidationError:
+            yield _report.error(
+                "bucket", "WAYBILL_S3_BUCKET is no name that a bucket can have.",
+                "Correct it: 3 to 63 small letters, digits, dots and dashes.",
+            )  # fmt: skip
+            return
         except RunError as exc:
-            code = getattr(exc.__cause__, "response", {}).get("Error", {}).get("Code", "")
+            code = _code_behind(exc)
             if code == "403":
                 return  # takes the right to list; what matters is tried below, one by one
             tell = _report.away if isinstance(exc, StorageUnavailable) else _report.error

@@ -27,6 +27,10 @@ def own_grants(schema: str, role: str) -> list[str]:
         if schema != "public"
         else None,
         sql.SQL("GRANT USAGE ON SCHEMA {} TO {};").format(sql.Identifier(schema), grantee),
+        # Everybody's, unless somebody took that away.
+        sql.SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {} TO {};").format(
+            sql.Identifier(schema), grantee
+        ),
     ]
     for table in sorted(TABLES):
         rights = "SELECT, INSERT, UPDATE, DELETE"

@@ -26,7 +26,11 @@ from waybill.local.testing import temporary_database
 from waybill.storage.s3.storage import S3Storage
 
 from ...unit.cli.test_mistakes import _nothing, end_of
-from .broken import BROKEN, House
+from .broken import BROKEN as FIRST
+from .broken import House
+from .more_broken import MORE
+
+BROKEN = FIRST | MORE
 
 GUIDE = Path(__file__).parents[5] / "docs" / "doctor.md"
 STATUS = {"ok": 0, "note": 0, "warning": 0, "away": 75, "error": 78}
