@@ -68,10 +68,15 @@ _REMEDIES = {
     "the functions they call name their schemas, or have them in the type's search_path.",
     "3F000": "A schema is missing: correct the catalog or restore the schema.",
     "42703": "A column is missing: correct the catalog or restore the column.",
-    "42883": "A column's type has no ordering (choose another key), or a function or operator is "
-    "missing: those of other schemas than pg_catalog need the type's search_path.",
+    "42883": "A column's type has no ordering (choose another key) or was changed, or a function "
+    "or operator is missing: those of other schemas than pg_catalog need the type's search_path.",
     "42704": "A type or a collation is missing: those of other schemas than pg_catalog need the "
     "type's search_path.",
+    **dict.fromkeys(
+        ("22P02", "22007"),
+        "A value cannot be read as the type of what it is compared with. Where a column's type was "
+        "changed, correct the catalog and ask anew.",
+    ),
     # PostgreSQL checks this itself on the way out, for a SQL_ASCII database too.
     "22021": "A text is not valid UTF-8, or not valid in the database's encoding: repair the data.",
     "22P05": "A text has no UTF-8 form: repair the data, or leave the column out.",

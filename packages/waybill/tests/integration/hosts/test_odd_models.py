@@ -4,6 +4,7 @@ usual, managers that leave rows out."""
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from waybill.catalog import Catalog, Export
 from waybill.errors import InvalidOption
+from waybill.run.runner import Outcome
 
 from .conftest import ORDERS, Project
+from .test_django_admin import as_user
 from .test_querysets import keys, stored
 
 # isort: split
@@ -25,6 +28,8 @@ from django.db.models import F, Q
 from django.db.models.fields.json import KT
 from django.test import override_settings
 from shop.models import Company, Order
+
+from waybill.django.exporting import request_export
 
 
 class Shown(models.Manager):  # type: ignore[misc]
@@ -139,3 +144,23 @@ def test_models_of_another_schema_are_chosen_from_there(
         from waybill.django.host import load_host
 
         assert load_host().type_of(Order) is types["orders"]
+
+
+def test_migrations_that_change_types_and_tables_fail_what_waits_once_and_say_why(
+    shop_project: Project,
+) -> None:
+    for queryset, migration, says in (
+        (Order.objects.filter(status="paid"),
+         "ALTER status DROP DEFAULT, ALTER status TYPE int USING 1", "column's type was changed"),
+        (Order.objects.filter(total__gt=3),
+         "ALTER total TYPE text", "type has no ordering .* or was changed"),
+        (Order.objects.all(), "DROP total", "no column 'total'"),
+        (Order.objects.all(), "RENAME TO shop_purchase", "no table or view 'shop_order'"),
+    ):  # fmt: skip
+        exported = request_export(as_user("ann"), queryset)
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE shop_order {migration}")
+        outcome, job, data = shop_project.run(exported.id)
+        assert (outcome, job.attempt, data) == (Outcome.FAILED, 1, b"")
+        (attempt,) = shop_project.attempts(job.id)
+        assert re.search(says, attempt.message or ""), attempt.message
