@@ -25,6 +25,17 @@ _TARGET: Final = re.compile(
 HOME: Final = "/exports"
 
 
+# Where forms are sent that stand on another page.
+_SENT: Final = re.compile(r"(/exports/[^/]+|/operate)/(?:discard|repeat|(?:notifications/)?replay)")
+
+
+def page_of(path: str) -> str:
+    """Return the page that a form sent to ``path`` stands on: where to go on after signing in, as
+    nothing is sent again."""
+    found = _SENT.fullmatch(path)
+    return path if found is None else found[1]
+
+
 class ForeignRequest(RequestError):
     """Another site made the browser send this with somebody's cookie."""
 

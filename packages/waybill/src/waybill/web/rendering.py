@@ -24,7 +24,7 @@ from waybill.web import assets
 from waybill.web.cookies import clear_cookie, cookie_name, session_of, set_cookie
 from waybill.web.forms import FormRefused
 from waybill.web.head import Handler, HeadRoute
-from waybill.web.origin import ForeignRequest, target_of
+from waybill.web.origin import SAFE_METHODS, ForeignRequest, page_of, target_of
 from waybill.web.texts import Texts, language_of
 from waybill.web.values import FILTERS
 
@@ -153,8 +153,8 @@ def pages_for_people(otherwise: ErrorHandler) -> ErrorHandler:
 
 def _refusal(request: Request, exc: RequestError) -> Response:
     if isinstance(exc, AuthenticationRequired | RecentLoginRequired):
-        here = get_route_path(request.scope)
-        if request.url.query and request.method in {"GET", "HEAD"}:
+        here = page_of(get_route_path(request.scope))
+        if request.url.query and request.method in SAFE_METHODS:
             here += f"?{request.url.query}"
         query = {"next": target_of(here)}
         if isinstance(exc, RecentLoginRequired):

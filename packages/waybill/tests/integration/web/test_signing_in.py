@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from waybill.bootstrap.everything import Services
 from waybill.principal import PORTAL, READ, REQUEST, Principal
 from waybill.web.origin import HOME, is_target, target_of
 
-from .conftest import ORIGIN, Browser, Mint
+from .conftest import ADMIN, ORIGIN, Browser, Mint
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 SignIn = Callable[..., Awaitable[Browser]]
@@ -222,6 +223,26 @@ async def test_session_that_is_over_leads_to_signing_in_and_back(
         assert "waybill" not in browser.http.cookies
         page = await browser.get(answer.headers["location"])
         assert "Your session is over" in page.text
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "page"),
+    [
+        ("/exports/0b7e/discard", "/exports/0b7e"),
+        ("/exports/0b7e/repeat", "/exports/0b7e"),
+        ("/operate/replay", "/operate"),
+        ("/operate/notifications/replay", "/operate"),
+        ("/new/replay", "/new/replay"),
+    ],
+)
+async def test_button_of_a_page_whose_session_is_over_leads_back_to_the_page(
+    sign_in: SignIn, execute: Execute, sent_to: str, page: str
+) -> None:
+    browser = await sign_in("ann", scopes=ADMIN)
+    execute("DELETE FROM page_sessions")
+    answer = await browser.post(sent_to)
+    target = urlencode({"next": page, "why": "over"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/signin?{target}")
 
 
 async def test_signing_out_ends_the_session_on_the_server(
