@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from functools import cached_property
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.utils.module_loading import import_string
@@ -60,19 +61,20 @@ class Host:
 
         Raises:
             PermissionDenied: nobody is signed in, or not active.
+            ConfigurationError: a function of the project gave something else than it has to.
         """
         user = request.user
         if not (user.is_authenticated and user.is_active):
             raise PermissionDenied
         bind_client(request.META.get("REMOTE_ADDR"))
         if self.principal_of is not None:
-            return self.principal_of(request)
+            return _principal_given(self.principal_of(request))
         scopes = {REQUEST, READ, *user.get_all_permissions()}
         scopes |= {scope for scope, right in self.scopes.items() if user.has_perm(right)}
         signed_in = getattr(user, "last_login", None)
         return Principal(
             str(user.pk),
-            tenant=None if self.tenant_of is None else self.tenant_of(user),
+            tenant=None if self.tenant_of is None else _tenant_given(self.tenant_of(user)),
             scopes=frozenset(scopes),
             email=getattr(user, "email", "") or None,
             authenticated_at=signed_in.astimezone(UTC) if signed_in else None,
@@ -97,6 +99,29 @@ class Host:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do asynchronous work and return what it returns, or raise what it raises."""
         return self._working.of_this_process().run(work)
+
+
+def _tenant_given(given: Any) -> str | None:
+    """Return a tenant as text, whatever kind of key it is."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, (int, UUID)) and not isinstance(given, bool):
+        return str(given)
+    raise ConfigurationError(
+        f"WAYBILL['TENANT'] gave a {type(given).__name__}. It has to return the tenant's key (a "
+        "text, a number or a UUID), or None for who has none."
+    )
+
+
+def _principal_given(given: Any) -> Principal:
+    if given is None:
+        raise PermissionDenied
+    if isinstance(given, Principal):
+        return given
+    raise ConfigurationError(
+        f"WAYBILL['PRINCIPAL'] gave a {type(given).__name__}. It has to return a "
+        "waybill.principal.Principal, or None for nobody."
+    )
 
 
 class _Working:

@@ -7,11 +7,12 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from waybill.catalog import Catalog, Export
-from waybill.errors import InvalidOption
+from waybill.errors import ConfigurationError, InvalidOption
 from waybill.run.runner import Outcome
 
 from .conftest import ORDERS, Project
@@ -23,6 +24,7 @@ from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelatio
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.postgres.fields import ArrayField, DateRangeField
 from django.contrib.postgres.search import SearchVector
+from django.core.exceptions import PermissionDenied
 from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.fields.json import KT
@@ -164,3 +166,22 @@ def test_migrations_that_change_types_and_tables_fail_what_waits_once_and_say_wh
         assert (outcome, job.attempt, data) == (Outcome.FAILED, 1, b"")
         (attempt,) = shop_project.attempts(job.id)
         assert re.search(says, attempt.message or ""), attempt.message
+
+
+def test_tenants_are_keys_of_any_kind_and_what_is_none_is_named(
+    shop_project: Project, project_settings: dict[str, Any]
+) -> None:
+    def principal(**given: Any) -> Any:
+        with override_settings(WAYBILL={**project_settings, **given}):
+            from waybill.django.host import load_host
+
+            return load_host().principal(as_user("ann"))
+
+    for key, tenant in ((5, "5"), (UUID(int=7), str(UUID(int=7))), ("a", "a"), (None, None)):
+        assert principal(TENANT=lambda _, key=key: key).tenant == tenant
+    with pytest.raises(ConfigurationError, match=r"gave a Company\. It has to return the tenant's"):
+        principal(TENANT=lambda _: Company())
+    with pytest.raises(ConfigurationError, match=r"gave a str\. It has to return a waybill"):
+        principal(PRINCIPAL=lambda _: "ann")
+    with pytest.raises(PermissionDenied):
+        principal(PRINCIPAL=lambda _: None)
