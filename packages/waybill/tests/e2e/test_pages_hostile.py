@@ -17,6 +17,13 @@ SCRIPT = "<img src=x onerror=alert(6)>\"'</td><script>alert(7)</script>{{ 7 * 7 
 # Turned around, invisible, joined to what is before it, and of another direction.
 ODD = f"\u202e\u3164e\u0301\U000e0061مرحبا{SCRIPT}"
 LONG = f"{ODD}{'W' * 150}"
+OUTSIDE = """
+[...document.querySelectorAll("main *")].filter((each) => {
+  const { left, right, width } = each.getBoundingClientRect();
+  const scrolls = each.closest("[tabindex], .scroll, pre, table, svg, .hidden, .visually-hidden");
+  return width > 1 && !scrolls && (left < -1 || right > innerWidth + 1);
+}).map((each) => `${each.tagName}.${each.className}`)
+"""
 ROWS = """
 INSERT INTO export_jobs (id, export_type, format, requested_by, tenant, status, attempt,
   max_attempts, started_at, finished_at, next_attempt_at, error_code, error_message, error_cause)
@@ -54,12 +61,15 @@ def test_texts_of_the_worst_kind_run_nothing_and_keep_their_place(
     page.goto(portal_link("W" * 255, ADMIN, "/operate"))
     page.wait_for_url("**/operate")
     found = []
-    for path in ("/operate", "/operate/audit", f"/exports/{odd_rows}", "/exports", "/new"):
+    for path in ("/operate", "/operate/audit", f"/exports/{odd_rows}", "/exports", "/new/users"):
         page.goto(path)
         shown = page.locator("main").inner_text()
         assert not {"\u202e", "\u3164", "\U000e0061"} & set(shown)
         found += [(path, each) for each in troubles(page)]
         assert page.locator("main img, main script").count() == 0
+        # As a reader from right to left has it: nothing falls off either side.
+        page.evaluate("document.documentElement.dir = 'rtl'")
+        found += [(path, "rtl", each) for each in [*troubles(page), *page.evaluate(OUTSIDE)]]
     assert found == []
     page.goto("/operate")
     expect(page.get_by_text("⟨U+202E⟩⟨U+3164⟩e\u0301⟨U+E0061⟩مرحبا<img").first).to_be_visible()
