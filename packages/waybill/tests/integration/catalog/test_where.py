@@ -22,7 +22,7 @@ from psycopg import sql
 from waybill.catalog import Column, ExportType, Filter, QuerySource, RowScope, TableSource
 from waybill.catalog.filters import read_filters
 from waybill.catalog.relation_sql import from_source
-from waybill.catalog.selection import Selection
+from waybill.catalog.selection import JsonText, Selection
 from waybill.catalog.where import where_clause
 from waybill.filter_types import FilterType
 from waybill.formats import get_encoder, read_options
@@ -269,6 +269,11 @@ def test_rows_that_a_program_chose_are_narrowed_by_all_else_and_widen_nothing(
     instant = datetime(2026, 1, 1, tzinfo=UTC)
     early = Selection(tuple(hours.split("?")), (instant, timedelta(hours=5)), ("id",))
     assert chosen(things, where_clause(selection=early)) == [0, 1, 2, 3, 4]
+    # Of its type, not a text's, where nothing beside it says so.
+    text = "SELECT id FROM public.things WHERE pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(?))"
+    kinds = f"{text} OPERATOR(pg_catalog.=) 'object'"
+    json = Selection(tuple(kinds.split("?")), (JsonText('{"a": "it\'s"}'),), ("id",))
+    assert len(chosen(things, where_clause(selection=json))) == len(chosen(things, None))
     few = read_filters([Filter("id", "integer")], {"id": {"gte": 3}}, "things")
     assert chosen(things, where_clause(selection=early, conditions=few)) == [3, 4]
     scope = RowScope("name = :principal.subject")
