@@ -47,6 +47,9 @@ class KeysUnavailable(AuthenticationRequired):
         super().__init__("the issuer's keys cannot be fetched at the moment; try again shortly")
 
 
+_OF_THE_MOMENT = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
+
+
 class WrongAnswer(BadAnswer):
     """An answer that will be the same the next time."""
 
@@ -87,7 +90,7 @@ class RemoteKeySet:
         self._fetched_at = self._attempted_at = -math.inf
         self._lock = asyncio.Lock()
         self.refused_because = ""
-        """What is wrong with the last answer, where there was one that can be none of a while."""
+        """What is wrong with the last answer, where it will be the same the next time."""
 
     async def keys_for(self, algorithm: str, key_id: str | None) -> Sequence[Any]:
         """Return the keys of that id and algorithm. Without an id, the only key of the algorithm.
@@ -154,7 +157,8 @@ class RemoteKeySet:
             timeout_seconds=self._timeout_seconds,
         )
         if status != httpx.codes.OK:
-            kind = BadAnswer if status >= httpx.codes.INTERNAL_SERVER_ERROR else WrongAnswer
+            may_pass = status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _OF_THE_MOMENT
+            kind = BadAnswer if may_pass else WrongAnswer
             raise kind(f"the answer has the status {status}")
         return document
 
@@ -167,9 +171,9 @@ def _read_keys(document: bytes) -> dict[tuple[str, str | None], tuple[Any, ...]]
     except (ValueError, RecursionError, KeyError, TypeError):
         raise WrongAnswer("the document is not a JSON object with 'keys'") from None
     if not isinstance(entries, list):
-        raise BadAnswer("'keys' is not a list")
+        raise WrongAnswer("'keys' is not a list")
     if len(entries) > MAX_KEYS:
-        raise BadAnswer(f"the document has more than {MAX_KEYS} keys")
+        raise WrongAnswer(f"the document has more than {MAX_KEYS} keys")
     keys: dict[tuple[str, str | None], tuple[Any, ...]] = {}
     for entry in entries:
         usable = _read_key(entry)

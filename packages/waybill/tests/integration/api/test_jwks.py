@@ -248,6 +248,29 @@ async def test_an_issuer_that_is_not_there_is_asked_again_later(stopwatch: Stopw
         stopwatch.now += 10
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "is_wrong"),
+    [
+        (503, b"", False),
+        (429, b"", False),
+        (408, b"", False),
+        (404, b"", True),
+        (302, b"", True),
+        (200, b"<html>", True),
+        (200, b'{"keys": {}}', True),
+        (200, json.dumps({"keys": [{}] * (MAX_KEYS + 1)}).encode(), True),
+    ],
+)
+async def test_an_answer_that_may_pass_is_told_from_one_that_will_not(
+    issuer: Issuer, status: int, body: bytes, is_wrong: bool
+) -> None:
+    issuer.status, issuer.body = status, body
+    keys = RemoteKeySet(issuer.url)
+    with pytest.raises(KeysUnavailable):
+        await keys.count_usable()
+    assert bool(keys.refused_because) is is_wrong
+
+
 def _redirect(issuer: Issuer) -> None:
     issuer.status, issuer.headers = 302, {"Location": "/keys"}
 
