@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -15,6 +15,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from waybill.doctor import broker_commands
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.errors import ConfigurationError
 from waybill.jobs.celery_app import create_celery
@@ -25,6 +26,9 @@ AREA: Final = "broker"
 _VARIABLE: Final = "WAYBILL_REDIS_URL"
 _OLDEST: Final = (6, 0)
 _LOOKED_AT_KEYS: Final = 1_000
+_CONNECTIONS_PER_POOL: Final = 10
+"""How many a process keeps to announce by: Celery's ``broker_pool_limit``."""
+_SHORTEST_REST_SECONDS: Final = 60
 _OTHERS: Final = re.compile(rb"^(celery$|_kombu\.|unacked|celery-task-meta)")
 
 _report = Report(AREA)
@@ -43,9 +47,12 @@ def examine(patient: Patient) -> Iterator[Finding]:
             client = connection.default_channel.client
             client.ping()
             yield _report.ok("reachable", "The broker answers.")
-            yield from _server(client)
+            yield from _server(client, settings.worker_concurrency)
+            yield from _idle_timeout(client)
             yield from _writes(client, QueueKeys(queue).written)
-            yield from _commands(client, f"{QueueKeys(queue).written}.doctor")
+            yield from broker_commands.examine(
+                _report, client, f"{QueueKeys(queue).written}.doctor"
+            )
             yield from _neighbours(client)
     except ConfigurationError as exc:
         yield _report.error("address", str(exc), f"Correct {_VARIABLE}.")
@@ -58,8 +65,18 @@ def _not_reached(exc: BaseException) -> Finding:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     said = str(cause)
-    if isinstance(cause, AuthenticationError | NoPermissionError) or said.startswith(
-        ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password")
+    if isinstance(cause, NoPermissionError) or said.startswith("NOPERM"):
+        return _report.error(
+            "reachable", "The broker lets us in, and its user may not even PING.",
+            broker_commands.REMEDY,
+        )  # fmt: skip
+    if "max number of clients" in said:
+        return _report.error(
+            "reachable", "The broker takes no more connections: as many as it allows are open.",
+            "Raise maxclients in its configuration, or find out who holds them (CLIENT LIST).",
+        )  # fmt: skip
+    if isinstance(cause, AuthenticationError) or said.startswith(
+        ("NOAUTH", "WRONGPASS", "invalid username-password")
     ):
         return _report.error(
             "reachable", "The broker refuses our name or password.", f"Correct {_VARIABLE}."
@@ -78,7 +95,7 @@ def _not_reached(exc: BaseException) -> Finding:
     )
 
 
-def _server(client: Any) -> Iterator[Finding]:
+def _server(client: Any, places: int) -> Iterator[Finding]:
     try:
         facts: Mapping[str, Any] = client.info()
     except ResponseError:  # a user without the right to INFO
@@ -102,6 +119,37 @@ def _server(client: Any) -> Iterator[Finding]:
             "Give waybill one server, or one with replicas behind Sentinel (sentinel://…).",
         )  # fmt: skip
     yield from _memory(facts)
+    yield from _connections(facts, places)
+
+
+def _connections(facts: Mapping[str, Any], places: int) -> Iterator[Finding]:
+    """Hold the limit of connections against what one API, one worker and one scheduler open."""
+    limit = int(facts.get("maxclients", 0))  # said since Redis 7.0
+    needed = 2 * _CONNECTIONS_PER_POOL + places + 1
+    if limit and limit < needed:
+        yield _report.warning(
+            "connections",
+            f"The broker takes {limit} connections at a time; an API, a worker and a scheduler "
+            f"open up to {needed}.",
+            "Raise maxclients in its configuration; each further process opens up to "
+            f"{_CONNECTIONS_PER_POOL}.",
+        )  # fmt: skip
+
+
+def _idle_timeout(client: Any) -> Iterator[Finding]:
+    """Look whether the broker ends connections at rest. Few users may ask for that."""
+    try:
+        seconds = int(client.config_get("timeout").get("timeout", 0))
+    except (RedisError, ValueError):
+        return
+    if 0 < seconds < _SHORTEST_REST_SECONDS:
+        # Tried with 2 s: what was ended is made anew, and who waits for messages is not idle.
+        yield _report.note(
+            "idle_timeout",
+            f"The broker ends connections that rest for {seconds} s (timeout); they are made anew, "
+            "and nothing is lost.",
+            f"CONFIG SET timeout 0, or {_SHORTEST_REST_SECONDS} and more, spares the way.",
+        )  # fmt: skip
 
 
 def _memory(facts: Mapping[str, Any]) -> Iterator[Finding]:
@@ -117,7 +165,7 @@ def _memory(facts: Mapping[str, Any]) -> Iterator[Finding]:
         )  # fmt: skip
     elif limit and used > 0.9 * limit:
         yield _report.warning(
-            "eviction", f"The broker uses {used / limit:.0%} of the memory it may use.",
+            "eviction", f"The broker uses {min(used / limit, 1):.0%} of the memory it may use.",
             "Raise maxmemory, or find out what fills it.",
         )  # fmt: skip
     else:
@@ -128,6 +176,11 @@ def _writes(client: Any, key: str) -> Iterator[Finding]:
     try:
         client.lpush(key, "")
         client.expire(key, 60)
+    except NoPermissionError:
+        yield _report.error(
+            "writable", "The broker's user may not write to keys that begin with waybill.exports.",
+            broker_commands.REMEDY,
+        )  # fmt: skip
     except RedisError as exc:
         word = str(exc).split(" ", 1)[0]
         word = word if word.isalpha() and word.isupper() else type(exc).__name__
@@ -138,56 +191,14 @@ def _writes(client: Any, key: str) -> Iterator[Finding]:
         yield _report.ok("writable", "The broker takes messages.")
 
 
-def _commands(client: Any, key: str) -> Iterator[Finding]:
-    """Try each command of a worker, on keys that are not there or are gone afterwards."""
-
-    def at_once() -> None:
-        with client.pipeline(transaction=True) as pipe:
-            pipe.exists(key)
-            pipe.execute()
-
-    tries: dict[str, Callable[[], Any]] = {
-        "BRPOP": lambda: client.brpop([key], timeout=0.01),
-        "LLEN": lambda: client.llen(key),
-        "HSET": lambda: client.hset(f"{key}.h", "a", "b"),
-        "HGET": lambda: client.hget(f"{key}.h", "a"),
-        "HDEL": lambda: client.hdel(f"{key}.h", "a"),
-        "ZADD": lambda: client.zadd(f"{key}.z", {"a": 1}),
-        "ZREVRANGEBYSCORE": lambda: client.zrevrangebyscore(f"{key}.z", 0, 0),
-        "ZREM": lambda: client.zrem(f"{key}.z", "a"),
-        "SADD": lambda: client.sadd(f"{key}.s", "a"),
-        "SMEMBERS": lambda: client.smembers(f"{key}.s"),
-        "SET": lambda: client.set(f"{key}.v", "a", ex=60),
-        "GET": lambda: client.get(f"{key}.v"),
-        "INCR": lambda: client.incr(f"{key}.n"),
-        "DEL": lambda: client.delete(*(f"{key}{each}" for each in (".h", ".z", ".s", ".v", ".n"))),
-        "EVAL": lambda: client.eval("return 1", 1, key),
-        "MULTI": at_once,
-    }
-    refused = []
-    for name, attempt in tries.items():
-        try:
-            attempt()
-        except NoPermissionError:
-            refused.append(name)
-        except RedisError:
-            pass  # a broker that takes no writes says so above
-    if refused:
-        yield _report.error(
-            "commands", f"The broker's user may not use {', '.join(refused)}: workers take no "
-            "messages.",
-            "Allow it (`+@all -@admin -@dangerous` is enough).",
-        )  # fmt: skip
-    else:
-        yield _report.ok("commands", "The broker's user may use what workers need.")
-
-
-_SEE: Final = "See its log; a user of its own needs ~waybill.* and the commands of lists."
+_SEE: Final = "See its log."
 _WRITE_REMEDIES: Final = {
     "OOM": "Its memory is full: raise maxmemory, or find out what fills it.",
     "READONLY": f"It is a replica: name the master in {_VARIABLE}, or its Sentinels.",
     "ReadOnlyError": f"It is a replica: name the master in {_VARIABLE}, or its Sentinels.",
     "MISCONF": "It cannot save to its disk: make room there.",
+    "NOREPLICAS": "It takes writes only while replicas follow it (min-replicas-to-write), and too "
+    "few do: look after them.",
     "OutOfMemoryError": "Its memory is full: raise maxmemory, or find out what fills it.",
 }
 

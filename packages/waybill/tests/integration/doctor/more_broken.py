@@ -40,29 +40,6 @@ def own_role(*statements: str, undo: tuple[str, ...] = ()) -> Break:
     return broken
 
 
-def broker_user(*rules: str) -> Break:
-    """A user of the broker who may everything, but for these rules."""
-
-    @contextlib.contextmanager
-    def broken(house: House) -> Iterator[Settings]:
-        port = urlsplit(house.broker.url()).port
-        with house.broker.client() as client:
-            client.execute_command(
-                "ACL", "SETUSER", "somebody", "on", ">doctor", "~*", "&*", "+@all", *rules
-            )
-        try:
-            yield {"WAYBILL_REDIS_URL": f"redis://somebody:doctor@127.0.0.1:{port}/0"}
-        finally:
-            with house.broker.client() as client:
-                client.execute_command("ACL", "DELUSER", "somebody")
-
-    return broken
-
-
-def broker_database(house: House) -> str:
-    return urlsplit(house.broker.url())._replace(path="/99").geturl()
-
-
 def s3_at_the_database(house: House) -> str:
     return f"http://127.0.0.1:{urlsplit(house.dsn).port}"
 
@@ -110,15 +87,6 @@ MORE: dict[str, tuple[str, str, Break]] = {
     "source as a role that may make tables": (
         "source.role", "warning",
         as_role(*_READER, "GRANT CREATE ON SCHEMA public TO doctor_role"),
-    ),
-    "broker whose user may not take messages": (
-        "broker.commands", "error", broker_user("-brpop"),
-    ),
-    "broker whose user may not lock": (
-        "broker.commands", "error", broker_user("-eval", "-evalsha"),
-    ),
-    "database of the broker that is not there": (
-        "broker.reachable", "error", asking(broker_database, "WAYBILL_REDIS_URL"),
     ),
     "storage that is no S3": (
         "storage.bucket", "away", asking(s3_at_the_database, "WAYBILL_S3_ENDPOINT_URL"),

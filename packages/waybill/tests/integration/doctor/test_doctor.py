@@ -28,9 +28,10 @@ from waybill.storage.s3.storage import S3Storage
 from ...unit.cli.test_mistakes import _nothing, end_of
 from .broken import BROKEN as FIRST
 from .broken import House
+from .broken_brokers import BROKERS
 from .more_broken import MORE
 
-BROKEN = FIRST | MORE
+BROKEN = FIRST | MORE | BROKERS
 
 GUIDE = Path(__file__).parents[5] / "docs" / "doctor.md"
 STATUS = {"ok": 0, "note": 0, "warning": 0, "away": 75, "error": 78}
