@@ -12,11 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from waybill.errors import RunStopped
 from waybill.formats import ENCODERS
 from waybill.jobs.job import ExportJob, Lease
 from waybill.log import get_logger
+from waybill.run.answered import ANSWERED
 from waybill.run.control import AttemptControl
 from waybill.run.settlement import Outcome
 
@@ -96,6 +98,7 @@ class Company:
     """The jobs of one message.
 
     Args:
+        notified: the job that the message names, which need not be one that it runs.
         claim: takes another job, if one is due.
         run: runs one to its end.
         places: how many may be here at a time.
@@ -104,12 +107,14 @@ class Company:
 
     def __init__(
         self,
+        notified: UUID,
         claim: Callable[[Company], Awaitable[Member | None]],
         run: Callable[[Member], Awaitable[Outcome]],
         *,
         places: int,
         is_stopping: Callable[[], bool],
     ) -> None:
+        self._notified = notified
         self._claim = claim
         self._run = run
         self._places = places
@@ -117,6 +122,7 @@ class Company:
         self._taken = 0
         self._takes_until = time.monotonic() + TAKING_SECONDS
         self._is_more_due = False
+        self._is_its_own_here = False
         self._members: dict[Member, asyncio.Task[Outcome]] = {}
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -183,10 +189,17 @@ class Company:
     def _begin(self, member: Member, *, is_own: bool = True) -> asyncio.Task[Outcome]:
         self._is_more_due = member.lease.is_more_due
 
+        self._is_its_own_here |= member.job.id == self._notified
+
         def over(task: asyncio.Task[Outcome]) -> None:
             del self._members[member]
             self._changed.set()
-            if not is_own and not task.cancelled() and task.exception() is not None:
+            if task.cancelled():
+                return
+            if task.exception() is None:
+                if task.result() is Outcome.COMPLETED:
+                    self._done(member.job.id, is_own=is_own)
+            elif not is_own:
                 log.error(
                     "export.unexpected_error",
                     export_id=str(member.job.id),
@@ -197,3 +210,12 @@ class Company:
         self._members[member] = task
         task.add_done_callback(over)
         return task
+
+    def _done(self, job_id: UUID, *, is_own: bool) -> None:
+        # Of those done by one message, one answers it: the job that it names, else the first. Each
+        # of the others leaves its own message over. What is not completed may be published anew
+        # under the same name, so it is left to a claim.
+        if is_own and not self._is_its_own_here:
+            return
+        if job_id != self._notified:
+            ANSWERED.add(job_id)

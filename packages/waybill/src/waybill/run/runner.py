@@ -46,6 +46,7 @@ from waybill.manifest import manifest_key
 from waybill.pipeline.pipeline import Completion
 from waybill.requests.request import ExportRequest
 from waybill.results.adoption import ResultAdoption, StorageUndecided
+from waybill.run.answered import ANSWERED
 from waybill.run.attempt_span import attempt_span
 from waybill.run.company import Company, Member
 from waybill.run.control import AttemptControl
@@ -132,7 +133,11 @@ class ExportRunner:
         ``notified`` is the job that a message names. A message says that there is work, not which:
         every due job has one, so none is left over when all messages are answered.
         """
+        if ANSWERED.take(notified):
+            log.info("export.already_answered", notified=str(notified))
+            return Outcome.SKIPPED
         company = Company(
+            notified,
             partial(self._claim, notified),
             self._run,
             places=self._settings.small_jobs_together,
