@@ -89,6 +89,8 @@ def connection_arguments(dsn: str, **ours: Any) -> dict[str, Any]:
         **keep_alive(),
         **ours,
         **conninfo_to_dict(dsn),
+        # A role or database that has another one could not be told every name.
+        "client_encoding": "UTF8",
         "prepare_threshold": None,
     }
 
@@ -132,8 +134,8 @@ def opening(
     lock_timeout_ms: int,
     is_local: bool = True,
 ) -> str:
-    """Return what begins a transaction (or, unless ``is_local``, a session): where names are found,
-    and ``bounds``."""
+    """Return what begins a transaction (or, unless ``is_local``, a session): what is relied
+    on, where names are found, and ``bounds``."""
     limits = bounds(
         dsn,
         statement_timeout_ms=statement_timeout_ms,
@@ -143,8 +145,20 @@ def opening(
     # pg_temp is named so that it is searched last; pg_catalog is first unless it is named.
     path = f"SET {_scope(is_local)} search_path = {check_schema(schema)}, pg_temp"
     if _SEARCH_PATH.search(_options(dsn)) and schema == schema_of(dsn):
-        return limits  # the URL says so already
-    return f"{path}; {limits}" if limits else path
+        path = ""  # the URL says so already
+    return "; ".join(filter(None, (_relied_on(is_local=is_local), path, limits)))
+
+
+def _relied_on(*, is_local: bool) -> str:
+    """Return what a role or database may have otherwise (``ALTER ROLE … SET``): whoever waited for
+    a row's lock must see the row as it is then, and the driver reads times of one style."""
+    isolation = (
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        if is_local
+        else "SET SESSION default_transaction_isolation = 'read committed'"
+    )
+    scope = _scope(is_local)
+    return f"{isolation}; SET {scope} DateStyle = 'ISO'; SET {scope} IntervalStyle = 'postgres'"
 
 
 def _options(dsn: str) -> str:

@@ -82,7 +82,7 @@ class _Frames:
             cursor.execute("SELECT pg_catalog.pg_backend_pid()")
             (answering,) = cursor.fetchone()
             record.info["is_direct"] = is_direct = answering == driver.info.backend_pid
-            if is_direct and self._for_session:
+            if is_direct:
                 cursor.execute(self._for_session)
         finally:
             cursor.close()
@@ -109,7 +109,7 @@ class _Frames:
 
     def begin(self, connection: Connection) -> None:
         """Begin a transaction behind a pooler: its bounds and path first."""
-        if connection.info["is_direct"] or not self._for_transaction:
+        if connection.info["is_direct"]:
             return
         options = connection.get_execution_options()
         if options.get("isolation_level") != "AUTOCOMMIT":

@@ -195,8 +195,7 @@ class CheckpointLog:
         # Less than the heartbeat, which waits for the same row.
         own = opening(self._dsn, self._schema, statement_timeout_ms=5_000, lock_timeout_ms=5_000)
         with connection.transaction():
-            if own:
-                connection.execute(own.encode())
+            connection.execute(own.encode())
             yield connection
 
     @contextlib.contextmanager

@@ -3,6 +3,8 @@ connections that died while they rested."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -156,3 +158,59 @@ async def test_statement_that_a_migration_made_stale_is_prepared_anew(
         await read(engine, asked)
 
     assert tuple(await read(engine, asked)) == ("7",)
+
+
+ODD = (
+    "DateStyle = 'SQL, DMY'",
+    "IntervalStyle = 'sql_standard'",
+    "default_transaction_isolation = 'serializable'",
+    "client_encoding = 'LATIN1'",
+)
+
+
+@pytest.mark.parametrize("is_pooled", [False, True], ids=["direct", "pooled"])
+async def test_database_whose_defaults_are_odd_is_used_as_any(
+    settings: Settings,
+    database: str,
+    server_directory: Path,
+    execute: Callable[..., Any],
+    is_pooled: bool,
+) -> None:
+    for each in ODD:
+        execute(f'ALTER DATABASE "{conninfo_to_dict(database)["dbname"]}" SET {each}')
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+    with contextlib.ExitStack() as stack:
+        dsn = stack.enter_context(pgbouncer(database, server_directory)) if is_pooled else database
+        engine = at(settings, dsn)
+        repository = ExportRepository(engine)
+        job = await repository.add(
+            export_type="users",
+            format="csv",
+            options={},
+            requested_by="Zo\u0142a \u2014 \u65e5",
+            tenant=None,
+            max_attempts=3,
+        )
+        other = stack.enter_context(psycopg.connect(database))
+        other.execute("UPDATE waybill.export_jobs SET published_at = now()")
+
+        async def change() -> Any:
+            async with engine.begin() as connection:
+                await connection.execute(text("SELECT 1 FROM export_jobs"))
+                return (
+                    await connection.execute(
+                        text("UPDATE export_jobs SET attempt = 2 RETURNING requested_by")
+                    )
+                ).scalar()
+
+        changing = asyncio.create_task(change())
+        while not (execute(waiting) or changing.done()):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        other.commit()
+        changed = await changing
+        found = await repository.find(job.id)
+        await engine.dispose()
+
+    assert found is not None
+    assert changed == found.requested_by == "Zo\u0142a \u2014 \u65e5"
+    assert found.created_at.tzinfo is not None

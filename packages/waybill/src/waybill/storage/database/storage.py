@@ -298,8 +298,7 @@ class DatabaseStorage:
             )
             try:
                 with connection.transaction():
-                    if own:
-                        connection.execute(own.encode())
+                    connection.execute(own.encode())
                     yield connection
             finally:
                 connection.close()
