@@ -20,6 +20,7 @@ SHORT_FORM = frozenset(
     {
         "test_01_redis_down_at_post_is_accepted_and_published_on_recovery",
         "test_04_killed_child_is_replaced_and_the_job_reruns",
+        "test_04_killed_child_loses_none_of_the_small_jobs_it_ran_side_by_side",
         "test_05_successor_of_a_killed_worker_goes_on_from_its_last_part[csv]",
         "test_07_zombie_that_wakes_after_its_lease_changes_nothing",
         "test_11_flushall_loses_no_job",

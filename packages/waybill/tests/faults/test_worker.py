@@ -32,6 +32,24 @@ def test_04_killed_child_is_replaced_and_the_job_reruns(house: Rehearsal) -> Non
     assert house.attempts(export_id)[0]["cause"] == "worker_lost"
 
 
+def test_04_killed_child_loses_none_of_the_small_jobs_it_ran_side_by_side(
+    fault_stack: LocalStack,
+) -> None:
+    with Rehearsal(fault_stack, users=1_000, concurrency=1) as house:
+        with house.uploads_held():
+            house.processes.worker.pause()  # until all are due: then the first takes them along
+            jobs = [house.request(format=name) for name in ("csv", "json", "ndjson")]
+            house.processes.worker.resume()
+            for each in jobs:
+                house.wait_running(each)
+            assert len({house.attempts(each)[0]["worker"] for each in jobs}) == 1
+            kill_children(house.processes.worker)
+        rows = [house.wait_over(each) for each in jobs]
+        assert [(row["status"], row["attempt"]) for row in rows] == [("completed", 2)] * 3
+        assert [house.attempts(each)[0]["cause"] for each in jobs] == ["worker_lost"] * 3
+        house.assert_invariants()
+
+
 def test_05_killed_worker_is_replaced_by_another(house: Rehearsal) -> None:
     with house.uploads_held():
         export_id = house.request()
