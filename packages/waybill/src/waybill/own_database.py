@@ -161,6 +161,11 @@ def _relied_on(*, is_local: bool) -> str:
     return f"{isolation}; SET {scope} DateStyle = 'ISO'; SET {scope} IntervalStyle = 'postgres'"
 
 
+def sets(dsn: str, name: str) -> bool:
+    """Whether the URL's ``options`` set this, so that we do not."""
+    return name in _options(dsn)
+
+
 def _options(dsn: str) -> str:
     return str(conninfo_to_dict(dsn).get("options") or "")
 
@@ -174,8 +179,8 @@ def bounds(
 ) -> str:
     """Return what begins a transaction (or, unless ``is_local``, a session): bounds for its
     statements, unless the URL's ``options`` set them."""
-    theirs, scope = _options(dsn), _scope(is_local)
+    scope = _scope(is_local)
     values = {"statement_timeout": statement_timeout_ms, "lock_timeout": lock_timeout_ms}
     return "; ".join(
-        f"SET {scope} {name} = {value:d}" for name, value in values.items() if name not in theirs
+        f"SET {scope} {name} = {value:d}" for name, value in values.items() if not sets(dsn, name)
     )

@@ -421,6 +421,20 @@ class _TypeCheck:
                 "The role may not read something that the view or query reads in its turn.",
                 "GRANT SELECT on the tables behind it to this role.",
             )  # fmt: skip
+        if (exc.sqlstate or "").startswith("08") or exc.sqlstate == "HV00N":
+            # Ours is there. It may pass, so that it is no reason not to start.
+            return self._finding(
+                "warning", "foreign_away",
+                "A server that a foreign table behind it leads to does not answer "
+                f"(SQLSTATE {exc.sqlstate}).",
+                "Look at that server, and at the options of CREATE SERVER and its user mapping.",
+            )  # fmt: skip
+        if (exc.sqlstate or "").startswith(_PASSING):
+            return self._finding(
+                "warning", "unreadable_now",
+                f"PostgreSQL cannot read the rows at the moment (SQLSTATE {exc.sqlstate}).",
+                "Look at its log, and at who holds locks (pg_locks).",
+            )  # fmt: skip
         return self._finding(
             "error", "unreadable",
             f"PostgreSQL cannot read the rows (SQLSTATE {exc.sqlstate}).",
@@ -428,6 +442,10 @@ class _TypeCheck:
         )  # fmt: skip
 
 
+UNREADABLE_NOW = frozenset({"foreign_away", "unreadable_now"})
+"""Codes of findings that may pass by themselves."""
+_PASSING = ("53", "55P03", "57P", "58")
+"""SQLSTATEs: no memory, room or connection; a lock; a server that ends; a failing disk."""
 _NOT_FOUND = frozenset({"42P01", "42883", "42704"})
 """SQLSTATEs: undefined table, function (or operator), and type or other object."""
 _QUALIFY = (

@@ -40,6 +40,11 @@ _WRONG = (
     ("resolve host", "there is no host of that name; check its spelling"),
     ("translate host name", "there is no host of that name; check its spelling"),
     ("not permitted to log in", "the role may not log in; ALTER ROLE … LOGIN"),
+    ("permission denied for database", "the role may not connect; GRANT CONNECT ON DATABASE …"),
+    (
+        "not currently accepting connections",
+        "the database takes none; ALTER DATABASE … ALLOW_CONNECTIONS true",
+    ),
     ("invalid sslmode value", "its sslmode is none; use one such as require or verify-full"),
     ("does not support SSL", "it offers no TLS; remove sslmode or use another server"),
     ("certificate verify failed", "its certificate is not trusted; check sslrootcert"),

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
 
-from waybill.doctor.connections import Connection, ask, connected, not_reached
+from waybill.doctor import own_tables
+from waybill.doctor.connections import (
+    MOST_CONNECTIONS,
+    Connection,
+    ask,
+    connected,
+    not_reached,
+    refused,
+)
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.errors import ConfigurationError
 from waybill.migrations.run import known_revisions
-from waybill.own_database import VERSION_TABLE
+from waybill.own_database import VERSION_TABLE, sets
 
 AREA: Final = "database"
 _VARIABLE: Final = "WAYBILL_DATABASE_URL"
@@ -20,6 +28,7 @@ _SKEW_SECONDS: Final = 5.0
 _OLDEST_VERSION: Final = 14
 _SHORTEST_SECONDS: Final = 5.0
 _FEWEST_CONNECTIONS: Final = 20
+_SHORTEST_BOUNDS: Final = {"statement_timeout": 1_000, "lock_timeout": 500}
 _ALL: Final = "SELECT INSERT UPDATE DELETE"
 RIGHTS: Final = {
     "audit_events": "SELECT INSERT",
@@ -57,24 +66,26 @@ def examine(patient: Patient) -> Iterator[Finding]:
         with connected(dsn) as connection:
             yield _report.ok("reachable", "waybill's database answers.")
             yield from _server(connection)
-            yield from _limits(connection)
+            yield from _limits(connection, dsn)
             yield from schema(connection, patient.settings.own_schema)
-            yield from _tables(connection, patient.settings.own_schema)
+            yield from own_tables.examine(
+                _report, connection, patient.settings.own_schema, sorted(RIGHTS)
+            )
             yield from _rights(connection, patient.settings.own_schema)
             yield from _pooler(patient, connection, dsn)
     except psycopg.OperationalError as exc:
         yield not_reached(_report, exc, dsn, _VARIABLE)
     except psycopg.Error as exc:
-        yield _report.error(
-            "answers", f"It refused a question (SQLSTATE {exc.sqlstate}).", "See its log."
-        )
+        yield refused(_report, exc)
 
 
 def _server(connection: Connection) -> Iterator[Finding]:
-    version, is_standby, is_read_only, now = ask(
+    version, is_standby, is_read_only, seconds = ask(
         connection,
         "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(),"
-        " current_setting('default_transaction_read_only') = 'on', clock_timestamp()",
+        " current_setting('default_transaction_read_only') = 'on',"
+        # As a number: how a time is written is for role and database to say.
+        " extract(epoch FROM clock_timestamp())::float8",
     )
     if version < _OLDEST_VERSION:
         yield _report.error(
@@ -92,7 +103,7 @@ def _server(connection: Connection) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield _report.ok("writable", "It takes writes.")
-    skew = abs((datetime.now(UTC) - now).total_seconds())
+    skew = abs(time.time() - seconds)
     if skew > _SKEW_SECONDS:
         yield _report.warning(
             "clock", f"Its clock and this machine's are {skew:.0f} s apart.",
@@ -102,17 +113,14 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield _report.ok("clock", "Its clock and this machine's agree.")
 
 
-def _limits(connection: Connection) -> Iterator[Finding]:
+def _limits(connection: Connection, dsn: str) -> Iterator[Finding]:
     """Look at what the server or the role sets and nothing of ours gets around."""
-    seconds, connections = ask(
+    (seconds,) = ask(
         connection,
         """
         SELECT (SELECT setting::numeric / 1000 FROM pg_settings
                 WHERE name IN ('transaction_timeout', 'idle_in_transaction_session_timeout')
-                  AND setting::numeric > 0 ORDER BY setting::numeric LIMIT 1),
-               (SELECT least(nullif(rolconnlimit, -1), nullif(datconnlimit, -1))
-                FROM pg_roles, pg_database
-                WHERE rolname = current_user AND datname = current_database())
+                  AND setting::numeric > 0 ORDER BY setting::numeric LIMIT 1)
         """,
     )
     if seconds is not None and seconds < _SHORTEST_SECONDS:
@@ -123,35 +131,31 @@ def _limits(connection: Connection) -> Iterator[Finding]:
             "ALTER ROLE … SET transaction_timeout = 0 and idle_in_transaction_session_timeout = 0 "
             "for the service's role.",
         )  # fmt: skip
-    if connections is not None and connections < _FEWEST_CONNECTIONS:
+    yield from _bounds(connection, dsn)
+    (connections,) = ask(connection, MOST_CONNECTIONS)
+    if connections < _FEWEST_CONNECTIONS:
         yield _report.warning(
             "connections",
-            f"The role or the database takes {connections} connections at a time; one API process "
+            f"Role, database or server takes {connections} connections at a time; one API process "
             f"opens up to {_FEWEST_CONNECTIONS}.",
             "ALTER ROLE … CONNECTION LIMIT, or put a pooler in front.",
         )  # fmt: skip
 
 
-def _tables(connection: Connection, own: str) -> Iterator[Finding]:
-    """Look for what the migrations made, where they were all applied, and is gone."""
-    known = known_revisions()
-    try:
-        at = ask(connection, f"SELECT version_num FROM {own}.{VERSION_TABLE}")  # noqa: S608
-    except psycopg.Error:
-        return  # said already
-    missing = ask(
-        connection,
-        "SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(%s::text[]) AS w (name)"
-        " WHERE NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n"
-        " ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = w.name)",
-        sorted(RIGHTS),
-        own,
-    )[0]
-    if missing and at and at[0] == known[-1]:
-        yield _report.error(
-            "tables", f"Tables that its migrations made are gone: {missing}.",
-            "Restore them from a backup: `waybill migrate` takes them for made.",
-        )  # fmt: skip
+def _bounds(connection: Connection, dsn: str) -> Iterator[Finding]:
+    """Look at bounds in the address, which go before ours. Those of the role do not."""
+    for name, shortest in _SHORTEST_BOUNDS.items():
+        if sets(dsn, name):
+            (milliseconds,) = ask(
+                connection, "SELECT reset_val::int FROM pg_settings WHERE name = %s", name
+            )
+            if 0 < milliseconds < shortest:
+                yield _report.error(
+                    "bounds",
+                    f"The options of {_VARIABLE} set {name} to {milliseconds} ms, within which few "
+                    "statements end.",
+                    f"Leave {name} out: waybill sets its own.",
+                )  # fmt: skip
 
 
 def schema(connection: Connection, own: str) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+from waybill.config import Settings
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.jobs.celery_app import SOFT_SHUTDOWN_SECONDS, VISIBILITY_TIMEOUT_SECONDS
 
@@ -246,10 +247,14 @@ def _unused(patient: Patient) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _readers(patient: Patient) -> Iterator[Finding]:
-    settings = patient.settings
+def most_connections(settings: Settings) -> int:
+    """Return how many connections to a source one worker may open."""
     beside = settings.small_jobs_together - 1
-    needed = settings.worker_concurrency * ((settings.source_readers or 4) + 2 + beside)
+    return settings.worker_concurrency * ((settings.source_readers or 4) + 2 + beside)
+
+
+def _readers(patient: Patient) -> Iterator[Finding]:
+    needed = most_connections(patient.settings)
     if needed > _MANY_CONNECTIONS:
         yield _report.warning(
             "source_readers",

@@ -10,8 +10,16 @@ import psycopg
 
 from waybill.catalog.findings import Finding as CatalogFinding
 from waybill.catalog.sources import DEFAULT_SOURCE, variable_of
-from waybill.doctor.connections import Connection, ask, connected, not_reached
+from waybill.doctor.connections import (
+    MOST_CONNECTIONS,
+    Connection,
+    ask,
+    connected,
+    not_reached,
+    refused,
+)
 from waybill.doctor.findings import Finding, Patient, Report
+from waybill.doctor.settings import most_connections
 from waybill.errors import ConfigurationError, RunError
 from waybill.requests.check_formats import check_sources
 from waybill.source.named import source_dsns
@@ -19,18 +27,24 @@ from waybill.source.named import source_dsns
 AREA: Final = "source"
 CATALOG_AREA: Final = "catalog"
 _DATA_SECONDS: Final = 1.0
+_SPILT_BYTES: Final = 1024**3
+_ROOM: Final = """,
+           (SELECT setting::bigint * 1024 FROM pg_settings
+            WHERE name = 'temp_file_limit' AND setting <> '-1')"""
 
 _catalog_report = Report(CATALOG_AREA)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One of the databases to export from. ``longest_seconds``: how long its exports may take."""
+    """One of the databases to export from. ``longest_seconds``: how long its exports may take;
+    ``most_connections``: how many one worker may open."""
 
     name: str
     is_own: bool
     longest_seconds: float
     prefers_standby: bool
+    most_connections: int
 
     @property
     def report(self) -> Report:
@@ -66,6 +80,7 @@ def _source(patient: Patient, name: str) -> _Source:
         is_own=name == DEFAULT_SOURCE and settings.source_dsn is None,
         longest_seconds=max(declared, default=settings.deadline_seconds),
         prefers_standby=catalog is not None and catalog.sources[name].standby == "prefer",
+        most_connections=most_connections(settings),
     )
 
 
@@ -76,6 +91,7 @@ def _examine(source: _Source, dsn: str) -> Iterator[Finding]:
             yield report.ok("reachable", "The database to export from answers.")
             yield from _role(source, connection)
             yield from _time_limits(source, connection)
+            yield from _room(source, connection)
             yield from _standby(source, connection)
     except psycopg.OperationalError as exc:
         yield not_reached(report, exc, dsn, variable_of(source.name))
@@ -85,9 +101,7 @@ def _examine(source: _Source, dsn: str) -> Iterator[Finding]:
 
 def _refused(source: _Source, exc: psycopg.Error) -> Finding:
     if exc.sqlstate is not None:
-        return source.report.error(
-            "answers", f"It refused a question (SQLSTATE {exc.sqlstate}).", "See its log."
-        )
+        return refused(source.report, exc)
     # libpq's own refusal, which may quote a password.
     variable = variable_of(source.name)
     return source.report.error(
@@ -169,6 +183,29 @@ def _time_limits(source: _Source, connection: Connection) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield source.report.ok("time_limits", "No time limit of the server ends an export early.")
+
+
+def _room(source: _Source, connection: Connection) -> Iterator[Finding]:
+    """Look at how many connections the role may have, and how much it may sort on disk."""
+    connections, spilt = ask(
+        connection,
+        MOST_CONNECTIONS + _ROOM,
+    )
+    if connections < source.most_connections:
+        yield source.report.warning(
+            "connections",
+            f"Role, database or server takes {connections} connections at a time; one worker "
+            f"opens up to {source.most_connections}.",
+            "Raise it (ALTER ROLE … CONNECTION LIMIT), or lower WAYBILL_WORKER_CONCURRENCY, "
+            "WAYBILL_SOURCE_READERS or WAYBILL_SMALL_JOBS_TOGETHER.",
+        )  # fmt: skip
+    if spilt is not None and spilt < _SPILT_BYTES:
+        yield source.report.warning(
+            "temp_files",
+            f"The role may write {spilt / 1024**2:g} MiB of temporary files (temp_file_limit): an "
+            "export that has to sort more fails.",
+            "ALTER ROLE … SET temp_file_limit = -1 for the role of exports, or index its keys.",
+        )  # fmt: skip
 
 
 def _standby(source: _Source, connection: Connection) -> Iterator[Finding]:

@@ -12,11 +12,17 @@ from dataclasses import replace
 from typing import Final
 
 from waybill.catalog import Catalog, ExportType
-from waybill.catalog.check import DATA_CHECK_SECONDS, check_catalog
+from waybill.catalog.check import DATA_CHECK_SECONDS, UNREADABLE_NOW, check_catalog
 from waybill.catalog.computed import load_functions
 from waybill.catalog.findings import Finding, Severity
 from waybill.catalog.sources import DEFAULT_SOURCE
-from waybill.errors import ConfigurationError, DeadlineExceeded, RequestError, RunError
+from waybill.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    RequestError,
+    RunError,
+    SourceUnavailable,
+)
 from waybill.formats import get_encoder, installed
 from waybill.formats.computed import with_computed
 from waybill.formats.plan import ExportPlan
@@ -37,7 +43,11 @@ def check_everything(
         ConfigurationError, SourceUnavailable: as ``check_catalog``.
     """
     findings = check_catalog(catalog, dsn, data_check_seconds=data_check_seconds)
-    broken = {finding.export_type for finding in findings if finding.severity == "error"}
+    broken = {
+        finding.export_type
+        for finding in findings
+        if finding.severity == "error" or finding.code in UNREADABLE_NOW
+    }
     source = PostgresSource(dsn)
     for export_type in catalog.values():
         if export_type.name not in broken:  # else the same would be told again
@@ -106,6 +116,8 @@ def check_formats(
             "note", export_type.name, "formats_unchecked",
             f"Whether the formats can have it could not be found out within {seconds:g} s.",
         )  # fmt: skip
+    except SourceUnavailable as exc:  # a lock, for one: no reason not to start
+        yield Finding("warning", export_type.name, "unreadable_now", str(exc))
     except (RunError, RequestError) as exc:
         yield Finding("error", export_type.name, "unreadable", str(exc))
 

@@ -60,7 +60,7 @@ _NOTHING_YET: Final = (0, b"")
 # SQLSTATE classes (PostgreSQL documentation, appendix A) and codes whose cause may pass. All others
 # say that this query, on these data or with these rights, will fail again.
 _RETRYABLE_CLASSES = ("08", "40", "53", "57", "58", "72", "XX")
-_RETRYABLE_CODES = frozenset({"55P03", "25P03", "25P04"})
+_RETRYABLE_CODES = frozenset({"55P03", "25P03", "25P04", "HV00N"})
 
 _REMEDIES = {
     "42501": "Grant SELECT on the source (and USAGE on its schema) to the export role.",
@@ -88,6 +88,9 @@ _REMEDIES = {
     "to follow. On the standby set hot_standby_feedback = on, or raise max_standby_streaming_delay "
     "above the time an export takes; or export from the primary.",
     "53300": "The server has no connection to spare.",
+    **dict.fromkeys(
+        ("08001", "HV00N"), "A server that a foreign table leads to does not answer: look at it."
+    ),
     "57014": "The server cancelled the statement (statement_timeout, or an administrator).",
 }
 

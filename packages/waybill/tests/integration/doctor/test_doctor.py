@@ -29,9 +29,10 @@ from ...unit.cli.test_mistakes import _nothing, end_of
 from .broken import BROKEN as FIRST
 from .broken import House
 from .broken_brokers import BROKERS
+from .broken_databases import DATABASES
 from .more_broken import MORE
 
-BROKEN = FIRST | MORE | BROKERS
+BROKEN = FIRST | MORE | BROKERS | DATABASES
 
 GUIDE = Path(__file__).parents[5] / "docs" / "doctor.md"
 STATUS = {"ok": 0, "note": 0, "warning": 0, "away": 75, "error": 78}
