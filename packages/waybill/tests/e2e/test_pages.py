@@ -465,8 +465,8 @@ def test_element_works_on_another_site_that_is_listed(
     expect(page.get_by_text("Sie sind nicht mehr angemeldet.")).to_be_visible()
     # The same page by a name that is not listed: the browser keeps the answers from it.
     page.goto(f"{origin.replace('localhost', '127.0.0.1')}/shop.html?token={token}")
-    expect(page.get_by_text("The export service does not answer.")).to_be_visible()
-    assert page.evaluate("told[0]") == ["error", "unreachable"]
+    expect(page.get_by_text("whose address is not on its list.")).to_be_visible()
+    assert page.evaluate("told[0]") == ["error", "origin_not_listed"]
 
 
 REPOSITORY = Path(__file__).parents[4]

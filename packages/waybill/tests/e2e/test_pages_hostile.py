@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from .conftest import bearer
 from .test_pages import ADMIN, USER
 
 SCRIPT = "<img src=x onerror=alert(6)>\"'</td><script>alert(7)</script>{{ 7 * 7 }}"
@@ -235,3 +237,86 @@ def test_element_on_its_own_origin_lives_with_another_moves_and_says_when_a_sess
     two.get_by_role("button", name="Download").click()
     over = two.get_by_role("status").filter(has_text="You are not signed in any more.")
     expect(over).to_be_visible()
+
+
+# Styles of a page that resets all, its own direction, and a name of a language as a system has it.
+RESET = """<!doctype html>
+<html lang="ar" dir="rtl"><head><meta charset="utf-8"><title>A shop</title>
+<meta name="viewport" content="width=device-width"><style>
+* {all: unset} head {display: none} html {text-transform: uppercase; letter-spacing: 1em}</style>
+<script>Object.defineProperty(navigator, "languages", {value: ["en-US@posix", "en-GB"]});</script>
+<script type="module" src="{url}/elements/waybill-export.js"></script>
+<script type="module">document.querySelector("waybill-export").token = () => "{token}";</script>
+</head><body><waybill-export type="users"></waybill-export></body></html>
+"""
+
+
+# Without a window, as where pages are rendered on a server.
+IMPORTED = """url => new Promise((go) => {
+  const source = `import(${JSON.stringify(url)}).then(
+    (module) => postMessage(Object.keys(module)), (error) => postMessage(String(error)))`;
+  const script = new Blob([source], { type: "text/javascript" });
+  const worker = new Worker(URL.createObjectURL(script), { type: "module" });
+  worker.onmessage = (event) => go(event.data);
+  worker.onerror = (event) => go(event.message);
+})"""
+
+
+def test_element_lives_in_a_page_of_resets_and_asks_again_what_got_no_answer(
+    new_page: Callable[..., Page],
+    strict_api: str,
+    stock_site: tuple[str, Path],
+    troubles: Callable[[Page], list[Any]],
+) -> None:
+    origin, directory = stock_site
+    text = RESET.replace("{url}", strict_api)
+    text = text.replace("{token}", bearer("element-rae", USER))
+    (directory / "reset.html").write_text(text, encoding="utf-8")
+    page = new_page(viewport={"width": 320, "height": 700})
+    keys: list[str] = []
+    away = [True]
+
+    def answer(route: Any) -> None:
+        if away[0]:
+            # Of a proxy whose service is being restarted.
+            route.fulfill(
+                status=502, body="<h1>Bad</h1>", headers={"Access-Control-Allow-Origin": origin}
+            )
+            return
+        if route.request.method == "POST":
+            keys.append(route.request.headers["idempotency-key"])
+            if len(keys) == 1:
+                # Made, and nobody hears of it.
+                route.fetch()
+                route.abort()
+                return
+        route.continue_()
+
+    page.route("**/api/**", answer)
+    page.goto(f"{origin}/reset.html")
+    module = f"{strict_api}/elements/waybill-export.js"
+    assert page.evaluate(IMPORTED, module) == ["WaybillExport"]
+    again = page.get_by_role("button", name="Try again")
+    expect(page.get_by_text("The export service does not answer.")).to_be_visible()
+    expect(again).to_have_attribute("aria-disabled", "false")
+    away[0] = False
+    again.click()
+    request = page.get_by_role("button", name="Request the export")
+    expect(page.get_by_text("1 of 1 export left for today.")).to_be_visible()
+    style = page.locator("section").evaluate(
+        "each => { const { direction, textAlign, textTransform, letterSpacing } ="
+        " getComputedStyle(each); return [direction, textAlign, textTransform, letterSpacing]; }"
+    )
+    assert style == ["rtl", "right", "none", "normal"]
+    # The words themselves are from left to right: a full stop is at their end.
+    assert (
+        page.locator("[part=quota]").evaluate("each => getComputedStyle(each).unicodeBidi")
+        == "plaintext"
+    )
+    request.click()
+    expect(page.get_by_text("The export service does not answer.")).to_be_visible()
+    request.click()
+    # One export a day is all there is: it is the one that was made.
+    expect(page.get_by_text("Ready: 2,000 rows")).to_be_visible()
+    assert keys == [keys[0], keys[0]]
+    assert troubles(page) == []

@@ -378,6 +378,15 @@ TEXTS_DE: Final = {
         "Der Exportdienst antwortet nicht. Prüfen Sie Ihre Verbindung und versuchen Sie es "
         "noch einmal."
     ),
+    "element.origin_not_listed": (
+        "Der Exportdienst nimmt von dieser Seite nichts an, weil ihre Adresse nicht auf seiner "
+        "Liste steht. Sagen Sie es denen, die diese Seite betreiben."
+    ),
+    "element.not_set_up": (
+        "Diese Seite nennt keinen Export, der sich anfordern ließe. Sagen Sie es denen, die diese "
+        "Seite betreiben."
+    ),
+    "element.again": "Noch einmal versuchen",
     "element.signed_out": (
         "Sie sind nicht mehr angemeldet. Melden Sie sich neu an und laden Sie diese Seite neu."
     ),

@@ -346,6 +346,14 @@ TEXTS_EN: Final = {
     "element.unreachable": (
         "The export service does not answer. Check your connection and try again."
     ),
+    "element.origin_not_listed": (
+        "The export service does not take requests of this page, whose address is not on its list. "
+        "Tell those who run this page."
+    ),
+    "element.not_set_up": (
+        "This page names no export that could be requested. Tell those who run this page."
+    ),
+    "element.again": "Try again",
     "element.signed_out": "You are not signed in any more. Sign in again and reload this page.",
     "element.permission_denied": "You may not do this. Ask your administrator if you need it.",
     "element.file_denied": (

@@ -54,6 +54,9 @@ const TEXTS = {
   "element.downloading": "The file is being fetched.",
   "element.downloaded": "The file is in your downloads.",
   "element.unreachable": "The export service does not answer. Check your connection and try again.",
+  "element.origin_not_listed": "The export service does not take requests of this page, whose address is not on its list. Tell those who run this page.",
+  "element.not_set_up": "This page names no export that could be requested. Tell those who run this page.",
+  "element.again": "Try again",
   "element.signed_out": "You are not signed in any more. Sign in again and reload this page.",
   "element.permission_denied": "You may not do this. Ask your administrator if you need it.",
   "element.file_denied": "You may see this export, but not its file: today your rights do not cover what is in it.",
@@ -127,6 +130,9 @@ const TEXTS = {
   "element.downloading": "Die Datei wird geholt.",
   "element.downloaded": "Die Datei liegt bei Ihren Downloads.",
   "element.unreachable": "Der Exportdienst antwortet nicht. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.",
+  "element.origin_not_listed": "Der Exportdienst nimmt von dieser Seite nichts an, weil ihre Adresse nicht auf seiner Liste steht. Sagen Sie es denen, die diese Seite betreiben.",
+  "element.not_set_up": "Diese Seite nennt keinen Export, der sich anfordern ließe. Sagen Sie es denen, die diese Seite betreiben.",
+  "element.again": "Noch einmal versuchen",
   "element.signed_out": "Sie sind nicht mehr angemeldet. Melden Sie sich neu an und laden Sie diese Seite neu.",
   "element.permission_denied": "Das dürfen Sie nicht. Fragen Sie Ihre Administration, wenn Sie es brauchen.",
   "element.file_denied": "Sie dürfen diesen Export sehen, aber nicht seine Datei: Ihre Rechte decken heute nicht, was darin steht.",
@@ -162,6 +168,7 @@ const OPEN = ["queued", "running"];
 const MOST_SECONDS_BETWEEN_TRIES = 30;
 const FIRST_WORD_MILLISECONDS = 10000; // the present state is sent at once
 const SILENCE_MILLISECONDS = 40000; // and something every 15 s
+const AGAIN_MILLISECONDS = 300000; // what is requested later is another request
 
 const STYLE = `
 :host {
@@ -174,16 +181,21 @@ const STYLE = `
   --_bad: var(--waybill-bad, light-dark(#a32a1d, #ff9a8c));
   --_focus: var(--waybill-focus, light-dark(#1458c9, #8ab8ff));
   --_radius: var(--waybill-radius, .5rem);
-  display: block; max-inline-size: 34rem; color: var(--_text); line-height: 1.5;
-  font-family: var(--waybill-font, system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif);
+  display: block; max-inline-size: 34rem;
 }
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
+/* Not on the host, whose page may unset it, and nothing of what that page's texts are like. */
 section {
+  color: var(--_text); text-align: start; text-indent: 0; text-transform: none; white-space: normal;
+  font-style: normal; font-weight: 400; line-height: 1.5; letter-spacing: normal; word-spacing: normal;
+  font-family: var(--waybill-font, system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif);
   background: var(--_surface); border: 1px solid var(--_line); border-radius: var(--_radius);
   padding: clamp(1rem, 4vw, 1.5rem); overflow-wrap: anywhere;
 }
+section.rtl { text-align: right; }
+p, .title, .list-title { unicode-bidi: plaintext; }
 .title { font-size: 1.15rem; font-weight: 700; line-height: 1.25; }
 .list-title { font-weight: 700; margin-block-start: 1.25rem; }
 p { margin: 0; }
@@ -262,7 +274,11 @@ class Refusal extends Error {
   }
 }
 
-export class WaybillExport extends HTMLElement {
+// Where pages are rendered on a server there are no elements yet: the module is imported there, and
+// does nothing.
+const Base = globalThis.HTMLElement ?? class {};
+
+export class WaybillExport extends Base {
   static observedAttributes = ["type", "server", "recent", "lang", "label"];
 
   /** What is requested beside `type` and `format`, as the API's body has it: columns, filters …
@@ -278,6 +294,9 @@ export class WaybillExport extends HTMLElement {
   #offer = null;
   #spoken = null;
   #isAsking = false;
+  #mayTryAgain = false; // the service could not say what there is; the button asks it anew
+  #unanswered = null; // the request that got no answer, which may have been made all the same
+  #isListed = false; // the service has answered this page
   #restart = 0;
   #texts = TEXTS.en;
   #language = "en";
@@ -325,18 +344,28 @@ export class WaybillExport extends HTMLElement {
     const said = this.closest("[lang]")?.lang || document.documentElement.lang || navigator.language;
     this.#language = said.toLowerCase().split("-")[0] === "de" ? "de" : "en";
     this.#texts = TEXTS[this.#language];
-    // In that language as the reader's country writes it: 27 Nov 2026 for en-GB.
-    this.#locale = navigator.languages?.find((each) => each.split("-")[0] === this.#language)
-      ?? this.#language;
+    // In that language as the reader's country writes it, or that of the page: 27 Nov 2026 for en-GB.
+    this.#locale = [...(navigator.languages ?? []), said].find((each) =>
+      each.toLowerCase().split("-")[0] === this.#language && isLocale(each)) ?? this.#language;
     this.#job = null;
     this.#spoken = null;
+    this.#offer = null;
+    this.#mayTryAgain = false;
     this.#draw();
     // After sleep a connection may look open and be dead for long.
-    const wake = () => { if (document.visibilityState === "visible") this.#stream?.abort(); };
+    const wake = () => {
+      if (document.visibilityState !== "visible") return;
+      this.#stream?.abort();
+      if (this.#mayTryAgain) this.refresh();
+    };
     document.addEventListener("visibilitychange", wake, { signal });
     addEventListener("online", wake, { signal });
-    // Another origin has no cookie here; without a token there is nothing to ask with yet.
-    if (this.token !== null || new URL(this.#api).origin === location.origin) this.refresh();
+    if (!this.#isSetUp) {
+      this.#refused(new Refusal(0, "not_set_up", "give the element a type, and the service's address"));
+    } else if (this.token !== null || this.#isOwn) {
+      // Another origin has no cookie here; without a token there is nothing to ask with yet.
+      this.refresh();
+    }
   }
 
   #stop() {
@@ -349,9 +378,11 @@ export class WaybillExport extends HTMLElement {
 
   /** Read everything anew: after a sign-in, or when the host knows that something changed. */
   async refresh() {
-    if (this.#life === null || !this.getAttribute("type")) return;
+    if (this.#life === null || !this.#isSetUp) return;
     const signal = this.#life.signal;
     if (this.#parts.status.classList.contains("bad")) this.#say("");
+    this.#mayTryAgain = false;
+    this.#enable();
     await this.#attempt(async () => {
       await Promise.all([this.#readOffer(), this.#readQuota(), this.#readList()]);
     }, signal);
@@ -367,7 +398,7 @@ export class WaybillExport extends HTMLElement {
     const made = await this.#attempt(async () => {
       const body = { format: this.getAttribute("format") || "csv", ...(this.request ?? {}) };
       const name = encodeURIComponent(this.getAttribute("type"));
-      return await this.#json("POST", `${name}/export`, body);
+      return await this.#post(`${name}/export`, body);
     }, signal);
     this.#isAsking = false;
     this.#enable();
@@ -434,6 +465,16 @@ export class WaybillExport extends HTMLElement {
     return new URL("api/", base).href;
   }
 
+  get #isSetUp() {
+    try {
+      return Boolean(this.getAttribute("type")) && /^https?:/.test(this.#api);
+    } catch {
+      return false; // no address
+    }
+  }
+
+  get #isOwn() { return new URL(this.#api).origin === location.origin; }
+
   async #fetch(method, path, { body, headers = {}, signal = this.#life?.signal } = {}) {
     const token = this.token === null ? null : await this.token();
     let answer;
@@ -453,13 +494,47 @@ export class WaybillExport extends HTMLElement {
       });
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Refusal(0, "unreachable", String(error));
+      const isKept = !this.#isListed && !this.#isOwn && await this.#isThere(signal);
+      throw new Refusal(0, isKept ? "origin_not_listed" : "unreachable", String(error));
     }
+    this.#isListed = true;
     if (answer.ok) return answer;
-    const problem = await answer.json().catch(() => ({}));
+    const problem = await answer.json().catch(() => null) ?? {};
     const wait = Number.parseInt(answer.headers.get("retry-after") ?? "", 10);
     throw new Refusal(answer.status, problem.code ?? "", problem.detail ?? "",
       Number.isNaN(wait) ? null : wait);
+  }
+
+  /** Whether the service gives its module, as to every page, and so keeps its answers from this one
+   * alone: browsers say of both that nothing was answered. */
+  async #isThere(signal) {
+    try {
+      const module = new URL("../elements/waybill-export.js", this.#api);
+      const answer = await fetch(module, { method: "HEAD", credentials: "omit", cache: "no-store", signal });
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Send a request that is made once, however often it has to be sent until it is answered. */
+  async #post(path, body) {
+    const what = `${path} ${JSON.stringify(body)}`;
+    const before = this.#unanswered;
+    const isAgain = before?.what === what && performance.now() - before.at < AGAIN_MILLISECONDS;
+    const key = isAgain ? before.key
+      : [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+    this.#unanswered = { what, key, at: performance.now() };
+    try {
+      const answer = await this.#fetch("POST", path, { body, headers: { "Idempotency-Key": key } });
+      const made = await answer.json();
+      this.#unanswered = null;
+      return made;
+    } catch (error) {
+      const isNo = error instanceof Refusal && error.status >= 400 && error.status < 500;
+      if (isNo && error.code !== "idempotency_key_in_use") this.#unanswered = null;
+      throw error;
+    }
   }
 
   async #json(method, path, body) {
@@ -480,9 +555,15 @@ export class WaybillExport extends HTMLElement {
   }
 
   #refused(refusal) {
+    const isAway = refusal.status === 0 || (refusal.status >= 500 && !refusal.code);
     const code = refusal.status === 401 ? "signed_out"
-      : refusal.status === 0 ? "unreachable" : refusal.code;
-    let text = this.#texts[`element.${code}`] ?? this.#texts[`refused.${code}`]
+      : isAway && !(`element.${refusal.code}` in this.#texts) ? "unreachable" : refusal.code;
+    if (this.#offer === null && (isAway || refusal.status >= 429 || refusal.status === 401)) {
+      this.#mayTryAgain = refusal.code !== "not_set_up";
+    }
+    this.#enable();
+    const isBusy = refusal.code === "idempotency_key_in_use";
+    let text = isBusy ? this.#t("error.too_many_requests") : this.#texts[`element.${code}`] ?? this.#texts[`refused.${code}`]
       ?? this.#texts[`error.${code}`] ?? (refusal.message || this.#t("error.title"));
     if (refusal.code === "quota_exceeded" && refusal.retryAfter !== null) {
       text += ` ${this.#t("quota.next", { after: this.#duration(refusal.retryAfter) })}`;
@@ -544,6 +625,7 @@ export class WaybillExport extends HTMLElement {
     let tries = 0;
     let known = "";
     let mayStream = true;
+    let isOld = false;
     while (!signal.aborted && this.#job?.id === id && this.#isOpen) {
       let wait = null;
       try {
@@ -552,20 +634,25 @@ export class WaybillExport extends HTMLElement {
           known = heard.known;
           // A proxy that holds the stream back: ask instead.
           mayStream = heard.isLive;
-          if (heard.isLive) tries = 0;
+          if (heard.isLive) { tries = 0; isOld = false; }
         }
         if (!this.#isOpen || signal.aborted) break;
         const answer = await this.#fetch("GET", `exports/${id}`);
         wait = Number.parseInt(answer.headers.get("retry-after") ?? "", 10);
         this.#show(await answer.json());
+        isOld = false;
         this.#lost(false);
         if (!mayStream) tries = 0;
       } catch (error) {
         if (signal.aborted) return;
         const refusal = error instanceof Refusal ? error : new Refusal(0, "broken", String(error));
+        // A token that grew old on its way: the host gives a new one.
+        const mayBeNew = refusal.status === 401 && this.token !== null && !isOld;
+        isOld = mayBeNew;
+        if (mayBeNew) continue;
         if ([401, 403, 404].includes(refusal.status)) {
           this.#job = null;
-          this.#enable();
+          this.#spoken = null;
           this.#refused(refusal);
           return;
         }
@@ -694,7 +781,10 @@ export class WaybillExport extends HTMLElement {
       if (hadFocus) request.focus();
     }
     // Not `disabled`: focus would be lost, and a screen reader's place with it.
-    request.setAttribute("aria-disabled", String(this.#isAsking || this.#offer === null));
+    const isReady = this.#offer !== null || this.#mayTryAgain;
+    request.setAttribute("aria-disabled", String(this.#isAsking || !isReady));
+    const text = this.#t(this.#mayTryAgain ? "element.again" : "request.send");
+    if (request.textContent !== text) request.textContent = text;
     if (!this.#isOpen) this.#lost(false);
   }
 
@@ -729,11 +819,14 @@ export class WaybillExport extends HTMLElement {
       build("div", { className: "list-title", part: "list-title", role: "heading", "aria-level": "3" },
         t("element.recent")), p.list);
     p.request.addEventListener("click", () => {
-      if (p.request.getAttribute("aria-disabled") !== "true") this.requestExport();
+      if (p.request.getAttribute("aria-disabled") === "true") return;
+      if (this.#mayTryAgain) this.refresh(); else this.requestExport();
     });
     p.cancel.addEventListener("click", () => this.cancel());
     this.#parts = p;
-    root.replaceChildren(build("section", { part: "panel", lang: this.#language, "aria-labelledby": "title" },
+    // The words are from left to right; where they stand is as the page has it.
+    const className = getComputedStyle(this).direction;
+    root.replaceChildren(build("section", { className, part: "panel", lang: this.#language, "aria-labelledby": "title" },
       p.title, p.quota, p.bar, p.figures, p.trouble, p.status,
       build("div", { className: "row actions", part: "actions" }, p.request, p.cancel), p.recent));
     this.#enable();
@@ -797,6 +890,15 @@ export class WaybillExport extends HTMLElement {
   }
 }
 
+/** Some browsers name a language as their system does: en-US@posix. */
+function isLocale(text) {
+  try {
+    return Intl.NumberFormat.supportedLocalesOf(text).length > 0;
+  } catch {
+    return false;
+  }
+}
+
 function parseEvent(block) {
   const event = {};
   for (const line of block.split(/\r?\n/)) {
@@ -822,4 +924,6 @@ function pause(milliseconds, signal) {
   });
 }
 
-if (!customElements.get("waybill-export")) customElements.define("waybill-export", WaybillExport);
+if (globalThis.customElements && !customElements.get("waybill-export")) {
+  customElements.define("waybill-export", WaybillExport);
+}
