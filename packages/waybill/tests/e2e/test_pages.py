@@ -255,6 +255,36 @@ def test_who_watches_outlives_a_restart_a_reload_and_another_tab(
         expect(tab.get_by_text("This export was cancelled. No file was made.")).to_be_visible()
 
 
+def test_page_asks_where_something_holds_its_events_back(
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    waiting_job: Callable[[str], str],
+    running: Any,
+) -> None:
+    page = new_page()
+    page.clock.install()
+    # As behind a middleware that reads whole answers: nothing comes until all of it has.
+    page.route("**/events", lambda route: None)
+    asked: list[str] = []
+    page.on("request", lambda each: asked.append(each.url.rpartition("/")[2]))
+    job = waiting_job("browser-held")
+    page.goto(portal_link("browser-held", USER, f"/exports/{job}"))
+    expect(page.get_by_text("It waits for its turn.")).to_be_visible()
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        connection.execute("UPDATE waybill.export_jobs SET rows_done = 1234 WHERE id = %s", (job,))
+    page.clock.fast_forward(10_000)
+    expect(page.locator("[data-field=rows]")).to_have_text("1,234")
+    # And goes on asking, of which nobody need know.
+    expect(page.locator("[data-field=trouble]")).to_be_hidden()
+    other = page.context.new_page()
+    other.goto(f"/exports/{job}")
+    other.get_by_role("button", name="Cancel the export").click()
+    expect(other.get_by_text("This export was cancelled.")).to_be_visible()
+    page.clock.fast_forward(10_000)
+    expect(page.get_by_text("This export was cancelled. No file was made.")).to_be_visible()
+    assert asked.count("events") == 1
+
+
 def test_failure_says_what_to_do_and_an_administrator_replays_it(
     new_page: Callable[..., Page],
     portal_link: Callable[..., str],

@@ -14,9 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from waybill import tracing
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.break_off import break_off
 from waybill.api.conditions import Answer, Selection, select
 from waybill.api.problems import problem
 from waybill.api.responses import AppServices, problem_responses
+from waybill.api.unchanged import UNCHANGED
 from waybill.bootstrap.api import ApiParts
 from waybill.errors import ResultUnreadable, RunError
 from waybill.jobs.job import ExportJob
@@ -112,7 +114,8 @@ async def _answer(
         # Answered here even where GET redirects: the link is signed for GET alone.
         await services.delivery.require_object(job, services.storage_of(job))
         return Response(
-            headers={**headers, "Content-Length": str(size)}, media_type=_media_type(job)
+            headers={**headers, **UNCHANGED, "Content-Length": str(size)},
+            media_type=_media_type(job),
         )
     span = await _begin_span(job, services)
     try:
@@ -203,7 +206,7 @@ async def _stream(
     if selection.answer is Answer.PART:
         whole = job.object_bytes or 0
         headers["Content-Range"] = f"bytes {selection.start}-{selection.stop - 1}/{whole}"
-    headers["Content-Length"] = str(selection.stop - selection.start)
+    headers |= {**UNCHANGED, "Content-Length": str(selection.stop - selection.start)}
     return ObjectResponse(
         first,
         chunks,
@@ -257,7 +260,7 @@ class ObjectResponse(Response):
         self._span = span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.create_task(self._send(send))
+        sending = asyncio.create_task(self._send(scope, send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -272,7 +275,7 @@ class ObjectResponse(Response):
         if not sending.cancelled():
             sending.result()
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, scope: Scope, send: Send) -> None:
         await send(
             {
                 "type": "http.response.start",
@@ -290,10 +293,12 @@ class ObjectResponse(Response):
             except (RunError, OSError) as exc:
                 self._span.fail(_name(exc))
                 log.warning("download.broken_off", export_id=self._export_id, error=_name(exc))
+                await break_off(scope, send)
                 return  # without the end of the body: the server cuts the connection
         if left:
             self._span.fail("too_short")
             log.warning("download.broken_off", export_id=self._export_id, error="too_short")
+            await break_off(scope, send)
         elif not self._first:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

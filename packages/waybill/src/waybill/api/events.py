@@ -23,6 +23,7 @@ from waybill.api.auth import CurrentPrincipal
 from waybill.api.own_app import app_of
 from waybill.api.responses import AppServices, api_base, problem_responses
 from waybill.api.schemas import ExportDocument
+from waybill.api.unchanged import UNCHANGED
 from waybill.bootstrap.api import ApiParts
 from waybill.errors import RequestError
 from waybill.jobs.changes import FeedClosed, Watcher
@@ -144,9 +145,7 @@ async def watch_export(
         # The one answer that keeps an EventSource from coming back (HTML, 9.2.2).
         return Response(status_code=204)
     events = _events(job, watcher, services, principal, api_base(request, services), last_event_id)
-    return EventStreamResponse(
-        events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    return EventStreamResponse(events, headers={**UNCHANGED, "X-Accel-Buffering": "no"})
 
 
 async def _events(

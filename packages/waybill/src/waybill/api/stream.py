@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
 from waybill.api.auth import CurrentPrincipal
+from waybill.api.break_off import break_off
 from waybill.api.client_gone import CLIENT_GONE, ClientGone, wait_until_gone
 from waybill.api.json_body import require_unambiguous_json
 from waybill.api.own_app import app_of
@@ -211,6 +212,20 @@ class ExportStreamResponse(Response):
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            failure = await self._stream_to(send)
+            if failure is not None:
+                breaking = asyncio.ensure_future(break_off(scope, send))
+                try:
+                    await asyncio.wait({breaking, self._gone}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    breaking.cancel()
+                raise AnswerBroken(str(failure) if isinstance(failure, RunError) else "unexpected")
+        finally:
+            self._gone.cancel()
+
+    async def _stream_to(self, send: Send) -> Exception | None:
+        """Send all of it; returns what it broke by."""
         failure: Exception | None = None
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -219,20 +234,20 @@ class ExportStreamResponse(Response):
                 body = {"type": "http.response.body", "body": piece, "more_body": True}
                 await self._send(send, body)
         except ClientGone:
-            return
+            return None
         except Exception as exc:
             failure = exc
             if not isinstance(exc, RunError):
                 log.exception("stream.unexpected_error")
-            raise AnswerBroken(str(exc) if isinstance(exc, RunError) else "unexpected") from None
+            return failure
         except BaseException:
             # The server goes down with this stream under way: ours to answer for.
             failure = WorkerLost("The API process was told to stop.")
             raise
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return None
         finally:
-            self._gone.cancel()
             self._slot.close()
             await asyncio.shield(self._stream.close(failure))
 

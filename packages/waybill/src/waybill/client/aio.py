@@ -182,7 +182,8 @@ class _Body:
             response = await self._opened.enter_async_context(stream)
             if response.is_error:
                 return answer_of(response, await response.aread())
-        self._chunks = response.aiter_raw(effect.chunk_bytes)
+        # Decoded, should somebody on the way compress though we asked for no compression.
+        self._chunks = response.aiter_bytes(effect.chunk_bytes)
         return answer_of(response)
 
     async def read(self) -> bytes:

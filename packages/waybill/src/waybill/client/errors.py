@@ -65,14 +65,16 @@ class StorageRefused(ServerUnreachable):
 
 
 class ConnectionLost(ClientError):
-    """The connection broke, or nothing came for too long: the answer is not known."""
+    """The connection broke, or nothing came for too long (``is_silence``): the answer is not
+    known."""
 
     code = "connection_lost"
 
     _message = "The connection to {url} broke before the answer was here. Try again."
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_silence: bool = False) -> None:
         self.url = url
+        self.is_silence = is_silence
         super().__init__(self._message.format(url=url))
 
 

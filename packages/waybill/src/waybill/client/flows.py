@@ -15,6 +15,7 @@ from waybill.api.schemas import ExportDocument, ExportList
 from waybill.client import calls
 from waybill.client.calls import Answer, Call, ExportId
 from waybill.client.errors import (
+    ClientError,
     ConnectionLost,
     ExportEnded,
     ServerUnavailable,
@@ -190,7 +191,8 @@ def watch(export_id: ExportId, *, live: bool = True) -> EmittingFlow[ExportDocum
     """Emit the job after each change; the last state is final.
 
     Listens to the service's events; polls, at the pace the service asks for, where those cannot be
-    had or are not wanted. A connection that breaks is made again for some half a minute.
+    had, are held back on the way or are not wanted. A connection that breaks is made again for some
+    half a minute.
     """
     place = _Place(is_live=live)
     while True:
@@ -201,6 +203,9 @@ def watch(export_id: ExportId, *, live: bool = True) -> EmittingFlow[ExportDocum
             if pause is None:
                 return
         except (ConnectionLost, ServerUnreachable, ServerUnavailable) as exc:
+            if place.is_live and not place.has_heard and _is_held_back(exc):
+                place.is_live = False
+                continue
             if place.failures == len(_RECONNECT_SECONDS):
                 raise
             pause = _RECONNECT_SECONDS[place.failures]
@@ -214,9 +219,11 @@ def watch(export_id: ExportId, *, live: bool = True) -> EmittingFlow[ExportDocum
 
 @dataclass(slots=True)
 class _Place:
-    """Where a watch is: by which means, after which event, and how often it failed in a row."""
+    """Where a watch is: by which means, whether the stream said anything, after which event, and
+    how often it failed in a row."""
 
     is_live: bool
+    has_heard: bool = False
     last_event_id: str | None = None
     failures: int = 0
 
@@ -225,7 +232,19 @@ _Pause = Generator[Effect | Emit[ExportDocument], Any, float | None]
 """Returns in how many seconds to go on; ``None`` when the job is over."""
 
 
+def _is_held_back(error: ClientError) -> bool:
+    """Return whether something on the way gathers the stream until it is over, as a middleware or
+    proxy that reads whole answers does: our own begin at once and are never silent for long."""
+    if isinstance(error, ServerUnavailable):
+        # A proxy's time is up; a service of ours says what it is by a code.
+        return error.status == HTTPStatus.GATEWAY_TIMEOUT or (
+            error.status == HTTPStatus.SERVICE_UNAVAILABLE and "code" not in error.problem
+        )
+    return isinstance(error, ConnectionLost) and error.is_silence
+
+
 def _listen(export_id: ExportId, place: _Place) -> _Pause:
+    place.has_heard = False
     answer: Answer = yield Open(calls.watch_export(export_id, place.last_event_id))
     if answer.status == HTTPStatus.NO_CONTENT:
         return None
@@ -240,6 +259,7 @@ def _listen(export_id: ExportId, place: _Place) -> _Pause:
     place.failures = 0
     reader = EventReader()
     while chunk := (yield Read()):
+        place.has_heard = True
         for event in reader.feed(chunk):
             place.last_event_id = event.id
             job = ExportDocument.model_validate_json(event.data)

@@ -215,7 +215,8 @@ class _Body:
             response = self._opened.enter_context(stream)
             if response.is_error:
                 return answer_of(response, response.read())
-        self._chunks = response.iter_raw(effect.chunk_bytes)
+        # Decoded, should somebody on the way compress though we asked for no compression.
+        self._chunks = response.iter_bytes(effect.chunk_bytes)
         return answer_of(response)
 
     def read(self) -> bytes:

@@ -49,7 +49,9 @@ class Wire:
             if isinstance(effect, Follow):
                 raise StorageUnreachable from exc
             raise ServerUnreachable(self.url) from exc
-        except (httpx.TransportError, httpx.StreamError) as exc:
+        except httpx.ReadTimeout as exc:
+            raise ConnectionLost(self.url, is_silence=True) from exc
+        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError) as exc:
             raise ConnectionLost(self.url) from exc
 
 

@@ -21,6 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from waybill.api.problems import status_of
+from waybill.api.unchanged import UNCHANGED
 from waybill.django.host import Host, get_host
 from waybill.errors import RequestError, ResultUnreadable, RunError
 from waybill.jobs.job import ExportJob, ExportStatus
@@ -111,6 +112,8 @@ def download_export(request: HttpRequest, export_id: UUID) -> HttpResponse:
         content_type=job.media_type or "application/octet-stream",
     )
     response["Content-Length"] = str(job.object_bytes or 0)
+    # Django's GZipMiddleware leaves it alone then, with its length; the file may be compressed.
+    response["Content-Encoding"] = UNCHANGED["Content-Encoding"]
     response["Content-Disposition"] = content_disposition(_file_name(job))
     response["X-Content-Type-Options"] = "nosniff"
     return response

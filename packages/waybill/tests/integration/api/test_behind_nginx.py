@@ -66,6 +66,10 @@ http {{
     proxy_set_header X-Forwarded-Prefix $waybill_prefix;
     set $waybill_prefix /data;
     proxy_buffering on;
+    gzip on;
+    gzip_types *;
+    gzip_proxied any;
+    gzip_min_length 1;
     location /old/ {{
       set $waybill_prefix /old;
       proxy_pass http://{upstream}/;
@@ -274,7 +278,7 @@ async def test_events_come_at_once_over_http_2_through_a_proxy_that_buffers(
 ) -> None:
     job = await add_job()
     curl = await asyncio.create_subprocess_exec(
-        "curl", "--silent", "--no-buffer", "--include", "--http2",
+        "curl", "--silent", "--no-buffer", "--include", "--http2", "--compressed",
         "--cacert", str(nginx.authority), "--header", "Authorization: Bearer test-token",
         f"{nginx.url}/{place}/api/exports/{job.id}/events",
         stdout=asyncio.subprocess.PIPE,

@@ -64,7 +64,7 @@ async def watch(server: httpx.AsyncClient) -> AsyncIterator[Callable[..., Any]]:
             )
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("text/event-stream")
-            assert response.headers["cache-control"] == "no-store"
+            assert response.headers["cache-control"] == "no-store, no-transform"
             return Events(response)
 
         yield start

@@ -46,6 +46,13 @@ from waybill.django.settings import given_settings  # noqa: E402
 ORDERS = 60
 """Of each company."""
 
+WITH_MORE_MIDDLEWARE = [
+    "django.middleware.gzip.GZipMiddleware",
+    "django.middleware.http.ConditionalGetMiddleware",
+    *project.MIDDLEWARE,
+]
+"""What compresses answers, or leaves them out, around everything."""
+
 
 def point_at(dsn: str) -> None:
     """Have Django use a database."""

@@ -18,7 +18,7 @@ import waybill
 from waybill.catalog import Catalog
 from waybill.config import Settings
 
-from .conftest import Project, Sign
+from .conftest import WITH_MORE_MIDDLEWARE, Project, Sign
 
 # isort: split
 from django.core.handlers.asgi import ASGIHandler
@@ -59,7 +59,8 @@ def test_admin_exports_under_asgi_beside_a_fastapi_with_exports_of_its_own(
     app.include_router(
         waybill.router(settings, principal=Depends(guest), catalog=catalog), prefix="/data"
     )
-    app.mount("/", ASGIHandler())
+    with override_settings(MIDDLEWARE=WITH_MORE_MIDDLEWARE):
+        app.mount("/", ASGIHandler())
     session = sign_in("ann").cookies["sessionid"].value
     picked = [str(pk) for pk in Order.objects.order_by("pk").values_list("pk", flat=True)[:3]]
     with (

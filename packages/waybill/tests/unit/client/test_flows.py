@@ -16,6 +16,7 @@ from waybill.client.flows import Course, Emit, EmittingFlow, Open, Read, Send, S
 
 ID = UUID("6f1f3c1e-0000-4000-8000-000000000000")
 LOST = ConnectionLost("http://waybill.test")
+SILENT = ConnectionLost("http://waybill.test", is_silence=True)
 AWAY = ServerUnreachable("http://waybill.test")
 
 
@@ -142,6 +143,28 @@ def test_proxy_that_knows_no_streams_is_polled_through() -> None:
     page = Answer(200, {"content-type": "text/html"})
     _, jobs = play(flows.watch(ID), [page, Answer(200, {}, document("completed"))])
     assert len(jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        [SILENT],  # not even the head comes
+        [STREAM, SILENT],
+        [Answer(504, {}, b"<html>")],
+        [Answer(503, {}, b"<html>")],
+    ],
+)
+def test_stream_that_something_holds_back_is_polled_round(held: list[object]) -> None:
+    polled = [Answer(200, {}, document("running")), LOST, Answer(200, {}, document("completed"))]
+    wanted, jobs = play(flows.watch(ID), [*held, *polled])
+    assert [job.status for job in jobs] == ["running", "completed"]
+    assert sum(isinstance(each, Open) for each in wanted) == 1
+
+
+def test_stream_that_falls_silent_once_it_spoke_is_opened_anew() -> None:
+    first = [STREAM, b": nothing new\n\n", SILENT]
+    wanted, _ = play(flows.watch(ID), [*first, STREAM, event("finished", "a", "completed")])
+    assert sum(isinstance(each, Open) for each in wanted) == 2
 
 
 def test_service_that_stays_away_is_given_up() -> None:

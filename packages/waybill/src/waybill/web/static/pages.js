@@ -47,6 +47,9 @@ function duration(seconds) {
 
 // -- one export, live --------------------------------------------------------------------------
 
+const FIRST_WORD_MILLISECONDS = 10000; // the present state is sent at once
+const SILENCE_MILLISECONDS = 40000; // nothing may have happened: it costs one question
+
 class Watch {
   constructor(element) {
     this.element = element;
@@ -57,6 +60,7 @@ class Watch {
     this.saidAt = 0;
     this.retries = 0;
     this.over = false;
+    this.isPolling = false;
     this.open();
     setInterval(() => this.tick(), 1000);
     document.addEventListener("visibilitychange", () => this.wake());
@@ -68,11 +72,18 @@ class Watch {
   open() {
     clearTimeout(this.waiting);
     this.source?.close();
+    if (this.isPolling) { this.ask(); return; }
+    this.hasHeard = false;
     this.source = new EventSource(this.data.watch);
     this.source.addEventListener("open", () => { this.retries = 0; this.say(""); });
-    this.source.addEventListener("progress", (event) => this.show(JSON.parse(event.data)));
+    this.source.addEventListener("progress", (event) => {
+      this.hasHeard = true;
+      this.askIn(SILENCE_MILLISECONDS);
+      this.show(JSON.parse(event.data));
+    });
     this.source.addEventListener("finished", () => this.finish());
     this.source.addEventListener("error", () => this.lost());
+    this.askIn(FIRST_WORD_MILLISECONDS);
   }
 
   // After sleep a connection may look open and be dead for long.
@@ -84,27 +95,61 @@ class Watch {
     this.say(this.data.lost);
     if (this.source.readyState !== EventSource.CLOSED || this.over) return;
     // The browser gives up only when it was answered: find out what was said.
-    const status = await this.status();
-    if (status === 401) {
+    const seconds = await this.look();
+    if (this.over) return;
+    if (seconds === null) this.waiting = setTimeout(() => this.open(), this.pause());
+    else this.poll(seconds); // too many watch, or what stands between lets no stream through
+  }
+
+  pause() {
+    this.retries += 1;
+    return Math.min(30000, 1000 * 2 ** this.retries);
+  }
+
+  askIn(milliseconds) {
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => this.ask(), milliseconds);
+  }
+
+  // What stands between may hold the events back until the export is over: then the page asks.
+  async ask() {
+    if (this.over) return;
+    const seconds = await this.look();
+    if (this.over) return;
+    if (seconds === null) this.askIn(this.pause());
+    else if (this.isPolling || !this.hasHeard) this.poll(seconds);
+    else this.askIn(SILENCE_MILLISECONDS);
+  }
+
+  poll(seconds) {
+    this.isPolling = true;
+    this.retries = 0;
+    this.source.close();
+    this.askIn(1000 * seconds);
+  }
+
+  // Show how it is now; returns in how many seconds to look again, null when nobody can say.
+  async look() {
+    let answer;
+    try {
+      answer = await fetch(this.data.watch.replace(/\/events$/, ""), { cache: "no-store" });
+      if (answer.ok) {
+        const job = await answer.json();
+        this.say("");
+        if (!this.over) this.show(job);
+        return Number.parseInt(answer.headers.get("retry-after") ?? "", 10) || 2;
+      }
+    } catch { /* no connection */ }
+    if (answer?.status === 401) {
       this.over = true;
       this.say(this.data.signedOut, { text: this.data.signIn, href: this.data.signInAt });
-    } else if (status === 404) {
+    } else if (answer?.status === 404) {
       this.over = true;
       this.say(this.data.gone);
     } else {
-      this.retries += 1;
-      this.waiting = setTimeout(() => this.open(), Math.min(30000, 1000 * 2 ** this.retries));
+      this.say(this.data.lost);
     }
-  }
-
-  async status() {
-    try {
-      const answer = await fetch(this.data.watch.replace(/\/events$/, ""), { cache: "no-store" });
-      if (answer.ok && !["queued", "running"].includes((await answer.json()).status)) this.finish();
-      return answer.status;
-    } catch {
-      return 0;
-    }
+    return null;
   }
 
   finish() {
