@@ -88,6 +88,28 @@ def _ttl(patient: Patient) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _retries(patient: Patient) -> Iterator[Finding]:
+    settings = patient.settings
+    waits = settings.retry_backoff_seconds
+    between = [waits[min(n, len(waits) - 1)] for n in range(settings.max_attempts - 1)]
+    longest = sum(between) + settings.max_attempts * _longest_deadline(patient)
+    if longest > settings.idempotency_hours * 3600:
+        yield _report.warning(
+            "idempotency",
+            f"An export may be tried for {longest / 3600:.1f} h, and its Idempotency-Key is kept "
+            f"for {settings.idempotency_hours:g} h: asking again meanwhile makes a second one.",
+            "Raise WAYBILL_IDEMPOTENCY_HOURS, or shorten WAYBILL_RETRY_BACKOFF_SECONDS.",
+        )  # fmt: skip
+    if settings.republish_after_seconds >= settings.stuck_queued_seconds:
+        yield _report.warning(
+            "republish",
+            f"An export whose message was lost is announced again after "
+            f"{settings.republish_after_seconds:g} s, and counts as stuck after "
+            f"{settings.stuck_queued_seconds:g} s: alerts for what mends itself.",
+            "Lower WAYBILL_REPUBLISH_AFTER_SECONDS.",
+        )  # fmt: skip
+
+
 def _grace(patient: Patient) -> Iterator[Finding]:
     grace = patient.settings.shutdown_grace_seconds
     if grace >= SOFT_SHUTDOWN_SECONDS:
@@ -152,6 +174,16 @@ def _s3(patient: Patient) -> Iterator[Finding]:
             "s3_endpoint", "Files travel to the storage unencrypted (http://).",
             "Use https:// in WAYBILL_S3_ENDPOINT_URL.",
         )  # fmt: skip
+    for variable, address in (
+        ("WAYBILL_S3_ENDPOINT_URL", settings.s3_endpoint_url),
+        ("WAYBILL_S3_PUBLIC_ENDPOINT_URL", settings.s3_public_endpoint_url),
+    ):
+        if address is not None and (address.query or address.fragment or address.username):
+            yield _report.error(
+                "s3_address",
+                f"{variable} holds more than an address: a name, ? or #, which no request keeps.",
+                "Write it as https://s3.example.com; keys go into WAYBILL_S3_ACCESS_KEY_ID.",
+            )  # fmt: skip
     public = settings.s3_public_endpoint_url
     if (
         "s3" in names
@@ -200,6 +232,13 @@ def _public_url(patient: Patient) -> Iterator[Finding]:
             "WAYBILL_PUBLIC_URL is no address of a service: links in mails and answers begin with "
             "it.",
             "Write it as https://exports.example.com, without ? and #.",
+        )  # fmt: skip
+    elif parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        yield _report.warning(
+            "public_url_scheme",
+            "WAYBILL_PUBLIC_URL begins with http://: links in mails lead people, and their tokens "
+            "and sessions, over an unencrypted way.",
+            "Serve it by https://, and write so.",
         )  # fmt: skip
 
 
@@ -270,6 +309,7 @@ RULES: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _visibility,
     _uploads,
     _ttl,
+    _retries,
     _grace,
     _sweeps,
     _fallback,

@@ -15,14 +15,16 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, SSLError
 
+from waybill.doctor import bucket_rules
 from waybill.doctor.findings import Finding, Patient, Report
 from waybill.errors import ConfigurationError, RunError, StorageUnavailable
+from waybill.storage.base import PartReceipt
 from waybill.storage.directory.storage import DirectoryStorage
 from waybill.storage.registry import create_storages
 from waybill.storage.s3.client import S3Client
-from waybill.storage.s3.errors import code_of, translated
+from waybill.storage.s3.errors import VERSIONS_STAY, code_of, translated
 from waybill.storage.s3.storage import S3Storage
 
 AREA: Final = "storage"
@@ -116,7 +118,7 @@ class _S3Examination:
             code = _code_behind(exc)
             if isinstance(exc, StorageUnavailable):
                 return _report.away(what, str(exc), "Look at the storage and the way there."), None
-            if code not in {"AccessDenied", "403"}:
+            if code not in {"AccessDenied", "403"} or str(exc) == VERSIONS_STAY:
                 return _report.error(what, str(exc), ""), None
             tell = _report.warning if optional else _report.error
             return tell(what, f"The storage does not let us {does}.", remedy), None
@@ -135,6 +137,15 @@ class _S3Examination:
             code = _code_behind(exc)
             if code == "403":
                 return  # takes the right to list; what matters is tried below, one by one
+            if isinstance(exc.__cause__, SSLError):
+                yield _report.error(
+                    "bucket",
+                    "No TLS with the storage comes about: nothing speaks it at that port, or its "
+                    "certificate is not trusted, has expired or is of another name.",
+                    "Correct https:// and the name in WAYBILL_S3_ENDPOINT_URL; AWS_CA_BUNDLE names "
+                    "an authority of your own.",
+                )  # fmt: skip
+                return
             tell = _report.away if isinstance(exc, StorageUnavailable) else _report.error
             yield tell("bucket", str(exc), "Correct WAYBILL_S3_…, or look at the storage.")
             return
@@ -209,11 +220,37 @@ class _S3Examination:
         if upload_id is None:
             return
         yield from self._checksums(key, upload_id)
+        yield from self._whole_upload(f"{key}-whole")
         finding, _ = self._try(
             "abort", "abort an upload", partial(self._client.abort_upload, key, upload_id),
             "s3:AbortMultipartUpload",
         )  # fmt: skip
         yield finding
+
+    def _whole_upload(self, key: str) -> Iterator[Finding]:
+        """Carry an upload to its end, as each export does that is larger than a part."""
+        digest = hashlib.sha256(_SMALL)
+
+        def complete() -> dict[str, Any]:
+            upload_id = self._client.begin_upload(key, "text/plain")
+            try:
+                part = self._client.store_part(
+                    key, upload_id, 1, _SMALL, base64.b64encode(digest.digest()).decode()
+                )
+                receipt = PartReceipt(
+                    1, len(_SMALL), digest.hexdigest(), part.get("ETag", "").strip('"')
+                )
+                return self._client.join_parts(key, upload_id, [receipt])
+            except (ClientError, BotoCoreError):
+                with suppress(RunError):
+                    self._client.abort_upload(key, upload_id)
+                raise
+
+        finding, answer = self._try("complete", "complete an upload", complete, "s3:PutObject")
+        yield finding
+        if answer is not None:
+            with suppress(RunError):  # whether that is allowed was tried above
+                self._client.delete(key)
 
     def _checksums(self, key: str, upload_id: str) -> Iterator[Finding]:
         good = base64.b64encode(hashlib.sha256(_SMALL).digest()).decode()
@@ -262,46 +299,11 @@ class _S3Examination:
         yield finding
 
     def _bucket_rules(self) -> Iterator[Finding]:
-        with suppress(ClientError, BotoCoreError):
-            answer = self._client.boto3.get_bucket_versioning(Bucket=self._client.bucket)
-            if answer.get("Status") == "Enabled":
-                yield _report.warning(
-                    "versioning",
-                    "The bucket keeps old versions: what expires or is deleted stays readable.",
-                    "Suspend versioning, or let a lifecycle rule delete noncurrent versions.",
-                )  # fmt: skip
-        try:
-            rules = self._client.boto3.get_bucket_lifecycle_configuration(
-                Bucket=self._client.bucket
-            ).get("Rules", [])
-        except ClientError as exc:
-            if code_of(exc) != "NoSuchLifecycleConfiguration":
-                return  # not allowed to ask, or the storage has no such thing
-            rules = []
-        except BotoCoreError:
-            return
-        yield from _lifecycle(rules, self._settings.result_ttl_days)
-
-
-def _lifecycle(rules: list[dict[str, Any]], ttl_days: float) -> Iterator[Finding]:
-    active = [rule for rule in rules if rule.get("Status") == "Enabled"]
-    expiry = [
-        days for rule in active if (days := rule.get("Expiration", {}).get("Days")) is not None
-    ]
-    if expiry and min(expiry) < ttl_days:
-        yield _report.error(
-            "lifecycle",
-            f"A lifecycle rule deletes objects after {min(expiry)} days, and files are promised "
-            f"for {ttl_days:g}.",
-            "Lengthen the rule, or lower WAYBILL_RESULT_TTL_DAYS.",
-        )  # fmt: skip
-    elif not any("AbortIncompleteMultipartUpload" in rule for rule in active):
-        yield _report.note(
-            "lifecycle", "No lifecycle rule aborts unfinished uploads; waybill's sweep does.",
-            "A rule (AbortIncompleteMultipartUpload, 2 days) works while waybill is down, too.",
-        )  # fmt: skip
-    else:
-        yield _report.ok("lifecycle", "Unfinished uploads are aborted by the bucket's own rule.")
+        bucket = self._client.bucket
+        prefix = self._client.prefix + self._settings.s3_prefix.strip("/")
+        yield from bucket_rules.examine(
+            _report, self._client.boto3, bucket, prefix, self._settings.result_ttl_days
+        )
 
 
 def _clock(offset: timedelta) -> Iterator[Finding]:

@@ -424,7 +424,7 @@ BROKEN: dict[str, tuple[str, str, Break]] = {
         "storage.link", "error", given(S3_PUBLIC_ENDPOINT_URL=f"http://{AWAY}"),
     ),
     "storage whose clock is wrong": ("storage.clock", "error", storage_in_the_past),
-    "bucket that keeps old versions": ("storage.versioning", "warning", bucket(versioned)),
+    "bucket that keeps old versions": ("storage.versioning", "note", bucket(versioned)),
     "bucket that deletes files too soon": ("storage.lifecycle", "error", bucket(expiring)),
     "directory that is not there": (
         "storage.directory", "error", given(STORAGE="directory", STORAGE_DIRECTORY="nowhere"),

@@ -30,12 +30,28 @@ from .broken import BROKEN as FIRST
 from .broken import House
 from .broken_brokers import BROKERS
 from .broken_databases import DATABASES
+from .broken_services import SERVICES
 from .more_broken import MORE
 
-BROKEN = FIRST | MORE | BROKERS | DATABASES
+BROKEN = FIRST | MORE | BROKERS | DATABASES | SERVICES
 
 GUIDE = Path(__file__).parents[5] / "docs" / "doctor.md"
 STATUS = {"ok": 0, "note": 0, "warning": 0, "away": 75, "error": 78}
+SAID = {
+    "mail server that wants a name": "wants us to sign in",
+    "mail server whose certificate has expired": "it has expired",
+    "mail server that refuses our sender": "from our sender",
+    "database whose role may not connect": "the role may not connect",
+    "source whose role may not connect": "the role may not connect",
+    "storage asked by TLS that speaks none": "No TLS",
+    "bucket of another region": "eu-west-1",
+    "broker whose user may not even PING": "PING",
+    "broker whose user may not write to our keys": "may not write to keys",
+    "broker whose user may not use our keys": "LPUSH",
+    "broker whose user may not end transactions": "EXEC",
+    "broker without a command": "does not have EVALSHA",
+}
+"""What tells those apart that one check finds."""
 SECRETS = ("doctor_role:doctor", ":doctor@", "a-secret-of-s3")
 
 
@@ -88,6 +104,7 @@ def test_broken_set_up_is_found_in_its_own_sentence(house: House, name: str) -> 
     # One thing is broken; the others may be worse off for it, in the same area, never better.
     assert status == STATUS[report["verdict"]] >= STATUS[verdict]
     assert 15 < len(found[check]["sentence"]) < 600
+    assert SAID.get(name, "") in found[check]["sentence"]
     assert found[check]["remedy"] or verdict in {"note", "error"}
     assert not any(secret in said for secret in SECRETS)
     assert "Traceback" not in said
@@ -103,7 +120,9 @@ def test_service_that_works_is_healthy_and_leaves_nothing_behind(
     assert areas == {VARIABLES, *AREAS, SIGN_IN} - {"mail", "traces"}  # which are off
     checks = {each["check"] for each in report["findings"]}
     assert {f"storage.{each}" for each in ("put", "head", "get", "link", "delete")} <= checks
-    assert {f"storage.{each}" for each in ("multipart", "part", "abort", "list")} <= checks
+    assert {
+        f"storage.{each}" for each in ("multipart", "part", "complete", "abort", "list")
+    } <= checks
     assert list(storage.list_keys("exports/waybill-doctor")) == []
 
     status, _, text = look(house, {"WAYBILL_CLOCK_OFFSET_SECONDS": "60"})
