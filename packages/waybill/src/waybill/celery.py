@@ -24,7 +24,8 @@ from waybill.catalog.computed import load_functions
 from waybill.config import Settings, load_settings
 from waybill.errors import ConfigurationError
 from waybill.formats import missing
-from waybill.jobs.host_queue import RUN_EXPORT_HERE, adopt, know_queue, queue_of
+from waybill.jobs.host_broker import AMQP, CONSUMER_SECONDS, HANDS_OUT_AGAIN, transports
+from waybill.jobs.host_queue import RUN_EXPORT_HERE, adopt, itself, know_queue, queue_of
 from waybill.log import get_logger
 from waybill.notify.delivery import Delivery, NotificationChannel, Subscription
 from waybill.notify.errors import DeliveryFailed, DeliveryRefused
@@ -50,7 +51,6 @@ __all__ = [
 log = get_logger(__name__)
 
 _GRACE_SECONDS: Final = 120.0
-_KOMBU_VISIBILITY_SECONDS: Final = 3600
 _LEAST_UPKEEP_SECONDS: Final = 5.0
 _STORAGE_SECONDS: Final = 30.0
 _SEARCH_SECONDS: Final = 300.0
@@ -89,6 +89,7 @@ def install(
         ConfigurationError: settings, catalog, channels or objects do not hold, or it was done
             already.
     """
+    app = itself(app)
     if queue_of(app) is not None:
         raise ConfigurationError("waybill.celery.install() was called for this application before.")
     given = load_settings() if settings is None else settings
@@ -157,7 +158,7 @@ def check(app: Celery, *, longest_seconds: float, pool: str | None = None) -> li
     refused = list(_refusals(app, longest_seconds, pool))
     if refused:
         raise ConfigurationError(f"This Celery application cannot run exports: {' '.join(refused)}")
-    return list(_advice(app)) if pool else []
+    return list(_advice(app, longest_seconds)) if pool else []
 
 
 def _refusals(app: Celery, longest_seconds: float, pool: str | None) -> Iterator[str]:
@@ -170,14 +171,26 @@ def _refusals(app: Celery, longest_seconds: float, pool: str | None) -> Iterator
     accepted = {str(each).rpartition("/")[2].removeprefix("x-") for each in conf.accept_content}
     if "json" not in accepted:
         yield f"accept_content is {sorted(accepted)}, and messages of ours are JSON. Add 'json'."
-    if _transports(app) & {"redis", "rediss", "sentinel", "sqs"}:
-        options = conf.broker_transport_options or {}
-        seconds = options.get("visibility_timeout", _KOMBU_VISIBILITY_SECONDS)
+    options = conf.broker_transport_options or {}
+    lent = [HANDS_OUT_AGAIN[each] for each in transports(app) if each in HANDS_OUT_AGAIN]
+    if lent:
+        seconds = float(options.get("visibility_timeout") or min(lent))
         if seconds < longest_seconds + _GRACE_SECONDS:
             yield (
                 f"broker_transport_options['visibility_timeout'] is {seconds:g} s, after which the "
                 f"broker gives a running export to another worker; exports take up to "
                 f"{longest_seconds:g} s. Set it to {longest_seconds + _GRACE_SECONDS:g} or more."
+            )
+    ours = queue_of(app)
+    if (predefined := options.get("predefined_queues")) and ours is not None:
+        # Of SQS, whose names have no dots.
+        known = {str(name).replace(".", "-") for name in predefined}
+        names = [name for name in (ours, f"{ours}.upkeep") if name.replace(".", "-") not in known]
+        if names:
+            yield (
+                "broker_transport_options['predefined_queues'] has no "
+                f"{' and no '.join(map(repr, names))}. Make and add what is missing, or leave "
+                "predefined_queues out."
             )
     if pool is not None and pool.rpartition(".")[2] not in {"prefork", "solo"}:
         yield (
@@ -187,18 +200,16 @@ def _refusals(app: Celery, longest_seconds: float, pool: str | None) -> Iterator
         )
 
 
-def _transports(app: Celery) -> set[str]:
-    """Return the schemes of the brokers of ``app``: one address, several with semicolons, or a
-    list, for reading and for writing."""
+def _advice(app: Celery, longest_seconds: float) -> Iterator[str]:
     conf = app.conf
-    given = [conf.broker_url, conf.broker_read_url, conf.broker_write_url]
-    lists = [[each] if isinstance(each, str) else list(each or ()) for each in given]
-    texts = [address for each in lists for text in each for address in str(text).split(";")]
-    return {text.strip().partition(":")[0] for text in texts}
-
-
-def _advice(app: Celery) -> Iterator[str]:
-    conf = app.conf
+    needed = longest_seconds + _GRACE_SECONDS
+    if transports(app) & AMQP and needed > CONSUMER_SECONDS:
+        yield (
+            f"consumer_timeout of RabbitMQ is {CONSUMER_SECONDS} s unless it was told otherwise: "
+            "Celery ends a worker, with all it does, when a task takes longer, and exports take up "
+            f"to {longest_seconds:g} s. Set it to {1000 * needed:.0f} (milliseconds) or more in "
+            "rabbitmq.conf, or run `waybill worker`, which needs no RabbitMQ."
+        )
     if (lacking := missing()) is not None:
         yield f"{lacking}; a request for it that the API takes fails in this worker."
     if conf.worker_prefetch_multiplier != 1:
@@ -260,7 +271,8 @@ def _register_upkeep(
         # Not behind one another, should the workers be away for a while.
         longest = options["time_limit"] + (_SEARCH_SECONDS if name == "search_storage" else 0.0)
         limits = {"time_limit": longest, "soft_time_limit": longest}
-        held = _held(options | limits)
+        # By the task too: schedulers of theirs leave an entry's own out (django-celery-beat).
+        held = _held(options | limits | {"expires": 2 * seconds})
         registered = app.task(task, name=f"waybill.{name}", shared=False, **held)
         # All three: a route of theirs (task_routes) fills in what is left out.
         when = {"queue": queue, "exchange": "", "routing_key": queue, "expires": 2 * seconds}

@@ -16,7 +16,7 @@ from waybill.clock import Clock, SystemClock
 from waybill.config import Settings
 from waybill.jobs.broker import read_address
 from waybill.jobs.celery_app import create_celery
-from waybill.jobs.host_queue import HostQueue, queue_of
+from waybill.jobs.host_queue import HostQueue, itself, queue_of
 from waybill.jobs.queue import ExportQueue
 from waybill.jobs.queue_name import read_queue_name
 from waybill.jobs.repository import ExportRepository
@@ -68,7 +68,7 @@ class CoreParts:
         read_address(settings.redis_url.get_secret_value(), settings.redis_master_name)
         theirs = queue_of(celery)
         if celery is not None and theirs is not None:
-            self.queue: ExportQueue = HostQueue(celery, theirs)
+            self.queue: ExportQueue = HostQueue(itself(celery), theirs)
         else:
             self.queue = ExportQueue(
                 lambda: (

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from celery.local import Proxy
+
 from waybill.jobs.messages import QueueKeys
 from waybill.jobs.queue import ExportQueue, unavailable
 
@@ -22,6 +24,14 @@ RUN_EXPORT_HERE: Final = "waybill.run_export"
 _queues: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
+def itself(app: Celery) -> Celery:
+    """Return the application that a proxy stands for (``celery.current_app``): signals name it, and
+    in another thread the proxy may stand for another one."""
+    # Asked of the type: a proxy says that it is what it stands for.
+    found: Celery = app._get_current_object() if issubclass(type(app), Proxy) else app
+    return found
+
+
 def adopt(app: Celery, queue: str) -> None:
     """Remember that ``app`` is somebody's, and which of its queues is ours."""
     _queues[app] = queue
@@ -29,7 +39,7 @@ def adopt(app: Celery, queue: str) -> None:
 
 def queue_of(app: Celery | None) -> str | None:
     """Return which queue of ``app`` is ours; ``None`` where it is no application of theirs."""
-    return None if app is None else _queues.get(app)
+    return None if app is None else _queues.get(itself(app))
 
 
 class HostQueue(ExportQueue):

@@ -11,13 +11,15 @@ from uuid import uuid4
 import pytest
 from celery import Celery, Task, signals
 from celery.beat import Service
+from celery.local import Proxy
 
+import waybill
 import waybill.celery
 from waybill.catalog import Catalog, Column, Computed, ExportType, TableSource
 from waybill.celery import check
 from waybill.config import Settings
 from waybill.errors import ConfigurationError, QueueUnavailable
-from waybill.jobs.host_queue import RUN_EXPORT_HERE, HostQueue
+from waybill.jobs.host_queue import RUN_EXPORT_HERE, HostQueue, queue_of
 
 from ...logged import logged
 
@@ -65,12 +67,62 @@ def test_schedule_that_they_give_after_ours_does_not_replace_it(
     [
         ["redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0"],
         "amqp://127.0.0.1:1//;rediss://127.0.0.1:1/0",
+        "redis+socket:///run/redis.sock",
+        "sentinel://127.0.0.1:1;sentinel://127.0.0.1:2",
+        "SQS://",
+        "pgmq://127.0.0.1:1/shop",
+        "kombu.transport.redis:Transport://127.0.0.1:1/0",
     ],
 )
 def test_visibility_is_looked_at_whatever_form_the_address_has(broker: Any) -> None:
     app = theirs(broker, broker_transport_options={"visibility_timeout": 30})
     with pytest.raises(ConfigurationError, match="Set it to 180 or more"):
         check(app, longest_seconds=60)
+
+
+def test_visibility_that_nobody_set_is_that_of_the_transport() -> None:
+    sqs, redis = theirs("sqs://"), theirs("redis://127.0.0.1:1/0")
+    assert check(redis, longest_seconds=2_000) == []
+    with pytest.raises(ConfigurationError, match=r"is 1800 s.*Set it to 2120 or more"):
+        check(sqs, longest_seconds=2_000)
+    by_name = theirs("127.0.0.1:1/0", broker_transport="redis")
+    with pytest.raises(ConfigurationError, match="is 3600 s"):
+        check(by_name, longest_seconds=4_000)
+
+
+def test_queues_that_have_to_be_there_already_are_asked_for(
+    settings: Settings, catalog: Catalog
+) -> None:
+    there = {"waybill": {}, "theirs": {}}
+    app = theirs("sqs://", broker_transport_options={"predefined_queues": there})
+    waybill.celery.install(app, settings, catalog=catalog)
+    with pytest.raises(ConfigurationError, match=r"has no 'waybill\.upkeep'\. Make and add"):
+        check(app, longest_seconds=60)
+    there["waybill-upkeep"] = {}
+    check(app, longest_seconds=60)
+
+
+def test_limit_of_rabbitmq_is_told_where_exports_may_take_longer() -> None:
+    app = theirs("amqps://127.0.0.1:1//", worker_prefetch_multiplier=1)
+    said = [check(app, longest_seconds=each, pool="prefork") for each in (1_600, 1_700)]
+    assert [each.startswith("consumer_timeout") for each in said[0]] == [False]
+    assert "Set it to 1820000 (milliseconds) or more in rabbitmq.conf" in said[1][0]
+
+
+def test_upkeep_expires_whoever_schedules_it(settings: Settings, catalog: Catalog) -> None:
+    app = theirs()
+    waybill.celery.install(app, settings, catalog=catalog)
+    for name, entry in app.conf.beat_schedule.items():
+        assert app.tasks[name].expires == entry["options"]["expires"] == 2 * entry["schedule"]
+
+
+def test_application_that_a_proxy_stands_for_is_itself(
+    settings: Settings, catalog: Catalog
+) -> None:
+    app = theirs()
+    waybill.celery.install(Proxy(lambda: app), settings, catalog=catalog)
+    assert queue_of(app) == queue_of(Proxy(lambda: app)) == "waybill"
+    waybill.router(settings, catalog=catalog, celery=Proxy(lambda: app))
 
 
 def test_visibility_is_looked_at_for_a_broker_that_is_only_read_from() -> None:
