@@ -97,7 +97,7 @@ def _compare(served: Served, dsn: str, workers: int, requests: int, busy: float)
             " FROM export_attempts"
         )
         loads = _loads(dsn)
-        seconds = sum(sum(load.seconds) for load in loads)
+        seconds = sum(sum(load.held or load.seconds) for load in loads)
         throughput = Compared(
             f"{workers} exports a second",
             len(kinds) * workers / seconds,

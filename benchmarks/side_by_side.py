@@ -7,7 +7,8 @@ Each number of ``--together`` (``WAYBILL_SMALL_JOBS_TOGETHER``) by turns in each
 ``--delays``: milliseconds that every byte to S3 takes on its way there, and on its way back;
 ``--source-too`` has those to the source take as long. The worker rests (SIGSTOP) while the jobs are
 requested, by several threads, so that neither they nor the API are what is measured: it is the time
-from when the worker may go on to the end of the last job, and CPU ms a job.
+from when the worker may go on to the end of the last job, and CPU ms a job. ``model``: what
+``waybill capacity`` makes of that history, as a rate.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from measure import CpuMeter, process_tree
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from serving import Served, load_of_others, serving
 
+from waybill.capacity.measured import measured_loads
+from waybill.capacity.simulation import offered
 from waybill.local.faults.tcp_proxy import TcpProxy
 from waybill.local.sample import create_users
 from waybill.local.stack import LocalStack
@@ -98,6 +101,7 @@ def main() -> None:
         for delay in (float(each) for each in given.delays.split(",")):
             seconds: dict[int, list[float]] = {each: [] for each in togethers}
             cpu: dict[int, list[dict[str, float]]] = {each: [] for each in togethers}
+            model: dict[int, list[float]] = {each: [] for each in togethers}
             for _ in range(given.rounds):
                 for together in togethers:
                     with (
@@ -108,13 +112,18 @@ def main() -> None:
                         ) as served,
                     ):  # fmt: skip
                         _burst(served, stack, given.jobs)  # imports, connections, statements
+                        with psycopg.connect(stack.addresses.postgres_dsn) as database:
+                            database.execute("TRUNCATE waybill.export_jobs CASCADE")
                         took, used = _burst(served, stack, given.jobs)
+                        loads = measured_loads(stack.addresses.postgres_dsn, days=1)
+                        model[together].append(given.concurrency / offered(1.0, loads))
                     seconds[together].append(took)
                     cpu[together].append(
                         {name: 1000 * each / given.jobs for name, each in used.items()}
                     )
             for together in togethers:
                 _print(delay, together, given.jobs, seconds[together], cpu[together])
+                print(f"    model: {statistics.median(model[together]):.1f} jobs/s", flush=True)
 
 
 @contextlib.contextmanager

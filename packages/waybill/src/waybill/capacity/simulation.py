@@ -2,7 +2,8 @@
 
 Requests come at random (Poisson), of a mixture of kinds; the first in the queue takes the first
 place that is free. A kind's service time is drawn from what was measured of it, so that nothing is
-assumed of its distribution.
+assumed of its distribution. Where several shared a place, each has kept it for its part of the
+time; that they begin together and end later is not simulated, only how many a place gets done.
 """
 
 from __future__ import annotations
@@ -24,24 +25,33 @@ _MOST_PLACES: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One kind of exports: its share of the requests, and seconds that such exports took."""
+    """One kind of exports: its share of the requests, and seconds that such exports took.
+
+    ``held``: for each of ``seconds``, how much of its place it had, which is less where small
+    exports shared one; the same where none is given.
+    """
 
     name: str
     share: float
     seconds: tuple[float, ...]
+    held: tuple[float, ...] = ()
 
     @property
-    def mean_seconds(self) -> float:
-        return sum(self.seconds) / len(self.seconds)
+    def mean_held(self) -> float:
+        """How long one of them keeps a place on average."""
+        held = self.held or self.seconds
+        return sum(held) / len(held)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request ``at`` so many seconds from the beginning, for an export that takes ``seconds``."""
+    """A request ``at`` so many seconds from the beginning, for an export that takes ``seconds``
+    and keeps a place for as long as ``held``."""
 
     at: float
     load: Load
     seconds: float
+    held: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Forecast:
 def offered(rate: float, loads: Sequence[Load]) -> float:
     """Return how many places are busy on average: the least there must be more of."""
     shares = sum(load.share for load in loads)
-    return rate * sum(load.share / shares * load.mean_seconds for load in loads)
+    return rate * sum(load.share / shares * load.mean_held for load in loads)
 
 
 def requests_of(rate: float, loads: Sequence[Load], *, seed: int = 1) -> Iterator[Request]:
@@ -80,7 +90,8 @@ def requests_of(rate: float, loads: Sequence[Load], *, seed: int = 1) -> Iterato
         now += chance.expovariate(rate)
         load = loads[min(bisect(steps, chance.random() * steps[-1]), len(loads) - 1)]
         # One draw, however many seconds are known: the same requests, whatever they take.
-        yield Request(now, load, load.seconds[int(chance.random() * len(load.seconds))])
+        drawn = int(chance.random() * len(load.seconds))
+        yield Request(now, load, load.seconds[drawn], (load.held or load.seconds)[drawn])
 
 
 def simulate(
@@ -97,7 +108,7 @@ def simulate(
     waits, totals = [], []
     for request in islice(requests_of(rate, loads, seed=seed), requests):
         began = max(request.at, free_at[0])
-        heapq.heapreplace(free_at, began + request.seconds)
+        heapq.heapreplace(free_at, began + request.held)
         waits.append(began - request.at)
         totals.append(began - request.at + request.seconds)
     counted = round(requests * _WARM_UP)

@@ -17,6 +17,7 @@ from waybill.cli.output import print_json
 from waybill.cli.own_settings import load_own_settings
 
 _PANEL = "Run the service"
+_WORTH_SAYING: Final = 1.05
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)(?:/(s|min|h|day))?")
 _PER: Final = {None: 1, "s": 1, "min": 60, "h": 3600, "day": 86_400}
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)(s|min|h)?")
@@ -53,7 +54,8 @@ def capacity(
 
     A simulation (requests at random, first come first served) with what exports really took on this
     service. It knows nothing of a source or storage that slows down under load: measure with as
-    many exports at a time as you mean to run.
+    many exports at a time as you mean to run. Small exports that ran side by side kept a place for
+    their part of the time, as they did then.
     """
     per_second, slo_seconds = _rate_of(rate), _seconds_of(slo)
     loads = _loads_of(mix, days)
@@ -71,10 +73,29 @@ def capacity(
         if each
     ]
     if as_json:
-        print_json({"workers": workers, "forecasts": [dataclasses.asdict(each) for each in around]})
+        print_json(
+            {
+                "workers": workers,
+                "side_by_side": round(_side_by_side(loads), 2),
+                "forecasts": [dataclasses.asdict(each) for each in around],
+            }
+        )
         return
     _print(around, concurrency, slo)
+    beside = _side_by_side(loads)
+    if beside >= _WORTH_SAYING:
+        typer.echo(f"Small exports ran side by side: {beside:.1f} exports at a time in a place.")
     typer.echo(f"capacity: {workers} workers of {concurrency} places for {rate}")
+
+
+def _side_by_side(loads: Sequence[Load]) -> float:
+    """Return how many exports a busy place had at a time, in what was measured."""
+    shares = [load.share / len(load.seconds) for load in loads]
+    took = sum(share * sum(load.seconds) for share, load in zip(shares, loads, strict=True))
+    held = sum(
+        share * sum(load.held or load.seconds) for share, load in zip(shares, loads, strict=True)
+    )
+    return took / held
 
 
 def _rate_of(text: str) -> float:
@@ -105,9 +126,9 @@ def _loads_of(mix: str | None, days: int) -> list[Load]:
         ]
     from waybill.capacity.measured import measured_loads
 
-    known = {
-        load.name: load for load in measured_loads(load_own_settings().database_dsn, days=days)
-    }
+    own = load_own_settings()
+    found = measured_loads(own.database_dsn, days=days, schema=own.own_schema)
+    known = {load.name: load for load in found}
     if not wanted:
         return list(known.values())
     return [_load_of(part, known) for part in wanted]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from waybill.capacity.simulation import Load, offered, percentile, places_for, simulate
+from waybill.cli.capacity import _side_by_side
 
 from ..cli.test_mistakes import _nothing, end_of
 
@@ -32,7 +33,7 @@ def test_share_that_waits_is_erlangs(rate: float, places: int) -> None:
     found = simulate(rate, [EXPONENTIAL], places, slo_seconds=1e9, requests=100_000)
     assert found.busy == pytest.approx(busy / places)
     # The waits of those who wait are exponential: the 95th of 100 of all follows.
-    p95 = math.log(wanted / 0.05) / (places / EXPONENTIAL.mean_seconds - rate)
+    p95 = math.log(wanted / 0.05) / (places / EXPONENTIAL.mean_held - rate)
     assert found.waiting_p95 == pytest.approx(p95, rel=0.15)
 
 
@@ -91,3 +92,15 @@ def test_mistake_is_told(arguments: list[str], said: str, tmp_path: Path) -> Non
     status, _, err = end_of(["capacity", *arguments], {}, _nothing, tmp_path)
     assert status == 64
     assert said in " ".join(err.split())
+
+
+def test_company_shares_a_place_and_ends_no_sooner() -> None:
+    alone = [Load("x", 1, (4.0,))]
+    beside = [Load("x", 1, (4.0,), (1.0,))]
+    assert offered(2.0, beside) == offered(2.0, alone) / 4 == 2.0
+    found = places_for(2.0, beside, slo_seconds=60, share=0.99)
+    assert found is not None
+    assert found.places == 3
+    assert found.total_p95 >= 4.0
+    assert _side_by_side(alone) == 1.0
+    assert _side_by_side(beside) == 4.0

@@ -271,3 +271,12 @@ def test_values_that_cannot_work_are_refused(values: dict[str, Any], says: str) 
     with pytest.raises(subprocess.CalledProcessError) as caught:
         render(values)
     assert says in caught.value.stderr
+
+
+@pytest.mark.parametrize(("keda", "target"), [({}, "2"), ({"exportsPerWorker": 6}, "6")])
+def test_worker_counts_for_as_many_exports_as_it_is_said_to_run(
+    keda: dict[str, Any], target: str
+) -> None:
+    rendered = render({"keda": {"enabled": True, **keda}})
+    scaled = rendered["ScaledObject", "waybill-worker"]
+    assert scaled["spec"]["triggers"][0]["metadata"]["targetQueryValue"] == target
