@@ -125,6 +125,28 @@ def test_form_that_was_stopped_is_sent_again_and_keys_do_what_a_pointer_does(
     expect(sure).to_be_focused()
 
 
+def test_who_watches_a_stream_that_says_nothing_is_told_all_the_same(
+    new_page: Callable[..., Page],
+    portal_link: Callable[..., str],
+    waiting_job: Callable[[str], str],
+) -> None:
+    job = waiting_job("browser-sil")
+    page = new_page()
+    # A language by the name that a system has for it, which no formatter takes.
+    page.add_init_script(
+        "Object.defineProperty(navigator, 'languages', {value: ['en-US@posix', 'en-GB']})"
+    )
+    page.clock.install()
+    page.route("**/events", lambda _route: None)  # a proxy that holds it back for good
+    page.goto(portal_link("browser-sil", USER, f"/exports/{job}"))
+    page.wait_for_url(f"**/exports/{job}")
+    expect(page.get_by_text("It waits for its turn.")).to_be_visible()
+    expect(page.locator("time").first).not_to_contain_text("UTC")
+    page.request.post(f"/exports/{job}/discard", headers={"Sec-Fetch-Site": "same-origin"})
+    page.clock.run_for(11_000)
+    expect(page.get_by_text("This export was cancelled. No file was made.")).to_be_visible()
+
+
 def test_nothing_of_who_signed_out_is_shown_by_going_back(
     chromium: Browser,
     find_program: Callable[[str, str], str],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -33,14 +34,17 @@ async def history_page(
     type: Annotated[str, Query(max_length=255, pattern=r"^[^\x00]*$")] = "",
     since: Choice = "",
     until: Choice = "",
+    zone: Choice = "",
     cursor: Cursor = None,
 ) -> Response:
-    """Show the exports that match, newest first. What is no status or no date does not narrow."""
+    """Show the exports that match, newest first. What is no status or no date does not narrow. A
+    day is one of the reader's ``zone``, in which the script shows times; without it both are UTC.
+    """
     wanted = JobFilter(
         status=ExportStatus(status) if status in set(ExportStatus) else None,
         export_type=type or None,
-        created_since=_midnight(since),
-        created_until=_midnight(until, days_later=1),
+        created_since=_midnight(since, zone),
+        created_until=_midnight(until, zone, days_later=1),
         before=read_cursor(cursor),
     )
     jobs = await services.exports.list(principal, wanted, limit=_PAGE_ITEMS + 1)
@@ -49,6 +53,7 @@ async def history_page(
     following = None
     if len(jobs) > _PAGE_ITEMS:
         query = {name: value for name, value in chosen.items() if value}
+        query |= {"zone": zone} if zone else {}
         query["cursor"] = write_cursor(page[-1].created_at, page[-1].id)
         following = urlencode(query)
     try:
@@ -68,9 +73,16 @@ async def history_page(
     )
 
 
-def _midnight(text: str, *, days_later: int = 0) -> datetime | None:
+def _midnight(text: str, zone: str, *, days_later: int = 0) -> datetime | None:
     try:
         day = date.fromisoformat(text) + timedelta(days=days_later)
+        return datetime.combine(day, time(), _zone(zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return datetime.combine(day, time(), UTC)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ValueError, KeyError, OSError):
+        return UTC  # no zone, or none that this machine knows

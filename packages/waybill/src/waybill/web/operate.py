@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from waybill.api.rate_limit import limited
 from waybill.api.responses import AppServices
 from waybill.audit.audit import AuditAction, AuditFilter, AuditOutcome
 from waybill.clock import instant_text
+from waybill.errors import NotADeadLetter
 from waybill.jobs.dead_letters import DeadLetterFilter
 from waybill.jobs.job import ExportJob
 from waybill.notify.delivery import NotificationFilter
@@ -113,9 +115,11 @@ async def replay_many_from_page(
     """Queue again what failed: one, or all that failed with one code, a thousand at most."""
     one = form.get("export")
     if one:
-        job = await services.administration.replay(principal, _uuid(one))
+        # Whose finger was impatient, or who was second, sees what has become of it.
+        with suppress(NotADeadLetter):
+            await services.administration.replay(principal, _uuid(one))
         services.operations.forget()
-        return see_other(request, f"/exports/{job.id}")
+        return see_other(request, f"/exports/{_uuid(one)}")
     await services.administration.replay_many(
         principal, DeadLetterFilter(code=form.get("code") or None), limit=_MAX_REPLAYED
     )

@@ -44,9 +44,12 @@ async def types_page(
     types = [
         (each, services.access.usable(principal, each), rows.get(each.name)) for each in offered
     ]
-    return render(
-        request, "types.html", types=types, quotas=await services.exports.quotas(principal)
-    )
+    titles = {each.name: each.title or each.name for each in offered}
+    quotas = [
+        (state, [titles.get(name, name) for name in names])
+        for state, names in await services.exports.quotas(principal)
+    ]
+    return render(request, "types.html", types=types, quotas=quotas)
 
 
 @router.get("/new/{export_type}")
@@ -77,6 +80,11 @@ async def send_request(
     if action == "keep":
         # What was typed when the session ended, sent anew by the script: shown, and not done.
         return await _page(request, principal, services, found, form, is_kept=True)
+    if form.body().get("columns") == []:
+        return await _page(
+            request, principal, services, found, form, code="no_columns",
+            trouble="No column is chosen.", status=422,
+        )  # fmt: skip
     if not form.is_whole:
         return await _page(
             request, principal, services, found, form, code="form_unfinished",

@@ -44,6 +44,14 @@ class Texts:
         """Return a text if there is one: of codes that may be newer than the catalogue."""
         return self._texts.get(key, otherwise)
 
+    def refusal(self, code: str, detail: str, *families: str) -> tuple[str, str]:
+        """Return what is wrong: a text of ``families`` that says all of it, or what it is about and
+        the service's own words, in English."""
+        for family in families:
+            if f"{family}.{code}" in self._texts:
+                return self._texts[f"{family}.{code}"], ""
+        return self._texts.get(f"unfit.{code}", self._texts["unfit"]), detail
+
     def explain(self, code: str) -> str:
         """Return what happened and what to do, of an export that failed."""
         if self.language == "de":

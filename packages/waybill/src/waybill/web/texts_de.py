@@ -32,6 +32,10 @@ TEXTS_DE: Final = {
         "Dieser Link öffnet nichts. Er wurde schon benutzt, ist zu alt oder war nie einer. Holen "
         "Sie sich dort einen neuen, wo Sie ihn bekommen haben."
     ),
+    "signin.cookies": (
+        "Ihr Browser behält keine Cookies. Erlauben Sie sie für diese Seite: Ohne eines bleibt "
+        "niemand angemeldet."
+    ),
     "signin.provider": "Mit {name} anmelden",
     "signin.again": "Noch einmal versuchen",
     "signin.end": "Auch von {name} abmelden",
@@ -90,6 +94,21 @@ TEXTS_DE: Final = {
     "error.too_many_requests": (
         "Das war zu schnell. Warten Sie einige Sekunden und versuchen Sie es noch einmal."
     ),
+    "error.export_not_ready": "Die Datei gibt es, sobald der Export fertig ist.",
+    "error.export_gone": (
+        "Die Datei gibt es nicht mehr. Fordern Sie den Export neu an, wenn Sie sie brauchen."
+    ),
+    "error.file_denied": (
+        "Sie dürfen diesen Export sehen, aber nicht seine Datei: Ihre Rechte decken heute nicht, "
+        "was darin steht."
+    ),
+    "error.values_forgotten": (
+        "Die Werte, nach denen der Export filtert, werden nicht mehr aufbewahrt. Fordern Sie ihn "
+        "neu an."
+    ),
+    "error.result_unavailable": (
+        "Die Datei ist im Speicher gerade nicht zu lesen. Versuchen Sie es in einigen Minuten."
+    ),
     "error.back": "Zurück zu meinen Exporten",
     "error.quota_exceeded": (
         "Sie haben Ihre Exporte für heute aufgebraucht. Die Seite für neue Exporte sagt, wann "
@@ -135,7 +154,7 @@ TEXTS_DE: Final = {
     "watch.progress": "Fortschritt",
     "watch.cancel": "Export abbrechen",
     "watch.lost": (
-        "Die Verbindung ist weg. Der Export läuft weiter, diese Seite versucht es wieder."
+        "Die Verbindung ist unterbrochen. Der Export läuft weiter, diese Seite versucht es wieder."
     ),
     "watch.signed_out": "Ihre Sitzung ist abgelaufen. Der Export läuft weiter.",
     "watch.sign_in": "Erneut anmelden",
@@ -162,7 +181,7 @@ TEXTS_DE: Final = {
     ),
     "watch.what": "Was in der Datei ist",
     "watch.what.asked": "Was angefordert wurde",
-    "watch.what.not": "Was fehlt",
+    "watch.what.not": "Was nicht darin ist",
     "watch.columns": "{n} Spalten",
     "watch.columns.one": "{n} Spalte",
     "watch.all_columns": "Alle Spalten.",
@@ -202,8 +221,8 @@ TEXTS_DE: Final = {
     ),
     "watch.verify": "So prüfen Sie die Datei",
     "watch.verify.says": (
-        "Das Manifest nennt die Zeilen, die Bytes und je eine SHA-256 des Ganzen und jedes "
-        "Teils. Das vergleicht alles:"
+        "Das Manifest nennt die Zeilen, die Bytes und je eine SHA-256-Prüfsumme des Ganzen und "
+        "jedes Teils. Das vergleicht alles:"
     ),
     "watch.verify.sha": "Oder nur die Prüfsumme:",
     "watch.happened": "Was geschah, und was zu tun ist",
@@ -222,8 +241,8 @@ TEXTS_DE: Final = {
     "history.empty.says": (
         "Was Sie anfordern, steht hier, mit der Datei, solange sie aufbewahrt wird."
     ),
-    "history.none": "Nichts passt",
-    "history.none.says": "Keiner Ihrer Exporte ist so.",
+    "history.none": "Nichts gefunden",
+    "history.none.says": "Keiner Ihrer Exporte passt zu dieser Suche.",
     "types.title": "Was möchten Sie exportieren?",
     "types.all_columns": "alle Spalten",
     "types.rows": "etwa {n} Zeilen",
@@ -247,6 +266,21 @@ TEXTS_DE: Final = {
     "refused.source_unreadable": (
         "Die Datenbank antwortet dafür gerade nicht. Versuchen Sie es bald noch einmal, oder "
         "fragen Sie Ihre Administration."
+    ),
+    "refused.no_columns": "Wählen Sie mindestens eine Spalte.",
+    "unfit": "Der Dienst sagt dazu, auf Englisch:",
+    "unfit.unknown_column": "Diese Spalte gibt es nicht, oder sie wird Ihnen nicht angeboten.",
+    "unfit.unknown_filter": "Diesen Filter gibt es nicht, oder er wird Ihnen nicht angeboten.",
+    "unfit.unknown_format": "Dieses Format gibt es nicht.",
+    "unfit.format_not_installed": "Dieses Format ist hier nicht eingerichtet.",
+    "unfit.invalid_option": "Etwas, das Sie gewählt haben, passt nicht.",
+    "unfit.invalid_filter": "Der Wert eines Filters passt nicht.",
+    "unfit.personal_data_denied": "Sie haben kein Recht auf diese personenbezogenen Daten.",
+    "unfit.too_many_open": "Zu viele Ihrer Exporte sind im Gange. Warten Sie, bis einer endet.",
+    "unfit.outside_hours": "Exporte dieser Art beginnen zu bestimmten Stunden des Tages.",
+    "unfit.form_refused": (
+        "Dieses Formular wird nicht angenommen. Öffnen Sie seine Seite neu und füllen Sie es noch "
+        "einmal aus."
     ),
     "request.title": "Export von {name}",
     "request.kept": "Was Sie ausgefüllt hatten, ist wieder da. Angefordert wurde noch nichts.",
@@ -307,9 +341,9 @@ TEXTS_DE: Final = {
     "operate.silent": "Ohne Lebenszeichen",
     "operate.failed": "Gescheiterte",
     "operate.files": "Dateien",
-    "operate.expiring": "Enden binnen eines Tages",
-    "operate.next_expiry": "Nächste endet",
-    "operate.went": "Wie es lief",
+    "operate.expiring": "Laufen binnen eines Tages ab",
+    "operate.next_expiry": "Nächste läuft ab",
+    "operate.went": "Verlauf",
     "window.hour": "Stunde",
     "window.day": "Tag",
     "window.week": "Woche",
@@ -317,7 +351,7 @@ TEXTS_DE: Final = {
         "Beendete Exporte nach Zeit; dieselben Zahlen stehen in der Tabelle darunter."
     ),
     "operate.as_of": "Verlauf und Bestand, Stand {at}.",
-    "operate.highest": "Der höchste Balken ist {n}.",
+    "operate.highest": "Der höchste Balken steht für {n}.",
     "operate.completed": "Fertig",
     "operate.table": "Die Zahlen als Tabelle",
     "operate.from": "Ab",
@@ -357,10 +391,28 @@ TEXTS_DE: Final = {
         "Eine Zuteilung ist abgelaufen und niemand gibt sie frei: Läuft der Scheduler?"
     ),
     "audit.actor": "Wer",
-    "audit.action": "Tat was",
-    "audit.outcome": "Ausgang",
+    "audit.action": "Aktion",
+    "audit.outcome": "Ergebnis",
     "audit.when": "Wann",
     "audit.older": "Ältere Ereignisse",
+    "action.requested": "Angefordert",
+    "action.previewed": "Vorschau gesehen",
+    "action.streamed": "Gestreamt",
+    "action.read": "Gelesen",
+    "action.listed": "Aufgelistet",
+    "action.downloaded": "Heruntergeladen",
+    "action.cancelled": "Abgebrochen",
+    "action.deleted": "Gelöscht",
+    "action.revoked": "Widerrufen",
+    "action.replayed": "Wiederholt",
+    "action.resent": "Erneut gesendet",
+    "action.enabled": "Endpunkt eingeschaltet",
+    "action.audited": "Protokoll gelesen",
+    "action.linked": "Link erstellt",
+    "action.signed_in": "Angemeldet",
+    "action.signed_out": "Abgemeldet",
+    "outcome.allowed": "erlaubt",
+    "outcome.refused": "verweigert",
     "progress.said": "{percent} Prozent, {rows} Zeilen",
     "progress.said.one": "{percent} Prozent, {rows} Zeile",
     "element.requesting": "Die Anforderung ist unterwegs.",

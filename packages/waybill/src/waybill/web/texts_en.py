@@ -27,6 +27,9 @@ TEXTS_EN: Final = {
         "That link does not open anything. It was used already, is too old, or was never one. "
         "Ask for a new one where you got it."
     ),
+    "signin.cookies": (
+        "Your browser keeps no cookies. Allow them for this site: without one nobody is signed in."
+    ),
     "signin.provider": "Sign in with {name}",
     "signin.again": "Try again",
     "signin.end": "Sign out of {name} too",
@@ -76,6 +79,17 @@ TEXTS_EN: Final = {
         "The database does not answer at the moment. Try again in a minute."
     ),
     "error.too_many_requests": "That was too fast. Wait a few seconds and try again.",
+    "error.export_not_ready": "The file exists once the export is ready.",
+    "error.export_gone": "The file is gone. Request the export again if you need it.",
+    "error.file_denied": (
+        "You may see this export, but not its file: today your rights do not cover what is in it."
+    ),
+    "error.values_forgotten": (
+        "The values that the export filters by are not kept any more. Request it anew."
+    ),
+    "error.result_unavailable": (
+        "The file cannot be read from storage at the moment. Try again in a few minutes."
+    ),
     "error.back": "Back to my exports",
     "error.quota_exceeded": (
         "You have used up your exports for today. The page of a new export says when the next is "
@@ -198,7 +212,7 @@ TEXTS_EN: Final = {
         "What you request is listed here, with its file for as long as it is kept."
     ),
     "history.none": "Nothing matches",
-    "history.none.says": "No export of yours is like that.",
+    "history.none.says": "None of your exports is like that.",
     "types.title": "What would you like to export?",
     "types.all_columns": "all columns",
     "types.rows": "about {n} rows",
@@ -223,6 +237,18 @@ TEXTS_EN: Final = {
         "The database does not answer for this at the moment. Try again shortly, or ask your "
         "administrator."
     ),
+    "refused.no_columns": "Choose at least one column.",
+    "unfit": "The service says:",
+    "unfit.unknown_column": "There is no such column, or it is not offered to you.",
+    "unfit.unknown_filter": "There is no such filter, or it is not offered to you.",
+    "unfit.unknown_format": "There is no such format.",
+    "unfit.format_not_installed": "This format is not set up here.",
+    "unfit.invalid_option": "Something that was chosen does not fit.",
+    "unfit.invalid_filter": "The value of a filter does not fit.",
+    "unfit.personal_data_denied": "You have no right to this personal data.",
+    "unfit.too_many_open": "Too many of your exports are under way. Wait for one of them to end.",
+    "unfit.outside_hours": "Exports of this type begin at certain hours of the day.",
+    "unfit.form_refused": "This form cannot be taken. Open its page again and fill it in anew.",
     "request.title": "Export of {name}",
     "request.kept": "What you had filled in is here again. Nothing was requested yet.",
     "request.trouble": "That cannot be requested like this",
@@ -286,7 +312,7 @@ TEXTS_EN: Final = {
     "window.week": "Week",
     "operate.chart": "Exports that ended, by time; the same figures stand in the table below.",
     "operate.as_of": "How it went and what is kept, as of {at}.",
-    "operate.highest": "The highest bar is {n}.",
+    "operate.highest": "The highest bar stands for {n}.",
     "operate.completed": "Completed",
     "operate.table": "The figures as a table",
     "operate.from": "From",
@@ -326,10 +352,28 @@ TEXTS_EN: Final = {
         "A lease is over and nobody frees it: does the scheduler run?"
     ),
     "audit.actor": "Who",
-    "audit.action": "Did what",
+    "audit.action": "Action",
     "audit.outcome": "Outcome",
     "audit.when": "When",
     "audit.older": "Older events",
+    "action.requested": "Requested",
+    "action.previewed": "Previewed",
+    "action.streamed": "Streamed",
+    "action.read": "Read",
+    "action.listed": "Listed",
+    "action.downloaded": "Downloaded",
+    "action.cancelled": "Cancelled",
+    "action.deleted": "Deleted",
+    "action.revoked": "Revoked",
+    "action.replayed": "Replayed",
+    "action.resent": "Sent again",
+    "action.enabled": "Enabled an endpoint",
+    "action.audited": "Read the trail",
+    "action.linked": "Made a link",
+    "action.signed_in": "Signed in",
+    "action.signed_out": "Signed out",
+    "outcome.allowed": "allowed",
+    "outcome.refused": "refused",
     "progress.said": "{percent} percent, {rows} rows",
     "progress.said.one": "{percent} percent, {rows} row",
     "element.requesting": "The request is on its way.",

@@ -53,7 +53,7 @@ async def watch_page(
         try:
             manifest = await services.delivery.read_manifest(principal, export_id)
         except RequestError as exc:
-            refusal = str(exc)
+            refusal = exc.code
     now = services.clock.now()
     document = ExportDocument.of(
         job, now=now, base=api_base(request, services), may_have_file=may_have_file

@@ -88,7 +88,9 @@ async def test_dead_letters_are_replayed_one_by_one_and_by_cause(
         execute(FAIL, job.id)
     browser = await sign_in("ops", scopes=ADMIN)
     one = await browser.post("/operate/replay", {"export": str(jobs[0].id)})
-    assert one.headers["location"] == f"/exports/{jobs[0].id}"
+    # By an impatient finger, too.
+    for again in (one, await browser.post("/operate/replay", {"export": str(jobs[0].id)})):
+        assert again.headers["location"] == f"/exports/{jobs[0].id}"
     assert (await browser.post("/operate/replay", {"code": "worker_lost"})).status_code == 303
     assert execute("SELECT count(*) FROM export_jobs WHERE status = 'failed'") == [(2,)]
     assert (await browser.post("/operate/replay", {"code": "deadline_exceeded"})).status_code == 303

@@ -256,21 +256,28 @@ async def test_form_that_does_not_fit_says_so_and_keeps_what_was_typed(
 ) -> None:
     browser = await sign_in()
     wrong: list[tuple[dict[str, Any], int, str]] = [
-        ({"operator:id": "lt", "value:id": "many"}, 422, "whole number"),
+        ({"operator:id": "lt", "value:id": "many"}, 422, "must be a whole number"),
         ({"format": "parquet", "compression": "gzip"}, 422, "compressed inside"),
         ({"format": "exe"}, 422, "exe"),
         ({"since": "yesterday"}, 422, "since"),
         ({"order": "email", "column": "email"}, 403, "exports:pii"),
         ({"order": "id", "column": "id", "label:id": "=1+1"}, 422, "formula"),
         ({"order": EVIL, "column": EVIL}, 422, "no column"),
+        ({"column": []}, 422, LANGUAGES["en"]["refused.no_columns"]),
     ]
+    one = {"action": "request", "format": "csv", "order": "id", "column": "id"}
     for form, status, said in wrong:
-        answer = await browser.post("/new/users", {"action": "request", "format": "csv"} | form)
+        answer = await browser.post("/new/users", one | form)
         page = Parsed(answer.text)
         assert (answer.status_code, said.lower() in page.text.lower()) == (status, True), form
         page.require_harmless()
         for value in form.values():
-            assert value in page.text or value in str(page.tags)
+            assert not value or value in page.text or value in str(page.tags)
+    # In German what it is about is said in German; the service's own words are marked as English.
+    answer = await browser.post("/new/users", one | wrong[0][0], **{"accept-language": "de"})
+    page = Parsed(answer.text)
+    assert LANGUAGES["de"]["unfit.invalid_filter"] in page.text
+    assert ("p", {"lang": "en"}) in page.tags
     # Nor does what is said of it turn the words around.
     turned = "\u202eevil"
     for form in (
@@ -403,6 +410,26 @@ async def test_history_is_narrowed_and_paged(
         assert "Nothing matches" in page.text
         Parsed(page.text).require_harmless()
     assert (await browser.get("/exports?status=' OR 1&since=x&until=9999-12-31")).status_code == 200
+
+
+async def test_days_of_the_history_are_those_of_the_readers_zone(
+    sign_in: SignIn, add_job: AddJob, execute: Execute
+) -> None:
+    for at in ("2026-03-28 22:59Z", "2026-03-28 23:00Z", "2026-03-29 21:59Z", "2026-03-29 22:00Z"):
+        execute("UPDATE export_jobs SET created_at = %s WHERE id = %s", at, (await add_job()).id)
+    browser = await sign_in()
+    # In Berlin that day has 23 hours.
+    for zone, expected in {
+        "Europe/Berlin": ["21:59", "23:00"],
+        "": ["22:00", "21:59"],
+        "Asia/Tokyo": ["23:00", "22:59"],
+    }.items():
+        page = await browser.get(f"/exports?since=2026-03-29&until=2026-03-29&zone={zone}")
+        times = re.findall(r'datetime="2026-03-2[89]T(\d\d:\d\d)', page.text)
+        assert times == expected, zone
+    for zone in ("Nowhere/None", "../../etc/passwd", "America", "%00", "%ED%A0%80", "x" * 64):
+        page = await browser.get(f"/exports?since=0001-01-01&until=2026-03-29&zone={zone}")
+        assert page.text.count('class="badge') == 4, zone
 
 
 async def test_form_is_read_within_bounds(sign_in: SignIn) -> None:

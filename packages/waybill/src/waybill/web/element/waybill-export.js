@@ -111,7 +111,7 @@ const TEXTS = {
   "watch.left": "Restzeit",
   "watch.progress": "Fortschritt",
   "watch.cancel": "Export abbrechen",
-  "watch.lost": "Die Verbindung ist weg. Der Export läuft weiter, diese Seite versucht es wieder.",
+  "watch.lost": "Die Verbindung ist unterbrochen. Der Export läuft weiter, diese Seite versucht es wieder.",
   "watch.download": "Datei herunterladen",
   "history.rows": "{n} Zeilen",
   "history.rows.one": "{n} Zeile",

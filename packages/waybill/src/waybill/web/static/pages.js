@@ -6,8 +6,24 @@ const clockNow = () => Date.now();
 // -- times in the reader's own zone ------------------------------------------------------------
 
 // In the page's language as the reader's country writes it: 27 Nov 2026 for en-GB.
-const locale = navigator.languages?.find((each) => each.split("-")[0] === language) ?? language;
+const locale = navigator.languages?.find((each) =>
+  each.toLowerCase().split("-")[0] === language && isLocale(each)) ?? language;
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+
+// Some browsers name a language as their system does: en-US@posix.
+function isLocale(text) {
+  try {
+    return Intl.DateTimeFormat.supportedLocalesOf(text).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+// A day that is searched for begins at the reader's midnight.
+function nameZone(input) {
+  input.value = new Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  input.disabled = !input.value;
+}
 
 function localizeTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
@@ -49,6 +65,8 @@ function duration(seconds) {
 
 const FIRST_WORD_MILLISECONDS = 10000; // the present state is sent at once
 const SILENCE_MILLISECONDS = 40000; // nothing may have happened: it costs one question
+const ANSWER_MILLISECONDS = 20000; // for what is asked
+const SLEPT_MILLISECONDS = 20000; // the tick of a second was late by so much
 
 class Watch {
   constructor(element) {
@@ -61,9 +79,11 @@ class Watch {
     this.retries = 0;
     this.over = false;
     this.isPolling = false;
+    this.tickedAt = clockNow();
     this.open();
     setInterval(() => this.tick(), 1000);
     document.addEventListener("visibilitychange", () => this.wake());
+    addEventListener("online", () => this.wake());
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }
 
@@ -131,15 +151,18 @@ class Watch {
   // Show how it is now; returns in how many seconds to look again, null when nobody can say.
   async look() {
     let answer;
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), ANSWER_MILLISECONDS);
     try {
-      answer = await fetch(this.data.watch.replace(/\/events$/, ""), { cache: "no-store" });
+      answer = await fetch(this.data.watch.replace(/\/events$/, ""),
+        { cache: "no-store", signal: patience.signal });
       if (answer.ok) {
         const job = await answer.json();
         this.say("");
         if (!this.over) this.show(job);
         return Number.parseInt(answer.headers.get("retry-after") ?? "", 10) || 2;
       }
-    } catch { /* no connection */ }
+    } catch { /* no connection */ } finally { clearTimeout(timer); }
     if (answer?.status === 401) {
       this.over = true;
       this.say(this.data.signedOut, { text: this.data.signIn, href: this.data.signInAt });
@@ -193,8 +216,12 @@ class Watch {
   }
 
   tick() {
-    const seconds = (clockNow() + this.ahead - this.began) / 1000;
-    this.field("elapsed").textContent = duration(seconds);
+    if (this.over) return;
+    const now = clockNow();
+    this.field("elapsed").textContent = duration((now + this.ahead - this.began) / 1000);
+    const late = now - this.tickedAt;
+    this.tickedAt = now;
+    if (late > SLEPT_MILLISECONDS) this.wake();
   }
 
   say(text, link) {
@@ -275,7 +302,9 @@ function keepFilledIn(form) {
   storage.removeItem(KEPT);
   const mine = { at: location.pathname, who: form.dataset.keepFor };
   form.addEventListener("submit", () => {
-    storage.setItem(KEPT, JSON.stringify({ ...mine, fields: [...new FormData(form)] }));
+    try {
+      storage.setItem(KEPT, JSON.stringify({ ...mine, fields: [...new FormData(form)] }));
+    } catch { /* no room: it is sent all the same */ }
   });
   if (form.dataset.keep !== "fresh" || kept?.at !== mine.at || kept.who !== mine.who) return;
   const again = document.createElement("form");
@@ -293,6 +322,8 @@ function keepFilledIn(form) {
 // ----------------------------------------------------------------------------------------------
 
 localizeTimes(document);
+for (const input of document.querySelectorAll("input[data-zone]")) nameZone(input);
+for (const note of document.querySelectorAll("[data-no-cookies]")) note.hidden = navigator.cookieEnabled;
 for (const element of document.querySelectorAll("[data-watch]")) new Watch(element);
 for (const list of document.querySelectorAll("[data-columns]")) moveColumns(list);
 for (const button of document.querySelectorAll("[data-choose-all]")) chooseAll(button);
