@@ -35,6 +35,10 @@ MAX_ROW_BYTES = 64 * 1024 * 1024
 QUOTA_PER_DAY = 5
 
 _LEASE_RENEWALS_PER_LEASE = 3
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_SECONDS_IN = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
+"""By the unit that a setting's name ends with."""
+_LONGEST_SECONDS = 100 * 365 * 86_400
 
 
 # As browsers write them: without the port that the scheme has by itself.
@@ -82,6 +86,8 @@ class Settings(NotificationSettings, BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
+        # An infinite time is none that a database or a timer could keep.
+        allow_inf_nan=False,
         # The docstrings below the fields are what `waybill settings` and the documentation say.
         use_attribute_docstrings=True,
     )
@@ -400,6 +406,25 @@ class Settings(NotificationSettings, BaseSettings):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        if value.upper() not in _LOG_LEVELS:
+            raise ValueError(f"give one of {', '.join(_LOG_LEVELS)}")
+        return value.upper()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("give at least one name, or * for all: without one nobody is answered")
+        for each in value:
+            if re.search(r"[/@?#\s]", each):
+                raise ValueError(
+                    "give names alone, like export.example.com, without https:// and paths"
+                )
+        return value
+
     @field_validator("database_schema")
     @classmethod
     def _check_schema(cls, value: str | None) -> str | None:
@@ -434,6 +459,15 @@ class Settings(NotificationSettings, BaseSettings):
         if not value or any(seconds < 0 for seconds in value):
             raise ValueError("give at least one number of seconds, none negative, like 1,2,4")
         return value
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        for name in type(self).model_fields:
+            seconds = _SECONDS_IN.get(name.rpartition("_")[2])
+            value = getattr(self, name)
+            if seconds and isinstance(value, int | float) and value * seconds > _LONGEST_SECONDS:
+                raise ValueError(f"{name} is more than 100 years, which no database counts")
+        return self
 
     @model_validator(mode="after")
     def _check_lease(self) -> Self:

@@ -76,3 +76,26 @@ def test_other_databases_are_refused() -> None:
 
 def test_source_defaults_to_the_own_database() -> None:
     assert load_settings(database_url=URL).source_url == URL
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("log_level", "LOUD", "WAYBILL_LOG_LEVEL: give one of DEBUG, INFO"),
+        ("allowed_hosts", "", "WAYBILL_ALLOWED_HOSTS: give at least one"),
+        ("allowed_hosts", "https://exports.example.com/", "WAYBILL_ALLOWED_HOSTS: give names"),
+        ("deadline_seconds", "inf", "WAYBILL_DEADLINE_SECONDS: Input should be a finite number"),
+        ("result_ttl_days", "1e9", "result_ttl_days is more than 100 years"),
+        ("lease_seconds", "1e18", "lease_seconds is more than 100 years"),
+    ],
+)
+def test_value_with_which_nothing_could_run_is_refused_at_the_start(
+    name: str, value: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(database_url="postgresql://me@h/x", **{name: value})
+    assert said in str(caught.value)
+
+
+def test_level_of_the_log_may_be_written_small() -> None:
+    assert load_settings(database_url="postgresql://me@h/x", log_level="debug").log_level == "DEBUG"
