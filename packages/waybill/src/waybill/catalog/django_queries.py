@@ -15,11 +15,12 @@ from enum import Enum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import router
 from django.db.models import Aggregate, Exists, Lookup, QuerySet
-from django.db.models.expressions import Col, RawSQL
+from django.db.models.expressions import Col, CombinedExpression, RawSQL
 from django.db.models.functions.datetime import TimezoneMixin
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere, NothingNode
@@ -28,6 +29,7 @@ from waybill.catalog.django_models import is_own_type, table_of
 from waybill.catalog.model import Catalog, ExportType, TableSource
 from waybill.catalog.names import DEFAULT_SCHEMA
 from waybill.catalog.orm import Compared, refused, rights_of
+from waybill.catalog.own_text import is_operator, reads_rows
 from waybill.catalog.selection import Selection, plain_value, split_placeholders
 
 _WHOLE: Final = frozenset({"exact", "gt", "gte", "lt", "lte", "in", "range", "isnull"})
@@ -142,6 +144,7 @@ class _Reading:
         self._using = using
         self.tables: set[TableSource] = set()
         self.compared: set[Compared] = set()
+        self._compiler: Any = None
 
     def rows(self, query: Query) -> None:
         """Take in which rows a query has, and the queries within it. What it computes and nobody
@@ -154,14 +157,16 @@ class _Reading:
             raise refused("union" if query.combined_queries else "text")
         for join in query.alias_map.values():
             name = join.table_name
-            filtered = getattr(join, "filtered_relation", None)
-            if filtered is not None:
-                self._node(filtered.resolved_condition)
             first, between, rest = name.strip('"').partition('"."')
             self.tables.add(
                 TableSource(first, rest) if between else TableSource(self._schema, first)
             )
+        around, self._compiler = self._compiler, query.get_compiler(self._using)
+        for join in query.alias_map.values():
+            if (filtered := getattr(join, "filtered_relation", None)) is not None:
+                self._node(filtered.resolved_condition)
         self._node(query.where)
+        self._compiler = around
 
     def _inner(self, query: Query, *, gives_values: bool) -> None:
         """Take in a query within another: its values are compared with something, and so is what
@@ -184,8 +189,10 @@ class _Reading:
         if isinstance(query.group_by, tuple):
             decide += query.group_by
         self.rows(query)
+        around, self._compiler = self._compiler, query.get_compiler(self._using)
         for each in decide:
             self._node(each)
+        self._compiler = around
 
     def _node(self, node: Any) -> None:
         if isinstance(node, Query):
@@ -199,6 +206,8 @@ class _Reading:
         elif isinstance(node, (RawSQL, ExtraWhere)):
             raise refused("text")
         elif node is not None and not isinstance(node, NothingNode):
+            if _writes_text(node):
+                self._own_text(node)
             is_whole = isinstance(node, Lookup) and node.lookup_name in _WHOLE
             for each in _parts(node):
                 is_moment = isinstance(each, Col) and (
@@ -208,12 +217,40 @@ class _Reading:
                     raise refused("zone", what=each.target)
                 self._node(each)
 
+    def _own_text(self, node: Any) -> None:
+        """Refuse an expression of the application's own whose text names more than its parts."""
+        try:
+            text = self._compiler.compile(node)[0]
+            parts = [self._compiler.compile(each)[0] for each in _parts(node) if each is not None]
+        except (EmptyResultSet, FullResultSet):
+            return
+        except Exception as exc:
+            raise refused("unknown", what=type(node).__name__) from exc
+        tables = {table_of(model, self._schema): model for model in apps.get_models(True)}
+        columns = {
+            field.column.lower()
+            for table in self.tables
+            if table in tables
+            for field in tables[table]._meta.concrete_fields
+        }
+        if reads_rows(text, [each for each in parts if each], columns):
+            raise refused("own", what=type(node).__name__)
+
     def _column(self, field: Any) -> None:
         if field.remote_field is None and not is_own_type(field) and not self._type.search_path:
             raise refused("type", what=str(field), name=self._type.name)
         table = table_of(field.model, self._schema)
         is_key = field.primary_key or field.remote_field is not None
         self.compared.add(Compared(table, field.column, is_key))
+
+
+def _writes_text(node: Any) -> bool:
+    """Whether an expression is the application's own, or was given SQL as text to write."""
+    if not type(node).__module__.startswith("django."):
+        return True
+    if isinstance(node, CombinedExpression):
+        return not is_operator(str(node.connector))
+    return any(isinstance(each, str) for each in getattr(node, "extra", {}).values())
 
 
 def _parts(node: Any) -> Iterator[Any]:

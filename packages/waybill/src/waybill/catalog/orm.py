@@ -248,6 +248,8 @@ REFUSED: Final = {
     "locking": "it locks rows; leave select_for_update out",
     "text": "it holds SQL as text (extra, RawSQL, text), of which nobody can say what it compares; "
     "declare it in the catalog",
+    "own": "{what} writes SQL of its own that may read more than what it was given (a column by "
+    "name, another query); give it all columns as expressions, or declare a query in the catalog",
     "alias": "it is of the database {alias!r}, and exports read {expected!r}; use it, or a waybill "
     "of its own",
     "unknown": "it holds {what}, which cannot be kept exactly; declare a query in the catalog",

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.strategy_options import _AbstractLoad
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement, ColumnClause
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.sql.selectable import Alias, TableClause
 
 from waybill.catalog.model import Catalog, ExportType, TableSource
@@ -39,6 +40,7 @@ from waybill.catalog.orm import (
     tenant_missing,
     wanted,
 )
+from waybill.catalog.own_text import is_operator, reads_rows
 from waybill.catalog.selection import Selection, plain_value, split_placeholders
 from waybill.catalog.sources import NamedSource
 from waybill.errors import ConfigurationError
@@ -244,6 +246,7 @@ def _check(export_type: ExportType, statement: Any, schema: str) -> Table:
             raise refused("text")
         if not is_literal and _is_bare(element):
             raise refused("text")
+        _check_own_text(element, table)
         if isinstance(element, Select) and element._for_update_arg is not None:
             raise refused("locking")
         if isinstance(element, BindParameter) and element.callable is not None:
@@ -251,6 +254,28 @@ def _check(export_type: ExportType, statement: Any, schema: str) -> Table:
         if isinstance(element, BindParameter) and _is_local(element):
             raise refused("local", what="a column of times with a zone")
     return cast(Table, table._deannotate())
+
+
+def _check_own_text(element: Any, table: Table) -> None:
+    """Refuse what writes SQL of the application's own that names more than its parts: an operator
+    (``op("…")``), or a construct that it compiles itself (``@compiles``)."""
+    operator = getattr(element, "operator", None)
+    if isinstance(operator, custom_op) and not is_operator(operator.opstring):
+        raise refused("own", what=f"the operator {operator.opstring!r}")
+    if not any("_compiler_dispatcher" in vars(kind) for kind in type(element).__mro__):
+        return
+    dialect: Any = psycopg_dialect()  # type: ignore[no-untyped-call]
+    try:
+        text, *parts = (str(each.compile(dialect=dialect)) for each in (element, *_below(element)))
+    except Exception as exc:
+        raise refused("unknown", what=type(element).__name__) from exc
+    known = {column.name.lower() for each in table.metadata.tables.values() for column in each.c}
+    if reads_rows(text, [each for each in parts if each], known):
+        raise refused("own", what=type(element).__name__)
+
+
+def _below(element: Any) -> list[Any]:
+    return [each for each in visitors.iterate(element) if each is not element]
 
 
 def _selected(statement: Select[Any]) -> list[Any]:

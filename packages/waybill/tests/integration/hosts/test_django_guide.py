@@ -40,7 +40,7 @@ def test_every_refusal_is_on_the_page() -> None:
         "grouped": "groups", "annotated": "annotate()", "deferred": "defer", "unknown": "refused",
         "locking": "select_for_update", "text": "RawSQL", "alias": "another database",
         "type": "types of extensions", "zone": "what takes a time apart",
-        "local": "times without `tzinfo`",
+        "local": "times without `tzinfo`", "own": "SQL of its own",
     }  # fmt: skip
     assert set(words) == set(REFUSED)
     assert [word for word in words.values() if word not in PAGE] == []
