@@ -319,9 +319,22 @@ function keepFilledIn(form) {
   again.requestSubmit();
 }
 
+// -- signing out, in every tab -----------------------------------------------------------------
+
+// Whoever signs out in one tab leaves nothing of theirs in another, where a stream would go on.
+function signOutTogether() {
+  const tabs = new BroadcastChannel("waybill");
+  if (document.querySelector("[data-signed-out]")) tabs.postMessage("signed out");
+  else if (document.querySelector(".who")) {
+    // Not a reload: it would send a form again that the page came from.
+    tabs.onmessage = () => location.replace(location.pathname + location.search);
+  }
+}
+
 // ----------------------------------------------------------------------------------------------
 
 localizeTimes(document);
+if (globalThis.BroadcastChannel) signOutTogether();
 for (const input of document.querySelectorAll("input[data-zone]")) nameZone(input);
 for (const note of document.querySelectorAll("[data-no-cookies]")) note.hidden = navigator.cookieEnabled;
 for (const element of document.querySelectorAll("[data-watch]")) new Watch(element);
