@@ -280,3 +280,23 @@ def test_worker_counts_for_as_many_exports_as_it_is_said_to_run(
     rendered = render({"keda": {"enabled": True, **keda}})
     scaled = rendered["ScaledObject", "waybill-worker"]
     assert scaled["spec"]["triggers"][0]["metadata"]["targetQueryValue"] == target
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"keda": {"enabled": True, "minReplicas": 5, "maxReplicas": 2}},
+        {"metrics": {"port": 8000}},  # the API's own
+        {"env": [{"name": "WAYBILL_METRICS_PORT", "value": "1"}]},
+    ],
+    ids=["scaling", "port", "variable"],
+)
+def test_values_that_contradict_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        render(values)
+
+
+def test_image_may_be_named_by_its_digest() -> None:
+    digest = f"sha256:{'0' * 64}"
+    (api,) = pod(render({"image": {"tag": digest}}), "api")["spec"]["containers"]
+    assert api["image"] == f"waybill@{digest}"
