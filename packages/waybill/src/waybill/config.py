@@ -425,6 +425,13 @@ class Settings(NotificationSettings, BaseSettings):
                 )
         return value
 
+    @field_validator("s3_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        if {".", ".."} & set(value.split("/")) or not value.isprintable() or "\\" in value:
+            raise ValueError("give a folder like exports or team/exports, without . and ..")
+        return value
+
     @field_validator("database_schema")
     @classmethod
     def _check_schema(cls, value: str | None) -> str | None:

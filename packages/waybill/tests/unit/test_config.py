@@ -86,6 +86,8 @@ def test_source_defaults_to_the_own_database() -> None:
         ("allowed_hosts", "https://exports.example.com/", "WAYBILL_ALLOWED_HOSTS: give names"),
         ("deadline_seconds", "inf", "WAYBILL_DEADLINE_SECONDS: Input should be a finite number"),
         ("result_ttl_days", "1e9", "result_ttl_days is more than 100 years"),
+        ("s3_prefix", "../others", "WAYBILL_S3_PREFIX: give a folder"),
+        ("s3_prefix", "a\tb", "WAYBILL_S3_PREFIX: give a folder"),
         ("lease_seconds", "1e18", "lease_seconds is more than 100 years"),
     ],
 )

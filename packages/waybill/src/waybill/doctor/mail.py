@@ -27,6 +27,10 @@ _MEANINGS: Final = {
         "The mail server wants us to sign in first.",
         "Set WAYBILL_SMTP_USERNAME and WAYBILL_SMTP_PASSWORD.",
     ),
+    "smtp_protocol_error": (
+        "The mail server does not offer STARTTLS, or does not speak SMTP.",
+        "Correct WAYBILL_SMTP_PORT, or WAYBILL_SMTP_SECURITY (tls, starttls, none).",
+    ),
     "smtp_auth_failed": (
         "The mail server refuses our name and password.",
         "Correct WAYBILL_SMTP_USERNAME and WAYBILL_SMTP_PASSWORD.",

@@ -66,7 +66,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
         with connected(dsn) as connection:
             yield _report.ok("reachable", "waybill's database answers.")
             yield from _server(connection)
-            yield from _limits(connection, dsn)
+            yield from _limits(connection, dsn, patient.settings.worker_concurrency)
             yield from schema(connection, patient.settings.own_schema)
             yield from own_tables.examine(
                 _report, connection, patient.settings.own_schema, sorted(RIGHTS)
@@ -113,7 +113,7 @@ def _server(connection: Connection) -> Iterator[Finding]:
         yield _report.ok("clock", "Its clock and this machine's agree.")
 
 
-def _limits(connection: Connection, dsn: str) -> Iterator[Finding]:
+def _limits(connection: Connection, dsn: str, places: int) -> Iterator[Finding]:
     """Look at what the server or the role sets and nothing of ours gets around."""
     (seconds,) = ask(
         connection,
@@ -133,7 +133,16 @@ def _limits(connection: Connection, dsn: str) -> Iterator[Finding]:
         )  # fmt: skip
     yield from _bounds(connection, dsn)
     (connections,) = ask(connection, MOST_CONNECTIONS)
-    if connections < _FEWEST_CONNECTIONS:
+    # One for each process, and one by which the API hears of changes.
+    least = places + 3
+    if connections < least:
+        yield _report.error(
+            "connections",
+            f"Role, database or server takes {connections} connections at a time; API, scheduler "
+            f"and a worker of {places} places keep {least} at least.",
+            "ALTER ROLE … CONNECTION LIMIT, or put a pooler in front.",
+        )  # fmt: skip
+    elif connections < _FEWEST_CONNECTIONS:
         yield _report.warning(
             "connections",
             f"Role, database or server takes {connections} connections at a time; one API process "

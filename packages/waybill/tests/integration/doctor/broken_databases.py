@@ -91,6 +91,9 @@ DATABASES: dict[str, tuple[str, str, Break]] = {
         "database.indexes", "warning",
         after(_INVALID.format("false"), undo=(_INVALID.format("true"),)),
     ),
+    "database with too few connections for all": (
+        "database.connections", "error", own_role("ALTER ROLE doctor_role CONNECTION LIMIT 3"),
+    ),
     "source whose role may not connect": (
         "source.reachable", "error", nobody_connects("WAYBILL_SOURCE_DSN"),
     ),

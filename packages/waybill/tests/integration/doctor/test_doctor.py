@@ -40,6 +40,7 @@ STATUS = {"ok": 0, "note": 0, "warning": 0, "away": 75, "error": 78}
 SAID = {
     "mail server that wants a name": "wants us to sign in",
     "mail server whose certificate has expired": "it has expired",
+    "mail server without TLS": "does not offer STARTTLS",
     "mail server that refuses our sender": "from our sender",
     "database whose role may not connect": "the role may not connect",
     "source whose role may not connect": "the role may not connect",
