@@ -271,11 +271,11 @@ def _register_upkeep(
         # Not behind one another, should the workers be away for a while.
         longest = options["time_limit"] + (_SEARCH_SECONDS if name == "search_storage" else 0.0)
         limits = {"time_limit": longest, "soft_time_limit": longest}
-        # By the task too: schedulers of theirs leave an entry's own out (django-celery-beat).
-        held = _held(options | limits | {"expires": 2 * seconds})
-        registered = app.task(task, name=f"waybill.{name}", shared=False, **held)
         # All three: a route of theirs (task_routes) fills in what is left out.
         when = {"queue": queue, "exchange": "", "routing_key": queue, "expires": 2 * seconds}
+        # By the task too: django-celery-beat keeps neither an empty exchange nor the expiry.
+        held = _held(options | limits | when)
+        registered = app.task(task, name=f"waybill.{name}", shared=False, **held)
         app.add_periodic_task(seconds, registered.s(), name=f"waybill.{name}", **when)
         entries[f"waybill.{name}"] = {
             "task": f"waybill.{name}", "schedule": seconds, "options": when,
