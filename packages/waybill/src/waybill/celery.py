@@ -129,6 +129,16 @@ def install(
     _connect(app, shutdown, (runtime, upkeep), catalog=known, longest=longest, queue=queue)
 
 
+class _Placed(Task):  # type: ignore[misc]
+    """A task that goes to its own place, whatever sends it."""
+
+    abstract = True
+    place: dict[str, Any]
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        return super().apply_async(args, kwargs, **{**options, **self.place})
+
+
 def _held(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a task that hold whatever the application annotates its tasks with
     (``task_annotations``), which would have the last word."""
@@ -274,7 +284,8 @@ def _register_upkeep(
         # All three: a route of theirs (task_routes) fills in what is left out.
         when = {"queue": queue, "exchange": "", "routing_key": queue, "expires": 2 * seconds}
         # By the task too: django-celery-beat keeps neither an empty exchange nor the expiry.
-        held = _held(options | limits | when)
+        kept = {"base": _Placed, "place": when, "expires": when["expires"]}
+        held = _held(options | limits | kept)
         registered = app.task(task, name=f"waybill.{name}", shared=False, **held)
         app.add_periodic_task(seconds, registered.s(), name=f"waybill.{name}", **when)
         entries[f"waybill.{name}"] = {
