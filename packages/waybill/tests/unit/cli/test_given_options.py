@@ -138,7 +138,7 @@ def test_missing_extra_is_said_by_the_worker_and_by_check(
     with mock.patch("waybill.requests.check_formats.check_everything", return_value=[]):
         asked = ["check", "--dsn", "postgresql://me@127.0.0.1/x"]
         assert f"Not checked: {said}\n" in end_of(asked, {}, _nothing, tmp_path)[1]
-    assert said in " ".join(_advice(Celery("theirs", set_as_current=False)))
+    assert said in " ".join(_advice(Celery("theirs", set_as_current=False), 60.0))
 
 
 def test_capacity_counts_the_share_and_the_places_that_were_given(tmp_path: Path) -> None:
