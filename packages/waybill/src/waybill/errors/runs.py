@@ -29,6 +29,13 @@ class SourceBusy(RetryableError):
     code = "source_busy"
 
 
+class NewerRequest(RetryableError):
+    """The job was stored by a later version than this worker's, with something that this one does
+    not know: it could give other rows than were asked for. The job waits for a worker that does."""
+
+    code = "newer_request"
+
+
 class SourceRejected(PermanentError):
     """The source database refuses the query (a missing table, column or right)."""
 

@@ -35,6 +35,11 @@ EXPLANATIONS: dict[str, str] = {
         "The export waits for them and begins by itself. "
         "Ask your administrator if it has to be sooner."
     ),
+    "newer_request": (
+        "The service is being brought to another version. "
+        "The export waits until that is done and begins by itself. "
+        "Ask your administrator if it waits for longer than you can."
+    ),
     "source_rejected": (
         "The database refused to give out this data, so trying again will not help. "
         "Ask your administrator to check this type of export."

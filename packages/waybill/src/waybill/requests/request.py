@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from psycopg import sql
 
@@ -257,6 +257,29 @@ class ExportRequest:
             raise InvalidOption(
                 "since", 'give a time with its offset, like "2026-05-01T12:00:00Z"'
             ) from exc
+
+
+_STORED: Final = frozenset(
+    {
+        "columns", "filters", "since", "compression", "format_options", "terms", FORGOTTEN,
+    }
+)  # fmt: skip
+_STORED_COLUMN: Final = frozenset({"name", "label"})
+_STORED_TERMS: Final = frozenset({"personal", "rows"})
+_STORED_SELECTION: Final = frozenset({"text", "values", "key", "compares", "needs"})
+
+
+def is_of_later_version(options: Mapping[str, Any]) -> bool:
+    """Return whether a job's row holds something that ``from_job`` would pass over, as a later
+    version wrote it: what is passed over may be what narrows the rows."""
+    filters = options.get("filters")
+    parts: list[tuple[object, frozenset[str]]] = [
+        (options, _STORED),
+        (options.get("terms"), _STORED_TERMS),
+        (filters.get(STORED_AS) if isinstance(filters, Mapping) else None, _STORED_SELECTION),
+        *((each, _STORED_COLUMN) for each in options.get("columns") or ()),
+    ]
+    return any(isinstance(part, Mapping) and not part.keys() <= known for part, known in parts)
 
 
 def _check_compared(

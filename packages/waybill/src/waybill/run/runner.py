@@ -23,6 +23,7 @@ from waybill.clock import Clock
 from waybill.config import Settings
 from waybill.errors import (
     LeaseLost,
+    NewerRequest,
     OutsideHours,
     PermanentError,
     QueueUnavailable,
@@ -44,7 +45,7 @@ from waybill.jobs.turns import Turns
 from waybill.log import get_logger
 from waybill.manifest import manifest_key
 from waybill.pipeline.pipeline import Completion
-from waybill.requests.request import ExportRequest
+from waybill.requests.request import ExportRequest, is_of_later_version
 from waybill.results.adoption import ResultAdoption, StorageUndecided
 from waybill.run.answered import ANSWERED
 from waybill.run.attempt_span import attempt_span
@@ -253,6 +254,9 @@ class ExportRunner:
         closed = self._closed(job)
         if closed is not None:
             return await self._postpone(lease, closed)
+        if is_of_later_version(job.options):
+            reason = NewerRequest("A later version of waybill stored it. Update this worker.")
+            return await self._postpone(lease, reason)
         control = AttemptControl(
             self._deadline_seconds(job),
             trusted_until(member.asked_at, self._settings.lease_seconds),
@@ -322,7 +326,9 @@ class ExportRunner:
         declared = self._catalog.get(job.export_type)
         return None if declared is None else outside_hours(declared.polite, self._clock.now())
 
-    async def _postpone(self, lease: Lease, reason: OutsideHours | SourceBusy) -> Outcome:
+    async def _postpone(
+        self, lease: Lease, reason: OutsideHours | SourceBusy | NewerRequest
+    ) -> Outcome:
         delay = getattr(reason, "retry_after_seconds", _BUSY_SECONDS)
         log.info("export.postponed", reason=reason.code, for_seconds=round(delay))
         return await self._settlement.settle(

@@ -475,6 +475,10 @@ EXPLANATIONS_DE: Final = {
         "Exporte dieser Art beginnen zu bestimmten Stunden des Tages. Der Export wartet darauf "
         "und beginnt von selbst. Fragen Sie Ihre Administration, wenn er eher beginnen muss."
     ),
+    "newer_request": (
+        "Der Dienst wird gerade auf eine andere Version gebracht. Der Export wartet darauf und "
+        "beginnt von selbst. Fragen Sie Ihre Administration, wenn er länger wartet, als Sie können."
+    ),
     "source_rejected": (
         "Die Datenbank gibt diese Daten nicht heraus; ein neuer Versuch hilft also nicht. Bitten "
         "Sie Ihre Administration, diese Art von Export zu prüfen."
