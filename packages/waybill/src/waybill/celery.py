@@ -136,7 +136,8 @@ class _Placed(Task):  # type: ignore[misc]
     place: dict[str, Any]
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        return super().apply_async(args, kwargs, **{**options, **self.place})
+        send = super().apply_async  # handed on, whenever its sender wants it
+        return send(args, kwargs, **{**options, **self.place})
 
 
 def _held(options: dict[str, Any]) -> dict[str, Any]:
