@@ -233,7 +233,10 @@ class _Reading:
             if table in tables
             for field in tables[table]._meta.concrete_fields
         }
-        if reads_rows(text, [each for each in parts if each], columns):
+        # A table's name alone is all its columns: ``to_json(shop_customer)``.
+        rows = {name.lower() for name in self._compiler.query.alias_map}
+        rows |= {table.table.lower() for table in self.tables}
+        if reads_rows(text, [each for each in parts if each], columns | rows):
             raise refused("own", what=type(node).__name__)
 
     def _column(self, field: Any) -> None:

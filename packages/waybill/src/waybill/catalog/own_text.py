@@ -37,7 +37,7 @@ def reads_rows(text: str, parts: Collection[str], columns: Collection[str]) -> b
     Args:
         text: the expression, compiled.
         parts: its parts, compiled.
-        columns: the columns that a name could mean there, in small letters.
+        columns: the columns, and tables as rows, that a name could mean there, in small letters.
     """
     for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, " ")

@@ -270,6 +270,8 @@ def _check_own_text(element: Any, table: Table) -> None:
     except Exception as exc:
         raise refused("unknown", what=type(element).__name__) from exc
     known = {column.name.lower() for each in table.metadata.tables.values() for column in each.c}
+    # A table's name alone is all its columns: ``to_json(shop_customer)``.
+    known |= {each.name.lower() for each in table.metadata.tables.values()}
     if reads_rows(text, [each for each in parts if each], known):
         raise refused("own", what=type(element).__name__)
 

@@ -80,6 +80,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "a column by name": lambda: made("length(note) + %(expressions)s"),
     "a quoted column": lambda: made('length("shop_order"."note") + %(expressions)s'),
     "a column of a join": lambda: made("length(email) + %(expressions)s", "customer__id"),
+    "a whole row": lambda: made("length(to_json(shop_order)::text) + %(expressions)s"),
     "another query": lambda: made("(SELECT count(*) FROM public.shop_customer) + %(expressions)s"),
     "a table": lambda: made("(%(expressions)s + (TABLE public.shop_customer))"),
     "what ends it early": lambda: made("%(expressions)s = 1) OR (1"),
@@ -123,6 +124,16 @@ def _squeezed(element: Any, compiler: Any, **options: Any) -> str:
     return f"replace({compiler.process(element.clauses, **options)}, ' ', '')"
 
 
+class staring(GenericFunction[Any]):  # noqa: N801
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(staring)
+def _staring(element: Any, compiler: Any, **options: Any) -> str:
+    return f"concat(shop_customer, {compiler.process(element.clauses, **options)})"
+
+
 class peeking(GenericFunction[Any]):  # noqa: N801
     type = Text()
     inherit_cache = True
@@ -140,6 +151,7 @@ def test_constructs_and_operators_of_sqlalchemy_are_looked_at_too() -> None:
         assert mapped.select_rows("orders", of_people.where(kept)) is not None
     for more in (
         func.peeking(name) == "ann",
+        func.staring(name) == "ann",
         name.op("= email OR name =")("a"),
         name.op("IN (SELECT email FROM public.shop_customer) OR 'a' =")("a"),
     ):
