@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -98,7 +99,7 @@ async def test_column_that_was_personal_when_requested_stays_so(
 ) -> None:
     accepted = await house.ask(ANN, "POST", "/api/orders/export")
     export_id = accepted.json()["id"]
-    await house.services.runner.run(accepted.json()["id"])
+    await house.services.runner.run(UUID(accepted.json()["id"]))
     after = await reopen(edited)
     await _is_denied(after, NO_PII, export_id)
     await _is_given(after, ANN, export_id)
@@ -119,7 +120,7 @@ async def test_rows_that_a_type_gives_out_no_more_are_not_in_files_either(
 ) -> None:
     unscoped = await reopen(CATALOG.replace('scope = "tenant_id = :principal.tenant"', ""))
     accepted = (await unscoped.ask(ANN, "POST", "/api/orders/export")).json()
-    await unscoped.services.runner.run(accepted["id"])
+    await unscoped.services.runner.run(UUID(accepted["id"]))
     await _is_given(unscoped, ANN, accepted["id"])
     await _is_denied(house, ANN, accepted["id"])
 
@@ -130,7 +131,7 @@ async def test_filter_by_personal_data_marks_the_file(house: House, reopen: Reop
     )  # fmt: skip
     body = {"columns": ["id"], "filters": {"email": {"prefix": "secret"}}}
     accepted = (await filtering.ask(ANN, "POST", "/api/some/export", json=body)).json()
-    await filtering.services.runner.run(accepted["id"])
+    await filtering.services.runner.run(UUID(accepted["id"]))
     await _is_denied(filtering, NO_PII, accepted["id"])
     # Even when the filter is gone.
     gone = await reopen(CATALOG + '\n[exports.some]\ntable = "orders"\nkey = "id"\n'

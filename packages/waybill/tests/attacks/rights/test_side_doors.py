@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -264,7 +265,7 @@ async def test_no_estimate_by_everybodys_rows_for_who_has_rows_of_their_own(
     # Nor do the figures of a job under way; of a type without such a rule they do.
     for name, figures in (("own", (None, False)), ("changes", (40_000, False))):
         accepted = await house.ask(FULL, "POST", f"/api/{name}/export", json={"columns": ["id"]})
-        await house.services.runner.run(accepted.raise_for_status().json()["id"])
+        await house.services.runner.run(UUID(accepted.raise_for_status().json()["id"]))
         (rows, is_exact) = expected.pop()
         assert is_exact == figures[1]
         assert (rows is None) == (figures[0] is None)
@@ -332,7 +333,7 @@ requires = "exports:payroll"
         }[code]
     )
     # The job is still theirs to see, and its messages hurt nobody.
-    await after.services.runner.run(export_id)
+    await after.services.runner.run(UUID(export_id))
     shown = (await after.ask(USER, "GET", f"/api/exports/{export_id}")).raise_for_status()
     assert (shown.json()["status"], shown.json()["error"]["code"]) == ("failed", code)
     boss = USER | {"sub": "boss", "scope": USER["scope"] + " exports:admin"}
