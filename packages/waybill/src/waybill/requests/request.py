@@ -259,11 +259,10 @@ class ExportRequest:
             ) from exc
 
 
+# What ``options_json`` and ``forgetful`` write, and ``from_job`` reads.
 _STORED: Final = frozenset(
-    {
-        "columns", "filters", "since", "compression", "format_options", "terms", FORGOTTEN,
-    }
-)  # fmt: skip
+    {"columns", "filters", "since", "compression", "format_options", "terms", FORGOTTEN}
+)
 _STORED_COLUMN: Final = frozenset({"name", "label"})
 _STORED_TERMS: Final = frozenset({"personal", "rows"})
 _STORED_SELECTION: Final = frozenset({"text", "values", "key", "compares", "needs"})

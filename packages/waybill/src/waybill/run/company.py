@@ -188,7 +188,6 @@ class Company:
 
     def _begin(self, member: Member, *, is_own: bool = True) -> asyncio.Task[Outcome]:
         self._is_more_due = member.lease.is_more_due
-
         self._is_its_own_here |= member.job.id == self._notified
 
         def over(task: asyncio.Task[Outcome]) -> None:
